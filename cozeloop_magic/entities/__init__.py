@@ -1,0 +1,1 @@
+"""The values that go over the wire, named as in the official SDK."""

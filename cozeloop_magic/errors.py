@@ -1,0 +1,308 @@
+"""Every error this package raises, one tree.
+
+::
+
+    LoopError
+    ├── ConfigurationError        the set-up is incomplete or contradicts itself; nothing was sent
+    ├── InvalidRequest            the request cannot be sent as it is written; nothing was sent
+    │   ├── VariableError         a variable is missing, unknown, of another type, or has no JSON form
+    │   └── CellError             a cell body is neither variables nor messages
+    ├── ClientClosed              the client was closed
+    ├── LocalLoopError            the embedded Loop cannot start
+    ├── TransportError            the network, not the server, said no
+    │   ├── ConnectFailed         the server was not reached, so it cannot have begun
+    │   ├── DeadlineExceeded      a time limit passed
+    │   ├── UnexpectedContent     an answer came that is no answer of a Loop server: an HTML page, say
+    │   └── StreamInterrupted     an answer began and did not come to its end
+    │       └── UnreadableEvent   an event of the stream cannot be read
+    └── RemoteError               the server said no, with a code
+        ├── AuthenticationFailed  the token is missing, wrong or expired
+        ├── PermissionDenied      the token may not do this
+        ├── BadRequest            a parameter or a variable's value was refused
+        ├── PromptNotFound        no such prompt
+        ├── VersionNotFound       no such version, or nothing committed yet
+        ├── LabelNotFound         the label marks no version
+        ├── TemplateFailed        the prompt's template cannot be parsed or rendered
+        ├── AlreadyExists         the prompt key or version is taken
+        ├── RateLimited           too many calls in a second
+        ├── ContentRejected       the platform's content check refused it
+        └── ServerFailed          the server failed
+
+An error's text is for the person in front of the notebook: what happened, what to do next, and the log id to
+quote to whoever runs the server.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cozeloop_magic.entities.prompt import ExecuteResult
+
+__all__ = [
+    "AlreadyExists",
+    "AuthenticationFailed",
+    "BadRequest",
+    "CellError",
+    "ClientClosed",
+    "ConfigurationError",
+    "ConnectFailed",
+    "ContentRejected",
+    "DeadlineExceeded",
+    "InvalidRequest",
+    "LabelNotFound",
+    "LocalLoopError",
+    "LoopError",
+    "PermissionDenied",
+    "PromptNotFound",
+    "RateLimited",
+    "RemoteError",
+    "ServerFailed",
+    "StreamInterrupted",
+    "TemplateFailed",
+    "TransportError",
+    "UnexpectedContent",
+    "UnreadableEvent",
+    "VariableError",
+    "VersionNotFound",
+    "remote_error",
+]
+
+
+class LoopError(Exception):
+    """Something went wrong between a request and its answer.
+
+    Parameters
+    ----------
+    message : str
+        What happened, in one sentence.
+    hint : str
+        What to do next, in one sentence; may be empty.
+    log_id : str or None
+        The server's id of the call (response header ``x-tt-logid`` or ``X-Log-ID``).
+    http_status : int or None
+        The HTTP status of the answer, where one came.
+    code : int or None
+        The platform's error code, where one came.
+    partial : ExecuteResult or None
+        What had been received of the answer, where anything had.
+    """
+
+    hint = ""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        log_id: str | None = None,
+        http_status: int | None = None,
+        code: int | None = None,
+        partial: ExecuteResult | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        if hint is not None:
+            self.hint = hint
+        self.log_id = log_id
+        self.http_status = http_status
+        self.code = code
+        self.partial = partial
+
+    def __str__(self) -> str:
+        text = f"{self.message} {self.hint}".strip()
+        return f"{text} (log id {self.log_id})" if self.log_id else text
+
+
+class ConfigurationError(LoopError):
+    """The set-up is incomplete or contradicts itself; nothing was sent."""
+
+
+class InvalidRequest(LoopError, ValueError):
+    """The request cannot be sent as it is written; nothing was sent."""
+
+
+class VariableError(InvalidRequest):
+    """A variable is missing, unknown, of another type, or has no JSON form."""
+
+
+class CellError(InvalidRequest):
+    """A cell body is neither variables nor messages.
+
+    Parameters
+    ----------
+    message : str
+        What was expected.
+    line, column : int
+        Where, counted from 1 in the cell body (the line after ``%%loop_prompt`` is line 1).
+    source : str
+        The line itself.
+    hint : str or None
+        What to write instead.
+    """
+
+    def __init__(
+        self, message: str, *, line: int = 1, column: int = 1, source: str = "", hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.line = line
+        self.column = column
+        self.source = source
+
+    def __str__(self) -> str:
+        where = f"Line {self.line}, column {self.column}: {self.message}"
+        shown = f"\n    {self.source}\n    {' ' * (self.column - 1)}^" if self.source else ""
+        return f"{where} {self.hint}".strip() + shown
+
+
+class ClientClosed(LoopError):
+    """The client was closed."""
+
+    hint = "Make a new one with new_client()."
+
+
+class LocalLoopError(LoopError):
+    """The embedded Loop cannot start."""
+
+
+class TransportError(LoopError):
+    """The network, not the server, said no."""
+
+
+class ConnectFailed(TransportError):
+    """The server was not reached, so it cannot have begun."""
+
+
+class DeadlineExceeded(TransportError, TimeoutError):
+    """A time limit passed."""
+
+
+class UnexpectedContent(TransportError):
+    """An answer came that is no answer of a Loop server: an HTML page, say."""
+
+
+class StreamInterrupted(TransportError):
+    """An answer began and did not come to its end; ``partial`` holds what came."""
+
+
+class UnreadableEvent(StreamInterrupted):
+    """An event of the stream cannot be read."""
+
+
+class RemoteError(LoopError):
+    """The server said no, with a code."""
+
+
+class AuthenticationFailed(RemoteError):
+    """The token is missing, wrong or expired."""
+
+    hint = "Check COZELOOP_API_TOKEN, or make a new personal access token."
+
+
+class PermissionDenied(RemoteError):
+    """The token may not do this."""
+
+    hint = "Give the token the permission (executePrompt to run, readPrompt to look), or use another token."
+
+
+class BadRequest(RemoteError):
+    """A parameter or a variable's value was refused."""
+
+    hint = "Check the variables' types against the prompt."
+
+
+class PromptNotFound(RemoteError):
+    """No such prompt."""
+
+    hint = "Check the prompt key and the workspace."
+
+
+class VersionNotFound(RemoteError):
+    """No such version, or nothing committed yet."""
+
+    hint = "Check the version, or commit the prompt first."
+
+
+class LabelNotFound(RemoteError):
+    """The label marks no version."""
+
+    hint = "Set the label on a version, or name a version."
+
+
+class TemplateFailed(RemoteError):
+    """The prompt's template cannot be parsed or rendered."""
+
+    hint = "Mend the prompt's template, or check the variables' types."
+
+
+class AlreadyExists(RemoteError):
+    """The prompt key or version is taken."""
+
+    hint = "Choose another key or a higher version."
+
+
+class RateLimited(RemoteError):
+    """Too many calls in a second."""
+
+    hint = "Wait a moment and run it again."
+
+
+class ContentRejected(RemoteError):
+    """The platform's content check refused it."""
+
+    hint = "Change the wording."
+
+
+class ServerFailed(RemoteError):
+    """The server failed."""
+
+    hint = "Run it again; if it stays, ask whoever runs the server."
+
+
+_BY_CODE: dict[int, type[RemoteError]] = {
+    600500101: PermissionDenied,
+    600500201: BadRequest,
+    600500202: BadRequest,
+    600501001: PromptNotFound,
+    600501002: VersionNotFound,
+    600501003: VersionNotFound,
+    600501004: TemplateFailed,
+    600501005: TemplateFailed,
+    600501007: LabelNotFound,
+    600501008: AlreadyExists,
+    600501009: AlreadyExists,
+    600502001: RateLimited,
+    600502002: RateLimited,
+    600505014: ContentRejected,
+    1: ServerFailed,
+}
+_BY_STATUS: dict[int, type[RemoteError]] = {
+    400: BadRequest,
+    401: AuthenticationFailed,
+    403: PermissionDenied,
+    429: RateLimited,
+}
+
+
+def remote_error(
+    message: str,
+    *,
+    code: int | None = None,
+    http_status: int | None = None,
+    log_id: str | None = None,
+    partial: ExecuteResult | None = None,
+) -> RemoteError:
+    """Make the error that a server's code, or failing that its HTTP status, stands for.
+
+    HTTP 401 wins over the code: gateways send it with codes of their own.
+    """
+    kind: type[RemoteError] = RemoteError
+    if http_status == 401:
+        kind = AuthenticationFailed
+    elif code in _BY_CODE:
+        kind = _BY_CODE[code]
+    elif http_status in _BY_STATUS:
+        kind = _BY_STATUS[http_status]
+    elif http_status is not None and http_status >= 500:
+        kind = ServerFailed
+    return kind(message, code=code, http_status=http_status, log_id=log_id, partial=partial)

@@ -1,0 +1,165 @@
+"""What is known of a run: one frozen value, and the pure function that takes it from event to event.
+
+Everything that shows or keeps a run reads a `RunState`: the live widget, the static output, a terminal, a table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+from cozeloop_magic.entities.prompt import ExecuteRequest, ExecuteResult
+from cozeloop_magic.entities.stream import join_results
+from cozeloop_magic.errors import LoopError
+
+__all__ = [
+    "Arrived",
+    "Event",
+    "Failed",
+    "Finished",
+    "Interrupted",
+    "Phase",
+    "Prepared",
+    "Preparing",
+    "RunState",
+    "fold",
+]
+
+
+class Phase(Enum):
+    """How far a run has come."""
+
+    WAITING = "waiting"
+    STREAMING = "streaming"
+    DONE = "done"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """A run as far as it has come.
+
+    Attributes
+    ----------
+    request : ExecuteRequest
+        What was asked.
+    phase : Phase
+        How far it has come; the last three are ends.
+    origin : str
+        Who answers: a host name, or ``embedded``.
+    version : str or None
+        The version that runs, where it is known.
+    preparing : str
+        What is done before the call can be made, for the person who waits; empty once it is made.
+    result : ExecuteResult
+        The answer as far as it has come.
+    ttft, latency : float or None
+        Seconds from the call to its first text, and to its end.
+    error : LoopError or None
+        Why it failed.
+    notes : tuple of str
+        Quiet remarks: what could not be checked, say.
+    """
+
+    request: ExecuteRequest
+    phase: Phase = Phase.WAITING
+    origin: str = ""
+    version: str | None = None
+    preparing: str = ""
+    result: ExecuteResult = field(default_factory=ExecuteResult)
+    ttft: float | None = None
+    latency: float | None = None
+    error: LoopError | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come."""
+        return self.phase in (Phase.DONE, Phase.INTERRUPTED, Phase.FAILED)
+
+    @property
+    def text(self) -> str:
+        """The answer's text as far as it has come."""
+        return self.result.text
+
+    @property
+    def reasoning(self) -> str:
+        """The model's reasoning as far as it has come."""
+        return (self.result.message and self.result.message.reasoning_content) or ""
+
+
+# Events. `at` is seconds since the call began.
+
+
+@dataclass(frozen=True, slots=True)
+class Preparing:
+    """Something must be done before the call: fetching weights, starting the embedded Loop."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The server is there and the prompt is known, or could not be looked at."""
+
+    origin: str
+    version: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A piece of the answer came, or several joined into one."""
+
+    at: float
+    piece: ExecuteResult
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The answer is complete."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """A person stopped it."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It failed."""
+
+    at: float
+    error: LoopError
+
+
+Event = Preparing | Prepared | Arrived | Finished | Interrupted | Failed
+
+
+def fold(state: RunState, event: Event) -> RunState:
+    """Give the state after `event`."""
+    match event:
+        case Preparing(text):
+            return replace(state, preparing=text)
+        case Prepared(origin, version, notes):
+            return replace(state, preparing="", origin=origin, version=version, notes=state.notes + notes)
+        case Arrived(at, piece):
+            result = join_results((state.result, piece))
+            spoke = state.ttft is not None or result.text or _has_reasoning(result)
+            ttft = state.ttft if state.ttft is not None else (at if spoke else None)
+            return replace(state, phase=Phase.STREAMING, preparing="", result=result, ttft=ttft)
+        case Finished(at):
+            return replace(state, phase=Phase.DONE, preparing="", latency=at)
+        case Interrupted(at):
+            return replace(state, phase=Phase.INTERRUPTED, preparing="", latency=at)
+        case Failed(at, error):
+            return replace(state, phase=Phase.FAILED, preparing="", latency=at, error=error)
+
+
+def _has_reasoning(result: ExecuteResult) -> bool:
+    return bool(result.message and (result.message.reasoning_content or result.message.tool_calls))

@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from enum import Enum
-from functools import cache
 from typing import Any, TypeVar
 
 __all__ = [
@@ -89,14 +88,18 @@ def _is_default(value: Wire, f: Field[Any]) -> bool:
     return bool(getattr(value, f.name) == default)
 
 
-@cache
-def _codec(cls: Any) -> tuple[dict[str, Decoder], dict[str, Any]]:
+_CODECS: dict[type[Wire], tuple[dict[str, Decoder], dict[str, Any]]] = {}
+
+
+def _codec(cls: type[Wire]) -> tuple[dict[str, Decoder], dict[str, Any]]:
     """Give a class's decoders by field, and what a required field is where the wire left it out."""
-    mine = [f for f in fields(cls) if "decode" in f.metadata]
-    return (
-        {f.name: f.metadata["decode"] for f in mine},
-        {f.name: f.metadata["absent"] for f in mine if "absent" in f.metadata},
-    )
+    if cls not in _CODECS:
+        mine = [f for f in fields(cls) if "decode" in f.metadata]
+        _CODECS[cls] = (
+            {f.name: f.metadata["decode"] for f in mine},
+            {f.name: f.metadata["absent"] for f in mine if "absent" in f.metadata},
+        )
+    return _CODECS[cls]
 
 
 def _plain(value: Any) -> Any:

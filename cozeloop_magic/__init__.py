@@ -1,3 +1,37 @@
-"""Run, compare and teach with versioned Coze Loop prompts inside a Jupyter notebook."""
+"""Run, compare and teach with versioned Coze Loop prompts inside a Jupyter notebook.
+
+In a notebook: ``%load_ext cozeloop_magic``, then ``%%loop_prompt``. In a script: `new_client`, as in the official
+SDK. Names are imported when they are first used, so that loading the extension is instant.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from cozeloop_magic.client import Client as Client
+    from cozeloop_magic.connect import new_client as new_client
 
 __version__ = "0.1.0"
+
+_HOMES = {"Client": "cozeloop_magic.client", "new_client": "cozeloop_magic.connect"}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        errors = import_module("cozeloop_magic.errors")
+        if name not in errors.__all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(errors, name)
+    return getattr(import_module(home), name)
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Register the magics: ``%load_ext cozeloop_magic``."""
+    from cozeloop_magic.magics import LoopMagics
+
+    shell.register_magics(LoopMagics)

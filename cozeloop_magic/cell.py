@@ -1,0 +1,368 @@
+"""A cell body: variables above ``---``, messages to append below it. Pure: text in, `CellSpec` out.
+
+::
+
+    topic: artificial intelligence          literal; YAML lists, objects, quotes and | blocks
+    question = df.head().to_markdown()      Python, evaluated by the caller
+    ---
+    Keep the answer brief.                  one user message
+    @assistant                              begins another
+    Will do.
+    @user = follow_up                       from Python
+
+A literal on one line is sent as it is written, to the letter: braces, ``$``, backslashes, ``#`` and JSON mean
+themselves, and ``1.10`` stays ``1.10``. The exceptions are what YAML marks with its first character: quotes, a list,
+an object, a block.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from cozeloop_magic.entities.prompt import Role
+from cozeloop_magic.errors import CellError
+
+__all__ = ["CellSpec", "Expression", "MessageSpec", "Value", "Variable", "parse_cell", "parse_value"]
+
+_SEPARATOR = "---"
+_ENTRY = re.compile(r"(?P<name>[^\W\d][\w-]*)[ \t]*(?P<sign>:(?=[ \t]|$)|=(?!=))[ \t]*(?P<rest>.*)")
+_ROLES = ("user", "assistant", "system", "tool")
+_MARK = re.compile(
+    r"@(?P<role>user|assistant|system|tool)(?:[ \t]+(?P<id>[^\s=]+))?[ \t]*(?:=(?!=)[ \t]*(?P<code>.+))?$"
+)
+_EXPECTED = "expected `name: value`, `name = expression`, or `---` above the messages"
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """Python to evaluate in the notebook's namespace."""
+
+    code: str
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A literal: text, or what a YAML list or object holds."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable's name, where its value comes from, and the line it stands on."""
+
+    name: str
+    source: Value | Expression
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSpec:
+    """A message to append: its role, where its content comes from, and the id that a ``tool`` message answers."""
+
+    role: Role
+    source: Value | Expression
+    tool_call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CellSpec:
+    """What a cell body says."""
+
+    variables: tuple[Variable, ...] = ()
+    messages: tuple[MessageSpec, ...] = ()
+
+
+def parse_cell(text: str) -> CellSpec:
+    """Read a cell body. An empty one is fine.
+
+    Raises
+    ------
+    CellError
+        With the line and column, where a line is neither a variable nor a message.
+    """
+    lines = text.replace("\r\n", "\n").split("\n")
+    variables, below = _parse_variables(lines)
+    return CellSpec(tuple(variables), tuple(_parse_messages(lines, below)))
+
+
+def _parse_variables(lines: Sequence[str]) -> tuple[list[Variable], int]:
+    """Read lines up to the separator; give the variables and the index of the first line below it."""
+    variables: dict[str, Variable] = {}
+    at = 0
+    while at < len(lines):
+        line = lines[at]
+        if line.rstrip() == _SEPARATOR:
+            return list(variables.values()), at + 1
+        if not line.strip() or line.startswith("#"):
+            at += 1
+            continue
+        variable, after = _parse_entry(lines, at)
+        if variable.name in variables:
+            first = variables[variable.name].line
+            raise CellError(f"{variable.name} is given twice, first on line {first}.", line=at + 1, source=line)
+        variables[variable.name] = variable
+        at = after
+    return list(variables.values()), len(lines)
+
+
+def _parse_entry(lines: Sequence[str], at: int) -> tuple[Variable, int]:
+    line = lines[at]
+    match = _ENTRY.match(line)
+    if match is None:
+        raise _not_an_entry(line, at)
+    name, rest, column = match["name"], match["rest"].rstrip(), match.start("rest") + 1
+    if match["sign"] == "=":
+        code, after = _take_expression(lines, at, column)
+        return Variable(name, Expression(code, at + 1, column), at + 1), after
+    after = _end_of_block(lines, at, rest)
+    if after > at + 1:
+        return Variable(name, Value(_parse_block(lines, at, after, rest)), at + 1), after
+    if not rest:
+        raise CellError(
+            f"{name} has no value.",
+            line=at + 1,
+            column=len(line) + 1,
+            source=line,
+            hint=f'Write `{name}: ""` to leave it empty on purpose.',
+        )
+    return Variable(name, Value(parse_value(rest, at + 1, column, line)), at + 1), after
+
+
+def _not_an_entry(line: str, at: int) -> CellError:
+    if line[0] in " \t":
+        return CellError(
+            "this line continues nothing.",
+            line=at + 1,
+            source=line,
+            hint="Text over several lines begins with `name: |` and is indented below it.",
+        )
+    tight = re.match(r"([^\W\d][\w-]*):(?=\S)", line)
+    if tight:
+        return CellError(
+            _EXPECTED + ".", line=at + 1, column=tight.end() + 1, source=line, hint="Put a blank after the colon."
+        )
+    return CellError(_EXPECTED + ".", line=at + 1, source=line, hint="Is the line with `---` missing above it?")
+
+
+def _take_expression(lines: Sequence[str], at: int, column: int) -> tuple[str, int]:
+    """Take lines until they are an expression, so that brackets and triple quotes may go over several."""
+    code = lines[at][column - 1 :].strip()
+    error = _syntax_error(code)
+    first, end = error, at + 1
+    while error is not None and end < len(lines):
+        code += "\n" + lines[end]
+        end += 1
+        error = _syntax_error(code)
+    if error is None:
+        return code, end
+    assert first is not None
+    message = f"this is no Python expression: {first.msg}."
+    offset = (first.offset or 1) - 1 if first.lineno in (None, 1) else 0
+    raise CellError(
+        message,
+        line=at + 1,
+        column=column + max(offset, 0),
+        source=lines[at],
+        hint="For text as it is written, use `name: text`.",
+    )
+
+
+def _syntax_error(code: str) -> SyntaxError | None:
+    try:
+        ast.parse(code, mode="eval")
+    except SyntaxError as error:
+        return error
+    except ValueError as error:  # null bytes
+        return SyntaxError(str(error))
+    return None
+
+
+def _end_of_block(lines: Sequence[str], at: int, rest: str) -> int:
+    """Give the index after an entry's indented lines, blank ones in between included.
+
+    As in YAML, the items of a list may stand as far left as its name.
+    """
+    end = at + 1
+    for i in range(at + 1, len(lines)):
+        line = lines[i]
+        if line[:1] in (" ", "\t") and line.strip() or (not rest and re.match(r"-(\s|$)", line)):
+            end = i + 1
+        elif line.strip() and not (_opens(rest) and re.match(r"[]}]", line)):
+            break
+        elif line.strip():
+            return i + 1
+    return end
+
+
+def _opens(rest: str) -> bool:
+    return rest[:1] in ("[", "{")
+
+
+def _parse_block(lines: Sequence[str], at: int, after: int, rest: str) -> Any:
+    """Read a value over several lines as YAML."""
+    if rest and rest[0] not in "|>[{\"'":
+        raise CellError(
+            "a plain value ends with its line.",
+            line=at + 2,
+            source=lines[at + 1],
+            hint="For text over several lines write `name: |` and indent the text below it.",
+        )
+    text = "\n".join([rest, *lines[at + 1 : after]])
+    if rest[:1] in ("|", ">"):
+        text += "\n"
+    try:
+        return json.loads(text) if _opens(rest) else _load_yaml(text, at)
+    except ValueError:
+        return _load_yaml(text, at)
+
+
+def parse_value(text: str, line: int = 1, column: int = 1, source: str = "") -> Any:
+    """Read a value on one line: text as it is written, unless it is quoted or a YAML list or object.
+
+    JSON is sent as it is written, too: it is the text that the wire carries.
+
+    Raises
+    ------
+    CellError
+        If it begins as a quoted text and goes wrong.
+    """
+    if _opens(text):
+        try:
+            json.loads(text)
+        except ValueError:
+            value = _yaml_collection(text)
+            return text if value is None else value
+    elif text[0] in "\"'":
+        try:
+            value = _load_yaml(text, line - 1)
+        except CellError:
+            return text  # "so called" is text like any other
+        return value if isinstance(value, str) else text
+    elif text in ("|", ">", "|-", ">-"):
+        raise CellError("nothing is indented below it.", line=line, column=column, source=source)
+    return text
+
+
+def _yaml_collection(text: str) -> Any:
+    """Read ``[a, b]`` or ``{a: 1}``; None where braces mean themselves, as in ``{{name}}`` or ``{name}``."""
+    try:
+        value = _load_yaml(text, 0)
+    except CellError:
+        return None
+    return value if isinstance(value, list) or (isinstance(value, dict) and ":" in text) else None
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with JSON's idea of a scalar: no dates, no ``yes``, no ``12:30`` in base 60, no octal ``0123``."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  # PyYAML reads it from the class
+
+
+for _tag, _pattern, _first in (
+    ("bool", r"true|false", "tf"),
+    ("null", r"null|", ["n", ""]),
+    ("int", r"-?(0|[1-9]\d*)", "-0123456789"),
+    ("float", r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?", "-0123456789"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))
+
+
+def _load_yaml(text: str, at: int) -> Any:
+    """Read YAML; `at` is the index of its first line in the cell."""
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+        _refuse_comments(node, text.split("\n"))
+        return yaml.load(text, Loader=_Loader)  # a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line, column = (mark.line, mark.column) if mark else (0, 0)
+        source = [*text.split("\n"), ""][line]
+        message = f"this is no YAML: {error.problem or 'it cannot be read'}."
+        raise CellError(message, line=at + line + 1, column=column + 1, source=source) from None
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        raise CellError(f"this is no YAML: {error}.", line=at + 1) from None
+
+
+def _refuse_comments(node: yaml.Node | None, lines: Sequence[str]) -> None:
+    """Refuse a plain text that YAML would cut at `` #``: a value must not lose its end without a word."""
+    if isinstance(node, yaml.ScalarNode) and node.style is None:
+        line = lines[node.end_mark.line] if node.end_mark.line < len(lines) else ""
+        if re.match(r"[ \t]+#", line[node.end_mark.column :]):
+            raise yaml.MarkedYAMLError(
+                problem="` #` would begin a comment; put the text in quotes", problem_mark=node.end_mark
+            )
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_comments(item, lines)
+    elif isinstance(node, yaml.MappingNode):
+        for _, value in node.value:
+            _refuse_comments(value, lines)
+
+
+def _parse_messages(lines: Sequence[str], below: int) -> list[MessageSpec]:
+    messages: list[MessageSpec] = []
+    role, tool_call_id, text, marked = Role.USER, None, list[str](), 0
+
+    def flush() -> None:
+        content = "\n".join(text).strip("\n")
+        if content.strip():
+            messages.append(MessageSpec(role, Value(content), tool_call_id))
+        elif marked:
+            raise CellError(f"the @{role} message is empty.", line=marked, source=lines[marked - 1])
+
+    at = below
+    while at < len(lines):
+        line = lines[at]
+        mark = _MARK.match(line)
+        if mark is None:
+            _refuse_typo(line, at)
+            text.append(line)
+            at += 1
+            continue
+        flush()
+        role, tool_call_id, text, marked = Role(mark["role"]), mark["id"], [], at + 1
+        _check_mark(role, tool_call_id, at, line)
+        at += 1
+        if mark["code"]:
+            code, at = _take_expression(lines, at - 1, mark.start("code") + 1)
+            messages.append(MessageSpec(role, Expression(code, marked, mark.start("code") + 1), tool_call_id))
+            role, tool_call_id, marked = Role.USER, None, 0
+    flush()
+    return messages
+
+
+def _check_mark(role: Role, tool_call_id: str | None, at: int, line: str) -> None:
+    if role is Role.TOOL and not tool_call_id:
+        raise CellError(
+            "a tool message needs the id of the call it answers.", line=at + 1, source=line, hint="Write `@tool ID`."
+        )
+    if role is not Role.TOOL and tool_call_id:
+        raise CellError(
+            f"@{role} takes nothing after it.",
+            line=at + 1,
+            column=line.index(tool_call_id) + 1,
+            source=line,
+            hint=f"Put the text on the next line, or write `@{role} = expression`.",
+        )
+
+
+def _refuse_typo(line: str, at: int) -> None:
+    """Refuse ``@usr`` alone on a line; other lines that begin with @, such as decorators in code, are text."""
+    word = line.rstrip().removeprefix("@")
+    if not line.startswith("@") or not word.isidentifier():
+        return
+    for role in difflib.get_close_matches(word.lower(), _ROLES, n=1, cutoff=0.75):
+        raise CellError(
+            f"there is no role {word!r}.", line=at + 1, column=2, source=line, hint=f"Did you mean @{role}?"
+        )

@@ -196,7 +196,7 @@ def _end_of_block(lines: Sequence[str], at: int, rest: str) -> int:
     end = at + 1
     for i in range(at + 1, len(lines)):
         line = lines[i]
-        if line[:1] in (" ", "\t") and line.strip() or (not rest and re.match(r"-(\s|$)", line)):
+        if (line[:1] in (" ", "\t") and line.strip()) or (not rest and re.match(r"-(\s|$)", line)):
             end = i + 1
         elif line.strip() and not (_opens(rest) and re.match(r"[]}]", line)):
             break

@@ -158,21 +158,21 @@ class Client:
             If the call failed; ``partial`` holds what had been received of a stream.
         """
         request = ExecuteRequest(prompt_key, version, label, variable_vals or {}, messages or ())
-        return self.run(request, stream=stream, timeout=timeout)
+        return self.stream(request, timeout) if stream else self.run(request, timeout)
 
-    def run(
-        self, request: ExecuteRequest, *, stream: bool = False, timeout: float | None = None
-    ) -> ExecuteResult | StreamReader:
-        """Run a request; see `execute_prompt`."""
-        body = _execute_body(request)
-        timeouts = self._limits(timeout)
-        if stream:
-            return self._reach(
-                lambda at: StreamReader(
-                    self._transport.stream(at, _EXECUTE_STREAMING, _in_workspace(body, at), timeouts)
-                )
-            )
+    def run(self, request: ExecuteRequest, timeout: float | None = None) -> ExecuteResult:
+        """Run a request and give the whole answer; see `execute_prompt`."""
+        body, timeouts = _execute_body(request), self._limits(timeout)
         return self._reach(lambda at: self._execute(at, body, timeouts))
+
+    def stream(self, request: ExecuteRequest, timeout: float | None = None) -> StreamReader:
+        """Run a request and give a reader over the pieces of the answer; see `execute_prompt`."""
+        body, timeouts = _execute_body(request), self._limits(timeout)
+
+        def begin(at: Endpoint) -> StreamReader:
+            return StreamReader(self._transport.stream(at, _EXECUTE_STREAMING, _in_workspace(body, at), timeouts))
+
+        return self._reach(begin)
 
     async def aexecute_prompt(
         self,
@@ -193,8 +193,9 @@ class Client:
             The latter with ``stream=True``, for ``async for``.
         """
         request = ExecuteRequest(prompt_key, version, label, variable_vals or {}, messages or ())
-        answer = await in_thread(lambda: self.run(request, stream=stream, timeout=timeout))
-        return AsyncStreamReader(answer) if isinstance(answer, StreamReader) else answer
+        if stream:
+            return AsyncStreamReader(await in_thread(lambda: self.stream(request, timeout)))
+        return await in_thread(lambda: self.run(request, timeout))
 
     def get_prompt(self, prompt_key: str, version: str = "", label: str = "") -> Prompt:
         """Get a prompt's definition (``POST /v1/loop/prompts/mget``).

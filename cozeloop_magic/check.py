@@ -1,0 +1,96 @@
+"""Checking variables against what a prompt declares, before anything is sent.
+
+A Loop server renders a variable it was not sent as nothing, and ignores one it does not know, both without a word;
+so a slip of the pen would give a fluent answer to a question nobody asked.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from cozeloop_magic.entities.prompt import Prompt, VariableDef, VariableType
+from cozeloop_magic.entities.variables import decode, encode
+from cozeloop_magic.errors import VariableError
+
+__all__ = ["check_variables"]
+
+_WAYS: dict[str, str] = {
+    VariableType.BOOLEAN: "write true or false",
+    VariableType.INTEGER: "write a whole number",
+    VariableType.FLOAT: "write a number",
+    VariableType.OBJECT: 'write JSON such as {"name": "value"}',
+    VariableType.ARRAY_STRING: 'write a list such as ["a", "b"]',
+    VariableType.ARRAY_BOOLEAN: "write a list such as [true, false]",
+    VariableType.ARRAY_INTEGER: "write a list such as [1, 2]",
+    VariableType.ARRAY_FLOAT: "write a list such as [1.5, 2]",
+    VariableType.ARRAY_OBJECT: 'write a list such as [{"name": "value"}]',
+}
+
+
+def check_variables(prompt: Prompt, values: Mapping[str, Any]) -> None:
+    """Check that every declared variable has a value of its type, and that no other is given.
+
+    Raises
+    ------
+    VariableError
+        That names everything that is wrong at once, with the variable that was probably meant.
+    """
+    if prompt.prompt_template is None:
+        return
+    declared = {definition.key: definition for definition in prompt.variable_defs}
+    missing = [key for key in declared if key not in values]
+    problems = [_unknown(key, missing, list(declared)) for key in values if key not in declared]
+    problems += [f"{key} is missing; {_way_to_leave_out(declared[key])}" for key in missing]
+    for key, definition in declared.items():
+        if key in values:
+            problems += _mistyped(definition, values[key])
+    if problems:
+        raise VariableError(f"{prompt.prompt_key} @ {prompt.version}: {'. '.join(problems)}.")
+
+
+def _unknown(key: str, missing: list[str], declared: list[str]) -> str:
+    """Say that there is no such variable; one that was probably meant is taken off `missing`."""
+    close = difflib.get_close_matches(key, missing, n=1) or difflib.get_close_matches(key, declared, n=1)
+    if not close:
+        known = f"its variables are {', '.join(declared)}" if declared else "it has none"
+        return f"there is no variable {key}; {known}"
+    if close[0] in missing:
+        missing.remove(close[0])
+    return f"there is no variable {key} (did you mean {close[0]}?)"
+
+
+def _way_to_leave_out(definition: VariableDef) -> str:
+    if definition.type == VariableType.PLACEHOLDER:
+        return f"write `{definition.key} = []` for no messages"
+    return f'write `{definition.key}: ""` to leave it empty on purpose'
+
+
+def _mistyped(definition: VariableDef, value: Any) -> list[str]:
+    key, kind, sent = definition.key, definition.type, encode(definition.key, value)
+    if kind == VariableType.PLACEHOLDER:
+        fits = sent.placeholder_messages is not None or sent.value == "[]"
+        return [] if fits else [f"{key} must be messages: `{key} = [Message(role='user', content='...')]`"]
+    if kind == VariableType.MULTI_PART:
+        fits = sent.multi_part_values is not None or sent.value == "[]"
+        return [] if fits else [f"{key} must be content parts: `{key} = [ContentPart(type='text', text='...')]`"]
+    if sent.value is None:
+        return [f"{key} must be {kind}, not messages or content parts"]
+    if kind == VariableType.STRING:
+        return _not_text(key, value)
+    try:
+        if sent.value:
+            decode(kind, sent.value)
+    except ValueError:
+        shown = sent.value if len(sent.value) <= 40 else sent.value[:40] + "…"
+        return [f"{key} must be {kind}, not {shown!r}; {_WAYS.get(kind, 'mend it')}"]
+    return []
+
+
+def _not_text(key: str, value: Any) -> list[str]:
+    if value is None:
+        return [f"{key} is None, which would be sent as the word null"]
+    if isinstance(value, (list, dict)):
+        return [f"{key} must be text, not a {type(value).__name__}; send `json.dumps(...)` if JSON is what you mean"]
+    return []

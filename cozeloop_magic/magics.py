@@ -1,0 +1,57 @@
+"""``%%loop_prompt``: argument declarations and wiring."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from traitlets import Unicode
+
+if TYPE_CHECKING:
+    from cozeloop_magic.session import Session
+
+__all__ = ["LoopMagics"]
+
+
+@magics_class
+class LoopMagics(Magics):
+    """Run versioned prompts of a Coze Loop server."""
+
+    api_base_url = Unicode("", help="The Loop server, where COZELOOP_API_BASE_URL names none.").tag(config=True)
+    workspace_id = Unicode("", help="The workspace, where COZELOOP_WORKSPACE_ID names none.").tag(config=True)
+
+    @no_var_expand
+    @line_cell_magic
+    @magic_arguments()
+    @argument("prompt_key", help="The prompt to run. `$name` or `{name}` takes it from Python, here and below.")
+    @argument("-v", "--version", help="The version to run; the latest, where neither this nor a label is given.")
+    @argument("-l", "--label", help="The label whose version to run, such as production.")
+    @argument(
+        "--var", action="append", default=[], metavar="NAME=VALUE", help="A variable's value, as it is written."
+    )
+    @argument("-o", "--out", metavar="NAME", help="Bind the answer to this name; `_loop` always holds the last one.")
+    @argument("--no-stream", action="store_true", help="Ask for the whole answer at once.")
+    @argument("--timeout", type=float, metavar="S", help="Seconds for the whole call; 600 unless given.")
+    @argument("--plain", action="store_true", help="Show plain text, without a widget.")
+    @argument("--quiet", action="store_true", help="Show nothing; the answer is bound all the same.")
+    @argument("--dry-run", action="store_true", help="Show the rendered messages without calling a model.")
+    def loop_prompt(self, line: str, cell: str | None = None) -> None:
+        """Run a versioned prompt and stream its answer.
+
+        Above `---` the cell holds variables: `name: value` is literal (YAML lists, objects, quotes and | blocks),
+        `name = expression` is Python. Below it come messages to append: text is a user message; a line `@user`,
+        `@assistant`, `@system` or `@tool ID` begins another; `@user = expression` takes it from Python.
+        """
+        args = parse_argstring(LoopMagics.loop_prompt, line)
+        config = {"api_base_url": self.api_base_url, "workspace_id": self.workspace_id}
+        self._session.loop_prompt(args, cell or "", config)
+
+    @cached_property
+    def _session(self) -> Session:
+        """What does the work, imported when it is first needed: loading the extension stays instant."""
+        from cozeloop_magic.session import Session
+
+        assert self.shell is not None
+        return Session(self.shell)

@@ -1,0 +1,146 @@
+"""What a notebook's magics share: its namespace, its client, and the way from a cell to an answer."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from cozeloop_magic.answer import Answer
+from cozeloop_magic.bind import bind_messages, bind_variables, options_to_variables
+from cozeloop_magic.cell import parse_cell
+from cozeloop_magic.check import check_variables
+from cozeloop_magic.client import Client
+from cozeloop_magic.connect import client_for
+from cozeloop_magic.entities.prompt import ExecuteRequest
+from cozeloop_magic.entities.variables import encode_all
+from cozeloop_magic.errors import InvalidRequest, LoopError
+from cozeloop_magic.run import Phase, RunState
+from cozeloop_magic.runner import drive
+from cozeloop_magic.settings import Settings
+from cozeloop_magic.template import render
+from cozeloop_magic.view import View
+from cozeloop_magic.view.live import LiveView
+from cozeloop_magic.view.messages import show_messages
+from cozeloop_magic.view.render import bundle
+from cozeloop_magic.view.terminal import TerminalView
+
+__all__ = ["Session"]
+
+
+class Session:
+    """Runs cells in one IPython shell."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+        self._client: tuple[Settings, Client] | None = None
+        self._in_kernel = getattr(shell, "kernel", None) is not None
+        self._show_answers()
+
+    def loop_prompt(self, args: argparse.Namespace, cell: str, config: Mapping[str, str]) -> None:
+        """Do what ``%%loop_prompt`` says.
+
+        Raises
+        ------
+        LoopError
+            For anything that went wrong; IPython shows its sentence alone.
+        """
+        try:
+            self._check_name(args.out)
+            request = self._request(args, cell)
+            client = self._connected(config)
+            if args.dry_run:
+                self._dry_run(client, request, args)
+            else:
+                self._run(client, request, args)
+        except LoopError as error:
+            raise _shortly(error) from None
+
+    def _request(self, args: argparse.Namespace, cell: str) -> ExecuteRequest:
+        spec, namespace = parse_cell(cell), self._shell.user_ns
+        return ExecuteRequest(
+            prompt_key=self._expand(args.prompt_key) or "",
+            version=self._expand(args.version),
+            label=self._expand(args.label),
+            variable_vals=bind_variables(spec, namespace, options_to_variables(args.var)),
+            messages=bind_messages(spec, namespace),
+        )
+
+    def _run(self, client: Client, request: ExecuteRequest, args: argparse.Namespace) -> None:
+        state = drive(client, request, self._view(args), stream=not args.no_stream, timeout=args.timeout)
+        self._bind(Answer.of(state), args.out)
+        if state.error is not None:
+            raise state.error
+        if state.phase is Phase.INTERRUPTED:
+            raise _shortly(KeyboardInterrupt("stopped; the text so far is kept."))
+
+    def _dry_run(self, client: Client, request: ExecuteRequest, args: argparse.Namespace) -> None:
+        prompt = client.get_prompt(request.prompt_key, request.version or "", request.label or "")
+        check_variables(prompt, request.variable_vals)
+        messages = render(prompt, encode_all(request.variable_vals), request.messages)
+        if not args.quiet:
+            show_messages(prompt, messages, plain=args.plain or not self._in_kernel)
+        self._bind(messages, args.out)
+
+    def _connected(self, config: Mapping[str, str]) -> Client:
+        """Give the client of the present settings; the same one as long as they stay the same."""
+        settings = Settings.gather(config=config)
+        if self._client is None or self._client[0] != settings:
+            if self._client is not None:
+                self._client[1].close()
+            self._client = settings, client_for(settings)
+        return self._client[1]
+
+    def _view(self, args: argparse.Namespace) -> View:
+        if args.quiet:
+            return _Silent()
+        if args.plain or not self._in_kernel:
+            return TerminalView(sys.stdout, sys.stdout if self._in_kernel else sys.stderr)
+        return LiveView()
+
+    def _bind(self, value: Any, name: str | None) -> None:
+        self._shell.user_ns["_loop"] = value
+        if name:
+            self._shell.user_ns[name] = value
+
+    def _show_answers(self) -> None:
+        """Let an answer that ends a cell show as the run's own output does."""
+        display = self._shell.display_formatter
+        assert display is not None
+        display.mimebundle_formatter.for_type(Answer, lambda answer, **_: bundle(answer.state))
+
+    def _expand(self, text: str | None) -> str | None:
+        """Take `$name` and `{name}` from Python; anything else is meant as it is written."""
+        name = re.fullmatch(r"\$(\w+)|\{(\w+)\}", text or "")
+        if name is None:
+            return text and text.strip("\"'")
+        key = name[1] or name[2]
+        if key not in self._shell.user_ns:
+            raise InvalidRequest(f"{text} stands for the Python name {key}, which is not defined.")
+        return str(self._shell.user_ns[key])
+
+    @staticmethod
+    def _check_name(name: str | None) -> None:
+        if name is not None and not name.isidentifier():
+            raise InvalidRequest(f"--out {name} is no Python name.")
+
+
+class _Silent:
+    """The view of ``--quiet``."""
+
+    def update(self, state: RunState) -> None:
+        """Show nothing."""
+
+    def finish(self, state: RunState) -> None:
+        """Show nothing."""
+
+
+def _shortly(error: BaseException) -> BaseException:
+    """Have IPython show an error as its sentence, without a traceback; the cell fails all the same."""
+    text = f"{type(error).__name__}: {error}"
+    error._render_traceback_ = lambda: text.split("\n")  # type: ignore[attr-defined]  # IPython's own hook
+    return error

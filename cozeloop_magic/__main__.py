@@ -1,0 +1,7 @@
+"""``python -m cozeloop_magic``: the same as ``cozeloop-magic``."""
+
+import sys
+
+from cozeloop_magic.cli import main
+
+sys.exit(main())

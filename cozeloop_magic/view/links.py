@@ -1,0 +1,50 @@
+"""Where links may lead, and whether they lead where they say."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from urllib.parse import unquote, urlsplit
+
+__all__ = ["SAFE_URL", "disguised", "is_safe"]
+
+SAFE_URL = re.compile(r"(?:https?://[^\s/?#\\<>\"']|mailto:[^\s\\<>\"'])[^\s<>\"\\]*", re.IGNORECASE)
+"""An address with one of the allowed schemes, written plainly: no entities, spaces or backslashes before its host."""
+
+_HOST = re.compile(r"(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W\d_][\w-]+|\d{1,3}(?:\.\d{1,3}){3}")
+
+
+def is_safe(url: str) -> bool:
+    """Tell whether `url`, with entities and backslashes decoded, is http, https or mailto."""
+    return SAFE_URL.fullmatch(url) is not None and _target(url) != ""
+
+
+def disguised(text: str, url: str) -> str | None:
+    """Give where a link leads if its text names another place; None if it does not."""
+    target = _target(url)
+    named = set(_HOST.findall(_plain(text)))
+    address = url.lower().startswith("mailto:") and "@" in text
+    if address:
+        return None if target in _plain(text) else target
+    if "@" in urlsplit(url).netloc:
+        return target
+    return target if any(_bare(host) != _bare(target.rpartition("@")[2]) for host in named) else None
+
+
+def _target(url: str) -> str:
+    """Give a link's host, or a mail link's address."""
+    try:
+        parts = urlsplit(url)
+        return unquote(parts.path).lower() if parts.scheme == "mailto" else (parts.hostname or "")
+    except ValueError:
+        return ""
+
+
+def _plain(text: str) -> str:
+    """Fold look-alike letters and take out characters without a shape."""
+    folded = unicodedata.normalize("NFKC", text).replace("。", ".").replace("․", ".")
+    return "".join(char for char in folded if unicodedata.category(char) != "Cf").lower()
+
+
+def _bare(host: str) -> str:
+    return host.removeprefix("www.")

@@ -1,0 +1,130 @@
+"""A run in a notebook while it goes: a widget that draws what is new, replaced at the end by what is kept.
+
+The widget's state is a flat table of short texts: settled blocks ``b0``, ``b1``, … that are sent once, pieces of
+reasoning ``r0``, …, the lines ``t0``, … of the tail, and a few names. An update sends the rows that changed. So the
+model in the browser holds the whole picture whenever a view is made of it, early or late.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import anywidget
+from IPython import get_ipython
+from IPython.display import DisplayHandle, display
+
+from cozeloop_magic.run import Phase, RunState
+from cozeloop_magic.view import render
+from cozeloop_magic.view.markdown import Blocks
+from cozeloop_magic.view.visible import visible
+
+__all__ = ["LiveView"]
+
+_HERE = Path(__file__).parent
+_ARGUMENTS_SHOWN = 240  # characters of a tool call's arguments while they come
+_SHARE = 0.2  # of the time may go into drawing; a very long tail is drawn less often
+
+Rows = dict[str, Any]
+
+
+class _Widget(anywidget.AnyWidget):
+    """A table of texts that the page draws."""
+
+    _esm = _HERE / "live.js"
+    _css = render.style() + (_HERE / "live.css").read_text(encoding="utf-8")
+
+    def __init__(self, hint: str) -> None:
+        self._rows: Rows = {"root": render.ROOT}
+        self._hint = hint
+        super().__init__()
+
+    def show(self, rows: Rows) -> None:
+        """Send the rows that changed, in one message."""
+        changed = {key: value for key, value in rows.items() if self._rows.get(key) != value}
+        self._rows |= changed
+        if changed:
+            self.send_state(changed.keys())
+
+    def get_state(self, key: str | Iterable[str] | None = None, drop_defaults: bool = False) -> dict[str, Any]:
+        """Give the state as ipywidgets asks for it: rows are part of it beside the traits."""
+        if key is None:
+            return {**super().get_state(drop_defaults=drop_defaults), **self._rows}
+        keys = {key} if isinstance(key, str) else set(key)
+        traits = super().get_state(keys - self._rows.keys(), drop_defaults)
+        return {**traits, **{name: self._rows[name] for name in keys & self._rows.keys()}}
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
+        return {**data, "text/plain": self._hint}, metadata
+
+
+class LiveView:
+    """Draws a run in the cell that runs now.
+
+    Without a front end (nbclient, papermill, ``nbconvert --execute``) nobody watches and a widget's state would stay
+    behind in the saved notebook, so only the end is shown there.
+    """
+
+    def __init__(self) -> None:
+        self._widget: _Widget | None = None
+        self._handle: DisplayHandle | None = None
+        self._blocks = Blocks()
+        self._settled = self._thoughts = self._thought = 0
+        self._next = 0.0
+
+    def update(self, state: RunState) -> None:
+        """Draw what is new; the first time, make the widget."""
+        if not _is_watched():
+            return
+        if self._widget is None:
+            self._widget = _Widget(f"{state.request.prompt_key}: the answer appears here; use --plain to see it grow")
+            self._widget.show(self._drawn(state))
+            self._handle = display(self._widget, display_id=True)  # type: ignore[no-untyped-call]
+        elif time.monotonic() >= self._next:
+            self._widget.show(self._drawn(state))
+
+    def finish(self, state: RunState) -> None:
+        """Put what is kept in the widget's place, and close it. A failure without an answer leaves nothing."""
+        empty = state.phase is Phase.FAILED and not render.has_something(state)
+        data, metadata = ({}, {}) if empty else (render.bundle(state), render.metadata(state))
+        if self._handle is not None:
+            self._handle.update(data, raw=True, metadata=metadata)  # type: ignore[no-untyped-call]
+        elif not empty:
+            display(data, raw=True, metadata=metadata)  # type: ignore[no-untyped-call]
+        if self._widget is not None:
+            self._widget.close()
+
+    def _drawn(self, state: RunState) -> Rows:
+        begun = time.monotonic()
+        settled, tail = self._blocks.feed(state.text)
+        lines = tail.splitlines(keepends=True)
+        rows: Rows = {f"b{self._settled + i}": html for i, html in enumerate(settled)}
+        rows |= {f"t{i}": line for i, line in enumerate(lines)}
+        self._settled += len(settled)
+        rows |= self._reasoning(state.reasoning)
+        rows |= {
+            "blocks": self._settled,
+            "tail": len(lines),
+            "calls": render.calls_html(state, _ARGUMENTS_SHOWN),
+            "status": render.status(state),
+            "mood": render.mood(state),
+        }
+        self._next = time.monotonic() + (time.monotonic() - begun) / _SHARE
+        return rows
+
+    def _reasoning(self, reasoning: str) -> Rows:
+        if len(reasoning) == self._thought:
+            return {}
+        piece, self._thought = visible(reasoning[self._thought :]), len(reasoning)
+        self._thoughts += 1
+        return {f"r{self._thoughts - 1}": piece, "thoughts": self._thoughts}
+
+
+def _is_watched() -> bool:
+    """Tell whether a person's front end runs this cell: it can answer ``input()``, and a machine says it cannot."""
+    shell = get_ipython()
+    parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
+    return bool(parent.get("content", {}).get("allow_stdin", True))

@@ -1,0 +1,228 @@
+r"""An answer's Markdown as HTML that is safe to show.
+
+CommonMark with tables, strikethrough and mathematics (``$…$``, ``$$…$$``, ``\(…\)``, ``\[…\]``). All text is
+escaped: raw HTML is shown, never obeyed. From the model come no attributes but ``href`` (http, https, mailto) and
+the language of a code block. Images are links, so that reading an answer tells nobody that it was read.
+
+Mathematics goes out as ``\(…\)`` in elements that MathJax is told to process; the caller tells it to ignore the
+rest (`IGNORED`), or it would take ``$5 … $6`` in prose for a formula.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, MutableMapping, Sequence
+from functools import lru_cache
+from html import escape
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.rules_core import StateCore
+from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+from mdit_py_plugins.dollarmath.index import math_inline_dollar
+
+from cozeloop_magic.view import code, links
+from cozeloop_magic.view.visible import visible
+
+__all__ = ["ACTIVE_TEX", "IGNORED", "Blocks", "block_tokens", "to_html"]
+
+IGNORED = "mathjax_ignore tex2jax_ignore"
+"""Classes of an element in which MathJax (3 and 2) must look for nothing; `_PROCESSED` inside it are exceptions."""
+
+_PROCESSED = "mathjax_process tex2jax_process"
+
+ACTIVE_TEX = re.compile(
+    r"\\(?:href|url|require|autoload|html|style|class|cssId|data|bbox|mmlToken|includegraphics|csname|tip)(?![A-Za-z])"
+)
+"""TeX commands with which a formula would make links, load things or style the page."""
+
+Env = MutableMapping[str, Any]
+
+
+class _Renderer(RendererHTML):
+    """The rules that differ from markdown-it's own. `self.rules` finds them by token type."""
+
+    def fence(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
+        language = code.language(tokens[idx].info)
+        named = f' class="language-{escape(language)}"' if language else ""
+        return f"<pre><code{named}>{code.to_html(tokens[idx].content, language)}</code></pre>\n"
+
+    def link_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
+        return _anchor(str(tokens[idx].attrGet("href")))
+
+    def link_close(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
+        target = tokens[idx].meta.get("target")
+        return f'</a> <span class="cozeloop-target">({escape(target)})</span>' if target else "</a>"
+
+    def image(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
+        token = tokens[idx]
+        alt = escape(self.renderInlineAsText(token.children or (), options, env)) or "image"
+        if token.meta.get("in_link"):
+            return f"🖼 {alt}"
+        url = str(token.attrGet("src"))
+        return f'🖼 {alt} <span class="cozeloop-target">({_anchor(url)}{escape(url)}</a>)</span>'
+
+    def ordered_list_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
+        start = tokens[idx].attrGet("start")
+        return f'<ol start="{int(start)}">\n' if start is not None else "<ol>\n"
+
+    def th_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
+        align = str(tokens[idx].attrGet("style") or "").partition(":")[2]
+        return f'<{tokens[idx].tag} class="cozeloop-{align}">' if align else f"<{tokens[idx].tag}>"
+
+    td_open = th_open
+
+    def math_inline(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
+        return _formula(tokens[idx].content, r"\(", r"\)", "cozeloop-math")
+
+    def math_inline_double(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
+        return _formula(tokens[idx].content, r"\[", r"\]", "cozeloop-display")
+
+    def math_block(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
+        return f"<p>{self.math_inline_double(tokens, idx, options, env)}</p>\n"
+
+
+def _anchor(url: str) -> str:
+    return f'<a href="{escape(url)}" rel="noopener noreferrer nofollow" target="_blank">'
+
+
+def _formula(source: str, opening: str, closing: str, css: str) -> str:
+    source = source.strip()
+    shown = escape(f"{opening}{source}{closing}", quote=False)
+    if ACTIVE_TEX.search(source) or closing in source:
+        return f"<code>{shown}</code>"
+    return f'<span class="{css} {_PROCESSED}">{shown}</span>'
+
+
+_dollars = math_inline_dollar(allow_space=False, allow_digits=False, allow_double=True)
+_BRACKETS = re.compile(r"\\\((?P<inline>.+?)\\\)|\\\[(?P<display>.+?)\\\]", re.DOTALL)
+
+
+def _dollar_math(state: StateInline, silent: bool) -> bool:
+    """Do as the plugin's rule, which at position 0 looks at the last character for the one before it."""
+    source = state.src
+    state.src = source + " " if state.pos == 0 else source
+    try:
+        return _dollars(state, silent)
+    finally:
+        state.src = source
+
+
+def _bracket_math(state: StateInline, silent: bool) -> bool:
+    r"""Read ``\(…\)`` and ``\[…\]``, which CommonMark would take for escaped brackets."""
+    found = _BRACKETS.match(state.src, state.pos, state.posMax)
+    if found is None:
+        return False
+    if not silent:
+        kind = "math_inline" if found["inline"] else "math_inline_double"
+        state.push(kind, "math", 0).content = found["inline"] or found["display"]
+    state.pos = found.end()
+    return True
+
+
+def _look_at_links(state: StateCore) -> None:
+    """Note on each link's end where it leads if its text says otherwise, and on images that they are in a link."""
+    for block in state.tokens:
+        opened: int | None = None
+        for i, token in enumerate(block.children or ()):
+            if token.type == "link_open":
+                opened = i
+            elif token.type == "image" and opened is not None:
+                token.meta["in_link"] = True
+            elif token.type == "link_close" and opened is not None:
+                inside = (block.children or [])[opened:i]
+                text = "".join(part.content for part in inside)
+                target = links.disguised(text, str(inside[0].attrGet("href")))
+                token.meta["target"] = target
+                opened = None
+
+
+@lru_cache(maxsize=1)
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False, "linkify": False}, renderer_cls=_Renderer)
+    parser.enable(["table", "strikethrough"])
+    parser.use(dollarmath_plugin, allow_labels=False, allow_blank_lines=False)
+    for kind in ("math_inline", "math_inline_double", "math_block"):
+        parser.add_render_rule(kind, getattr(_Renderer, kind))
+    parser.inline.ruler.at("math_inline", _dollar_math)
+    parser.inline.ruler.before("escape", "bracket_math", _bracket_math)
+    parser.core.ruler.push("look_at_links", _look_at_links)
+    parser.validateLink = links.is_safe  # type: ignore[method-assign]
+    return parser
+
+
+def _render(text: str, env: Env) -> str:
+    return visible(str(_parser().render(text, env)))
+
+
+def to_html(text: str) -> str:
+    """Render an answer."""
+    return _render(text, {})
+
+
+def block_tokens(text: str) -> list[Token]:
+    """Give the tokens of an answer's blocks, with the lines they come from."""
+    return _parser().parse(text)
+
+
+class Blocks:
+    """Renders an answer that is still being written: each block once, when it is settled, and the rest anew.
+
+    A block is settled when another one has begun after it on a complete line; Markdown reads line by line, so nothing
+    that follows changes it. Two things do reach back: a ``$$`` that is not closed yet, which holds everything behind
+    it until a blank line ends it, and a link reference defined after its use, which only `to_html` of the whole sees.
+    """
+
+    def __init__(self) -> None:
+        self._start = 0  # of what is not settled
+        self._looked = 0  # complete lines up to here have been looked at
+        self._env: Env = {}
+
+    def feed(self, text: str) -> tuple[list[str], str]:
+        """Give the HTML of newly settled blocks, and of the tail behind them.
+
+        Parameters
+        ----------
+        text : str
+            The whole answer as far as it has come.
+        """
+        settled = []
+        complete = text.rfind("\n") + 1
+        if complete > self._looked:
+            self._looked = complete
+            settled = [self._settle(text, end) for end in self._ends(text[self._start : complete])]
+        env = {"references": dict(self._env.get("references", {}))}
+        return [html for html in settled if html], _render(text[self._start :], env)
+
+    def _settle(self, text: str, end: int) -> str:
+        block, self._start = text[self._start : end], end
+        return _render(block, self._env)
+
+    def _ends(self, tail: str) -> Iterable[int]:
+        """Give the offsets, in the whole text, at which blocks begin that settle the one before them."""
+        lines = _lines(tail)
+        offset, seen = self._start, 0
+        for token in _parser().parse(tail, {"references": dict(self._env.get("references", {}))}):
+            if token.level or token.nesting < 0 or token.map is None:
+                continue
+            begin = token.map[0]
+            if begin > seen:
+                offset += sum(map(len, lines[seen:begin]))
+                seen = begin
+                yield offset
+            if token.type == "paragraph_open" and _is_open_formula(lines[begin:]):
+                return
+
+
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
+
+
+def _lines(text: str) -> list[str]:
+    return _LINE.findall(text)
+
+
+def _is_open_formula(lines: Sequence[str]) -> bool:
+    return lines[0].lstrip(" ").startswith("$$") and all(line.strip() for line in lines)

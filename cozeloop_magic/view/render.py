@@ -1,0 +1,189 @@
+"""A run as what is kept of it: the bundle a notebook saves, a record for machines, and one line about how it went."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from cozeloop_magic.entities.prompt import ToolCall
+from cozeloop_magic.run import Phase, RunState
+from cozeloop_magic.view import markdown, safe_markdown
+from cozeloop_magic.view.visible import visible
+
+__all__ = ["ROOT", "bundle", "calls_html", "has_something", "metadata", "mood", "status", "style"]
+
+ROOT = f"cozeloop-run {markdown.IGNORED}"
+"""Classes of the element around a run, live or kept."""
+
+_FINISH_REASONS = {
+    "length": "stopped at the length limit (length)",
+    "content_filter": "stopped by the content filter (content_filter)",
+    "tool_calls": "asks for tools (tool_calls)",
+}
+
+
+def bundle(state: RunState) -> dict[str, str]:
+    """Give a run by MIME type: HTML without scripts, Markdown, and the answer's plain text."""
+    return {
+        "text/html": _html(state),
+        "text/markdown": safe_markdown.safe(state.text) or _calls_text(state) or status(state),
+        "text/plain": visible(state.text) or _calls_text(state) or status(state),
+    }
+
+
+def metadata(state: RunState) -> dict[str, Any]:
+    """Give a small record of a run: which prompt, which model, how long; no variables and no text."""
+    usage = state.result.usage
+    record = {
+        "prompt_key": state.request.prompt_key,
+        "version": _version(state),
+        "label": state.request.label,
+        "model": state.result.model,
+        "origin": state.origin or None,
+        "phase": state.phase.value,
+        "finish_reason": state.result.finish_reason,
+        "usage": usage and {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens},
+        "ttft": state.ttft,
+        "latency": state.latency,
+        "log_id": state.result.log_id or (state.error and state.error.log_id),
+    }
+    return {"cozeloop_magic": {key: value for key, value in record.items() if value is not None}}
+
+
+def has_something(state: RunState) -> bool:
+    """Tell whether anything of an answer came: text, reasoning or a tool call."""
+    return bool(state.text or state.reasoning or _calls(state))
+
+
+def status(state: RunState) -> str:
+    """Say in one quiet line what ran and how it went."""
+    if state.preparing:
+        return visible(state.preparing).replace("\n", " ")
+    usage = state.result.usage
+    items = [
+        _prompt(state),
+        state.origin,
+        state.result.model,
+        state.ttft is not None and f"first token {_seconds(state.ttft)}",
+        state.latency is not None and _seconds(state.latency),
+        usage and f"{usage.input_tokens:,} → {usage.output_tokens:,} tokens",
+        _progress(state),
+        *state.notes,
+    ]
+    return visible(" · ".join(item for item in items if item)).replace("\n", " ")
+
+
+def mood(state: RunState) -> str:
+    """Give the class that says how it went: a phase, or ``cut`` for an answer that ended too early by itself."""
+    cut = state.phase is Phase.DONE and state.result.finish_reason in ("length", "content_filter")
+    return f"cozeloop-{'cut' if cut else state.phase.value}"
+
+
+def _prompt(state: RunState) -> str:
+    version, label = _version(state), state.request.label
+    marked = f" ({label})" if label and not state.request.version else ""
+    return state.request.prompt_key + (f" @ {version}" if version else "") + marked
+
+
+def _version(state: RunState) -> str | None:
+    return state.version or state.request.version
+
+
+def _seconds(seconds: float) -> str:
+    if seconds >= 60:
+        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+    return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def _progress(state: RunState) -> str:
+    match state.phase:
+        case Phase.WAITING:
+            return "waiting…"
+        case Phase.STREAMING:
+            return "writing…" if state.text or _calls(state) or not state.reasoning else "thinking…"
+        case Phase.INTERRUPTED:
+            return (
+                "interrupted, the answer is incomplete" if has_something(state) else "interrupted before it answered"
+            )
+        case Phase.FAILED:
+            return "failed, the answer is incomplete" if has_something(state) else "failed"
+        case Phase.DONE:
+            reason = state.result.finish_reason or ""
+            return (
+                _FINISH_REASONS.get(reason, reason) if has_something(state) else f"an empty answer {reason}".strip()
+            )
+
+
+def _html(state: RunState) -> str:
+    answer = markdown.to_html(state.text)
+    parts = [
+        f'<div class="{ROOT} {mood(state)}">',
+        f"<style>{style()}</style>",
+        _reasoning_html(state.reasoning),
+        answer and f'<div class="cozeloop-answer jp-RenderedHTMLCommon">{answer}</div>',
+        calls_html(state),
+        f'<p class="cozeloop-status">{escape(status(state))}</p>',
+        "</div>",
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _reasoning_html(reasoning: str) -> str:
+    if not reasoning:
+        return ""
+    shown = escape(visible(reasoning.strip()), quote=False)
+    return f'<details class="cozeloop-reasoning"><summary>Reasoning</summary><div>{shown}</div></details>'
+
+
+def calls_html(state: RunState, longest: int | None = None) -> str:
+    """Give the tools the model asks for, with what it wants to hand them.
+
+    Parameters
+    ----------
+    state : RunState
+        The run.
+    longest : int or None
+        How many characters of unfinished arguments to show, from their end; None shows them whole and laid out.
+    """
+    return "\n".join(_call_html(call, longest) for call in _calls(state))
+
+
+def _call_html(call: ToolCall, longest: int | None) -> str:
+    name, arguments = _call(call)
+    if longest is None:
+        arguments = _laid_out(arguments)
+    elif len(arguments) > longest:
+        arguments = "…" + arguments[-longest:]
+    return (
+        f'<div class="cozeloop-call"><span class="cozeloop-tool">{escape(visible(name))}</span>'
+        f"<pre><code>{escape(visible(arguments), quote=False)}</code></pre></div>"
+    )
+
+
+def _calls(state: RunState) -> tuple[ToolCall, ...]:
+    return tuple((state.result.message and state.result.message.tool_calls) or ())
+
+
+def _calls_text(state: RunState) -> str:
+    return visible("\n".join(f"{name}({arguments})" for name, arguments in map(_call, _calls(state))))
+
+
+def _call(call: ToolCall) -> tuple[str, str]:
+    function = call.function_call
+    return (function.name, function.arguments or "") if function else (call.id or "tool", "")
+
+
+def _laid_out(arguments: str) -> str:
+    try:
+        return json.dumps(json.loads(arguments), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return arguments
+
+
+@lru_cache(maxsize=1)
+def style() -> str:
+    """Give the style sheet of a run, live or kept."""
+    return Path(__file__).with_name("static.css").read_text(encoding="utf-8")

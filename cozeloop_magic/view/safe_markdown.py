@@ -1,0 +1,144 @@
+r"""An answer's Markdown as Markdown that is safe to render with raw HTML on, as JupyterLab does.
+
+The text stays as it is except where a renderer could be made to do something. Renderers differ in what they take for
+code or for a formula, and JupyterLab cuts formulas out before it reads Markdown, so nothing here rests on such a
+judgement: whatever the context, what is left is harmless text.
+
+- A ``<`` that could begin a tag becomes ``&lt;``; in a formula a space behind it says the same.
+- ``](`` and ``]:`` open a link only towards http, https and mailto, else their second half becomes an entity.
+- ``![`` becomes a link: reading an answer loads nothing.
+- Code with such things in it is written as HTML in which every sign is an entity. A plain fence at the margin
+  stays a fence, if none of its kind before it was anything but plain: there all renderers agree.
+
+Where code and formulas are is taken from markdown-it's blocks and, inside a paragraph, from a look at its delimiters;
+a wrong guess costs an ugly ``&lt;``, never safety.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from markdown_it.token import Token
+
+from cozeloop_magic.view import code
+from cozeloop_magic.view.markdown import ACTIVE_TEX, block_tokens
+from cozeloop_magic.view.visible import NAMES, visible
+
+__all__ = ["safe"]
+
+_TAG = r"<(?=[A-Za-z/!?])"
+_ALLOWED = r"https?://|mailto:"
+_ACTIVE = re.compile(rf"{_TAG}|!\[|\][(:]\s*<?(?!{_ALLOWED})[^\s)]*[:&\\]|{ACTIVE_TEX.pattern}")
+_SPAN = re.compile(
+    r"\\[\\`$]"
+    r"|(?<!`)(?P<ticks>`+)(?!`)(?P<code>.+?)(?<!`)(?P=ticks)(?!`)"
+    r"|(?P<math>\$\$.{1,2000}?\$\$|\$[^$\s](?:[^$]{0,2000}[^$\s])?\$(?!\d)|\\\(.{1,2000}?\\\)|\\\[.{1,2000}?\\\])",
+    re.DOTALL,
+)
+_OPENING_TAG = re.compile(
+    rf"(?P<kept><(?:(?:{_ALLOWED})[^\s<>\"'`]+|[\w.+-]+@[\w.-]+)>)|(?P<escapes>\\*){_TAG}", re.IGNORECASE
+)
+_IMAGE = re.compile(r"(?P<escapes>\\*)!(?=\[)")
+_LINK = re.compile(rf"\](?P<mark>[(:])(?!\s*<?(?:{_ALLOWED}))", re.IGNORECASE)
+_OTHER_SCHEME = re.compile(r"\b(ftp|xmpp):(?=\S)", re.IGNORECASE)
+_REFERENCE = re.compile(r"&#(?:x(?P<hex>[0-9a-f]{1,6})|(?P<dec>[0-9]{1,7}));", re.IGNORECASE)
+_PLAIN_OPENING = re.compile(r"(?:`{3,}|~{3,})[\w+#.,:=/ -]*")
+_FENCE_SIGN = re.compile(r"```|~~~")
+
+
+def safe(text: str) -> str:
+    """Give the same Markdown without anything that acts."""
+    source = visible(text)
+    return "".join(_parts(source, re.findall(r"[^\n]*\n|[^\n]+\Z", source)))
+
+
+def _parts(source: str, lines: list[str]) -> Iterator[str]:
+    done, agreed = 0, True
+    for token in block_tokens(source):
+        if token.type not in ("fence", "code_block") or token.map is None or token.map[0] < done:
+            continue
+        begin, end = token.map
+        prose = "".join(lines[done:begin])
+        block = lines[begin:end]
+        agreed = agreed and not _FENCE_SIGN.search(prose)
+        plain = token.type == "fence" and not token.level and _PLAIN_OPENING.fullmatch(block[0].rstrip())
+        agreed = agreed and bool(plain or not _FENCE_SIGN.search("".join(block)))
+        yield _prose(prose)
+        done = end
+        if plain and agreed:
+            yield from ("\n" if begin and lines[begin - 1].strip() else "", *block)
+        elif _ACTIVE.search("".join(block)):
+            yield _code_as_html(token, block)
+        else:
+            yield from block
+    yield _prose("".join(lines[done:]))
+
+
+def _code_as_html(token: Token, block: list[str]) -> str:
+    """Write a code block as HTML, keeping what stands before it on each line: a list's indent, a quote's ``>``."""
+    fenced = token.type == "fence"
+    shown = token.content.removesuffix("\n").split("\n")
+    first = block[0].partition(token.markup)[0] if fenced else _before(block[0], shown[0]).removesuffix("    ")
+    befores = [_before(line, text) for line, text in zip(block[fenced:], shown, strict=False)]
+    language = code.language(token.info)
+    named = f' class="language-{language}"' if language else ""
+    rows = [before + _as_entities(text) for before, text in zip(befores[1:], shown[1:], strict=True)]
+    opening = f"{first}<pre><code{named}>{_as_entities(shown[0])}"
+    blank = "" if first.strip() else first.rstrip() + "\n"
+    return blank + "\n".join([opening, *rows]) + "</code></pre>\n\n"
+
+
+def _before(line: str, text: str) -> str:
+    line = line.rstrip("\n")
+    return line[: len(line) - len(text)] if line.endswith(text) else (re.match(r"[\s>]*", line) or [""])[0]
+
+
+def _prose(text: str) -> str:
+    return "".join(_paragraph(part) for part in re.split(r"(\n[ \t]*\n)", text))
+
+
+def _paragraph(text: str) -> str:
+    parts, done = [], 0
+    for span in _SPAN.finditer(text):
+        parts.append(_words(text[done : span.start()]))
+        done = span.end()
+        if span["code"]:
+            parts.append(_code_span(span[0], span["code"]))
+        elif span["math"]:
+            parts.append(_words(re.sub(_TAG, "< ", span[0])))
+        else:
+            parts.append(span[0])
+    return "".join([*parts, _words(text[done:])])
+
+
+def _code_span(source: str, inside: str) -> str:
+    if not _ACTIVE.search(source):
+        return source
+    inside = inside.replace("\n", " ")
+    if inside.strip() and inside[0] == inside[-1] == " ":
+        inside = inside[1:-1]
+    return f"<code>{_as_entities(inside)}</code>"
+
+
+def _words(text: str) -> str:
+    text = _OPENING_TAG.sub(lambda m: m["kept"] or _unescaped(m["escapes"]) + "&lt;", text)
+    text = _IMAGE.sub(lambda m: _unescaped(m["escapes"]) + ("&#33;" if len(m["escapes"]) % 2 else "🖼 "), text)
+    text = _LINK.sub(lambda m: "]" + _as_entities(m["mark"]), text)
+    text = _OTHER_SCHEME.sub(lambda m: m[1] + "&#58;", text)
+    text = _REFERENCE.sub(lambda m: _shown(m), text)
+    return ACTIVE_TEX.sub(lambda m: "&#92;" + m[0][1:], text)
+
+
+def _unescaped(backslashes: str) -> str:
+    """Take away the backslash that escapes what follows."""
+    return backslashes[len(backslashes) % 2 :]
+
+
+def _shown(reference: re.Match[str]) -> str:
+    number = int(reference["hex"], 16) if reference["hex"] else int(reference["dec"])
+    return NAMES.get(chr(number), reference[0]) if number <= 0x10FFFF else reference[0]
+
+
+def _as_entities(text: str) -> str:
+    return "".join(char if char.isalnum() or char == " " or ord(char) > 127 else f"&#{ord(char)};" for char in text)

@@ -1,0 +1,213 @@
+"""Markdown to HTML: what an answer may contain, and what it may not do."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from cozeloop_magic.view.markdown import Blocks, to_html
+from cozeloop_magic.view.safe_markdown import safe
+from tests.hostile import ELEMENTS, PAYLOADS, faults, read
+
+# A renderer as forgiving as a notebook's: raw HTML on, every scheme allowed, bare addresses made links.
+PERMISSIVE = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+PERMISSIVE.validateLink = lambda url: True  # type: ignore[method-assign]
+
+SNIPPETS = [
+    "# A heading\n",
+    "A heading\n===\n",
+    "Another\n---\n",
+    "A paragraph of *words*, `code` and **more**\non two lines.\n",
+    "概念：机器学习 🎉\n",
+    "- one\n- two\n  - deeper\n",
+    "- loose\n\n- list\n",
+    "1. first\n2. second\n",
+    "7. seventh\n\n   more of it\n",
+    "* * *\n",
+    "---\n",
+    "> a quote\nthat is lazy\n",
+    "```python\nx = 1  # <b>\n\nprint(x)\n```\n",
+    "~~~\nplain\n~~~\n",
+    "```unclosed\ntext\n",
+    "    indented code\n",
+    "| a | b |\n|---|:-:|\n| 1 | 2 |\n",
+    "| not | a table |\n| --- |\n",
+    "text before\n| a | b |\n|---|---|\n| 1 | 2 |\n",
+    "$$\na - b\n- c\n# d\n$$\n",
+    "$$\nnever closed\n",
+    "$x$ begins and 5 ends it 5\n",
+    "It costs $5 and $6.\n",
+    "\\[\nx = 1\n\\]\n",
+    "<div>\nraw\n</div>\n",
+    "&amp; &#x202E; \\* a\\\nb  \nc\n",
+    "![alt](https://example.org/a.png) [google.com](https://evil.example)\n",
+    "~~gone~~\r\nand\rold line ends\r\n",
+    "\n",
+    " \n",
+    "\t\n",
+    "  ",
+]
+
+
+def text_of(html: str) -> str:
+    return "".join(read(html).text.split())
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_html_of_a_hostile_answer_holds_nothing_that_acts(payload: str) -> None:
+    assert faults(to_html(payload)) == []
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_markdown_of_a_hostile_answer_renders_to_nothing_that_acts(payload: str) -> None:
+    assert faults(PERMISSIVE.render(safe(payload)), attributes={"href", "title", "class", "start"}) == []
+
+
+@given(st.lists(st.sampled_from(PAYLOADS + SNIPPETS), max_size=6), st.sampled_from(["", "\n", "\n\n", " ", "\n  "]))
+def test_hostile_answers_stay_harmless_however_they_are_put_together(parts: list[str], between: str) -> None:
+    answer = between.join(parts)
+    assert faults(to_html(answer)) == []
+    assert faults(PERMISSIVE.render(safe(answer)), attributes={"href", "title", "class", "start", "style"}) == []
+
+
+@given(st.text(alphabet="<>&;:/!?[](){}`~$\\*_-#|= \n\tabjsx\"'1.", max_size=60))
+def test_any_text_is_harmless(answer: str) -> None:
+    assert faults(to_html(answer)) == []
+    assert not {tag for tag, _ in read(PERMISSIVE.render(safe(answer))).elements} - ELEMENTS
+
+
+@given(st.data())
+def test_feeding_an_answer_in_pieces_gives_what_rendering_it_whole_gives(data: st.DataObject) -> None:
+    answer = "".join(data.draw(st.lists(st.sampled_from(SNIPPETS), max_size=8)))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(answer)), max_size=12)))
+    blocks, settled, tail = Blocks(), "", ""
+    for cut in [*cuts, len(answer)]:
+        new, tail = blocks.feed(answer[:cut])
+        settled += "".join(new)
+    assert settled + tail == to_html(answer)
+
+
+def test_a_block_is_given_once_and_the_tail_anew() -> None:
+    blocks = Blocks()
+    assert blocks.feed("One **bo") == ([], "<p>One **bo</p>\n")
+    assert blocks.feed("One **bold**\n\nTw") == ([], "<p>One <strong>bold</strong></p>\n<p>Tw</p>\n")
+    assert blocks.feed("One **bold**\n\nTwo\n") == (["<p>One <strong>bold</strong></p>\n"], "<p>Two</p>\n")
+    assert blocks.feed("One **bold**\n\nTwo\n\n- x\n") == (["<p>Two</p>\n"], "<ul>\n<li>x</li>\n</ul>\n")
+
+
+def test_a_reference_that_was_defined_before_is_known_later() -> None:
+    blocks, answer = Blocks(), "[home]: https://example.org\n\nSee [home].\n\nAnd [home]\nagain."
+    settled, tail = blocks.feed(answer)
+    assert "".join(settled) + tail == to_html(answer)
+    assert tail.count("<a ") == len(settled) == 1
+
+
+@pytest.mark.parametrize("answer", ["$5 and $6", "US$5, A$6", "from $5–$10", "a\\$b\\$", "`$x$`", "$ x $"])
+def test_money_is_no_formula(answer: str) -> None:
+    assert "mathjax_process" not in to_html(answer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "formula"),
+    [
+        ("$a<b$", r"\(a&lt;b\)"),
+        ("$x$ is 5", r"\(x\)"),
+        (r"\(a\,b\)", r"\(a\,b\)"),
+        ("$$\na\n$$", r"\[a\]"),
+        ("so\n$$a$$\nthen", r"\[a\]"),
+        ("\\[\na\n\\]", r"\[a\]"),
+    ],
+)
+def test_formulas_alone_are_for_mathjax(answer: str, formula: str) -> None:
+    assert f'mathjax_process tex2jax_process">{formula}</span>' in to_html(answer)
+
+
+def test_a_formula_that_would_act_is_shown_as_its_source() -> None:
+    assert to_html(r"$\href{https://a.example}{x}$") == "<p><code>\\(\\href{https://a.example}{x}\\)</code></p>\n"
+
+
+def test_code_is_coloured_by_its_language_and_unknown_languages_stay_plain() -> None:
+    assert '<code class="language-python"><span class="k">def</span>' in to_html("```python\ndef f(): 1\n```")
+    assert to_html("```wat\na<b\n```") == '<pre><code class="language-wat">a&lt;b\n</code></pre>\n'
+    assert to_html('```x"y\na\n```') == "<pre><code>a\n</code></pre>\n"
+
+
+def test_an_image_is_a_link_and_loads_nothing() -> None:
+    html = to_html("![a *cat*](https://example.org/c.png)")
+    assert "<img" not in html
+    assert text_of(html) == "🖼acat(https://example.org/c.png)"
+
+
+def test_links_open_elsewhere_and_tell_the_target_nothing() -> None:
+    expected = '<p><a href="https://a.example" rel="noopener noreferrer nofollow" target="_blank">x</a></p>\n'
+    assert to_html("[x](https://a.example 'title')") == expected
+
+
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [
+        ("[google.com](https://evil.example)", "evil.example"),
+        ("[https://bank.example/login](https://bank.example.evil.example)", "bank.example.evil.example"),
+        ("[**google**.com](https://evil.example)", "evil.example"),
+        ("[`google.com`](https://evil.example)", "evil.example"),
+        ("[ｇｏｏｇｌｅ．ｃｏｍ](https://evil.example)", "evil.example"),
+        ("[goo\u200bgle.com](https://evil.example)", "evil.example"),
+        ("[google。com](https://evil.example)", "evil.example"),
+        ("<https://google.com@evil.example>", "evil.example"),
+        ("[аpple.com](https://apple.com)", "apple.com"),
+        ("[10.0.0.1](https://evil.example)", "evil.example"),
+        ("[me@a.example](mailto:you@b.example)", "you@b.example"),
+        ("[a.example](mailto:you@b.example)", "you@b.example"),
+    ],
+)
+def test_a_link_that_names_another_place_shows_where_it_leads(link: str, target: str) -> None:
+    assert f'<span class="cozeloop-target">({target})</span>' in to_html(link)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "<https://a.example/b?c=d>",
+        "[a.example](https://www.a.example/x)",
+        "[the docs](https://a.example)",
+        "[me@a.example](mailto:me@a.example)",
+        "[A.Example](https://a.example)",
+    ],
+)
+def test_an_honest_link_is_left_alone(link: str) -> None:
+    assert "cozeloop-target" not in to_html(link)
+
+
+def test_bidirectional_overrides_and_controls_are_named() -> None:
+    assert text_of(to_html("a\u202eb &#x2066; \x1b[31m")) == "a‹U+202E›b‹U+2066›␛[31m"
+
+
+@pytest.mark.parametrize("snippet", [s for s in SNIPPETS if "![" not in s])
+def test_safe_markdown_of_an_ordinary_answer_renders_to_the_same_text(snippet: str) -> None:
+    assert text_of(PERMISSIVE.render(safe(snippet))) == text_of(MarkdownIt("commonmark", {"html": False})
+        .enable(["table", "strikethrough"]).render(snippet)).replace("\u202e", "‹U+202E›")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "# Title\n\nwords, `code`, [a](https://a.example) and <https://b.example> and a < b\n",
+        "1. list\n\n   ```python\n   x = a[0](b)\n   ```\n",
+        "$a_1 < b$ and\n\n$$\nx\n$$\n",
+        "| a |\n|---|\n| b |\n",
+        "Text:\n\n```html\n<script>alert(1)</script>\n```\n\nmore\n",
+    ],
+)
+def test_safe_markdown_leaves_ordinary_markdown_as_it_is(answer: str) -> None:
+    assert safe(answer) == answer
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["`<b>`", "- ```html\n  <b>\n\n    <i>\n  ```", "> ```\n> <b>\n> ```", "a\n\n    <b>\n    </b>", "`` ` <b> ``"],
+)
+def test_html_in_code_reads_as_it_was_written(code: str) -> None:
+    strict = MarkdownIt("commonmark", {"html": False})
+    assert text_of(PERMISSIVE.render(safe(code))) == text_of(strict.render(code))

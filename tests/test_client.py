@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -191,7 +191,7 @@ ALL_WAYS = [*STREAM_WAYS, read_whole, read_whole_async]
 class TestBrokenStream:
     """An answer is complete only if a finish reason came; else it is an error that keeps the text."""
 
-    CASES = {
+    CASES: ClassVar[dict[str, Script]] = {
         "ends without a finish reason": stream([delta("Hel"), delta("lo")]),
         "ends without a finish reason, close-delimited": stream([delta("Hel"), delta("lo")], chunked=False),
         "is cut between chunks": stream([delta("Hel"), delta("lo")], end=False),
@@ -236,7 +236,7 @@ class TestBrokenStream:
 
 
 class TestCompleteStream:
-    CASES = {
+    CASES: ClassVar[dict[str, Script]] = {
         "a byte order mark": stream([b"\xef\xbb\xbf" + delta("Hello"), last()]),
         "comments": stream([b": keep-alive\n\n", delta("Hello"), b": again\n", last()]),
         "carriage returns": stream([delta("Hello").replace(b"\n", b"\r\n"), last().replace(b"\n", b"\r")]),

@@ -65,8 +65,8 @@ class WireServer:
                 self.requests.append(request)
                 try:
                     self.script(request, connection)
-                except (BrokenPipeError, ConnectionResetError):
-                    return
+                except OSError:
+                    return  # the client is gone
                 except BaseException as error:
                     self.errors.append(error)
                     raise

@@ -118,12 +118,12 @@ def _no_json_form(value: Any, where: str) -> VariableError:
         "DataFrame": "Turn it into text first, for example with .to_markdown(index=False).",
         "Message": "A list of messages must hold nothing but messages.",
         "ContentPart": "A list of content parts must hold nothing but content parts.",
-        "float": missing,
         "NAType": missing,
         "NaTType": missing,
     }
-    shown = repr(value) if isinstance(value, (float, Decimal)) else f"a {kind}"
-    hint = hints.get(kind, "Turn it into text, a number, a list or a dict first.")
+    is_number = isinstance(value, (float, Decimal))
+    shown = str(value) if is_number else f"a {kind}"
+    hint = missing if is_number else hints.get(kind, "Turn it into text, a number, a list or a dict first.")
     return VariableError(f"Variable {where} holds {shown}, which has no JSON form.", hint=hint)
 
 

@@ -1,0 +1,203 @@
+"""The grammar of a cell body."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cozeloop_magic.cell import CellSpec, Expression, Value, parse_cell
+from cozeloop_magic.entities.prompt import Role
+from cozeloop_magic.errors import CellError
+
+
+def literals(text: str) -> dict[str, Any]:
+    spec = parse_cell(text)
+    assert all(isinstance(variable.source, Value) for variable in spec.variables)
+    return {variable.name: variable.source.value for variable in spec.variables}
+
+
+def messages(text: str) -> list[tuple[str, Any]]:
+    return [
+        (message.role.value, message.source.value if isinstance(message.source, Value) else message.source.code)
+        for message in parse_cell(text).messages
+    ]
+
+
+class TestVariables:
+    def test_a_cell_may_be_empty(self) -> None:
+        assert parse_cell("") == parse_cell("\n\n") == CellSpec()
+
+    def test_names_and_values(self) -> None:
+        assert literals("topic: artificial intelligence\nuser_request: explain it\n") == {
+            "topic": "artificial intelligence",
+            "user_request": "explain it",
+        }
+
+    def test_names_in_any_script(self) -> None:
+        assert literals("主题: 人工智能") == {"主题": "人工智能"}
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "{{topic}} and {name}",
+            "{name}",
+            "costs $5, or ${price}",
+            r"C:\new\table \n stays",
+            '{"a": 1, "b": [1.50, true]}',
+            '["a", "b"]',
+            "1.10",
+            "0123",
+            "12:30",
+            "2026-01-02",
+            "yes",
+            "null",
+            "issue #5 # still text",
+            "a: b",
+            "x = 1",
+            '"so" he said',
+            "it's",
+            "[sic",
+            "- dash",
+            "*star* &amp @at `tick` %percent !bang",
+            "|pipe",
+            "a ---",
+        ],
+    )
+    def test_a_line_is_sent_as_it_is_written(self, text: str) -> None:
+        assert literals(f"x: {text}") == {"x": text}
+
+    @pytest.mark.parametrize(
+        ("text", "value"),
+        [
+            ('"quoted # text"', "quoted # text"),
+            ("'it''s'", "it's"),
+            (r'"two\nlines"', "two\nlines"),
+            ('""', ""),
+            ("[a, b c, 3, true]", ["a", "b c", 3, True]),
+            ("{name: Ada, age: 36}", {"name": "Ada", "age": 36}),
+            ("[yes, 12:30, 2026-01-02, 0123, ~]", ["yes", "12:30", "2026-01-02", "0123", "~"]),
+        ],
+    )
+    def test_what_yaml_marks_is_yaml(self, text: str, value: Any) -> None:
+        assert literals(f"x: {text}") == {"x": value}
+
+    def test_blocks(self) -> None:
+        cell = "text: |\n  first\n\n    second #5\nfolded: >\n  one\n  two\nlast: x"
+        assert literals(cell) == {"text": "first\n\n  second #5\n", "folded": "one two\n", "last": "x"}
+
+    def test_lists_and_objects_over_several_lines(self) -> None:
+        cell = 'a:\n  - x\n  - y: 1\nb:\n- x\n- z\nc:\n  d: 1.50\ne: {\n  "f": [1,\n 2]\n}\ng: [1,\n  2]\n'
+        assert literals(cell) == {
+            "a": ["x", {"y": 1}],
+            "b": ["x", "z"],
+            "c": {"d": 1.5},
+            "e": {"f": [1, 2]},
+            "g": [1, 2],
+        }
+
+    def test_comments_and_blank_lines_stand_between(self) -> None:
+        assert literals("# what it is about\n\ntopic: x\n\n# and\nother: y") == {"topic": "x", "other": "y"}
+
+    def test_windows_line_ends(self) -> None:
+        assert literals("a: 1\r\nb: |\r\n  x\r\n") == {"a": "1", "b": "x\n"}
+
+    @given(st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp", "Zs")), min_size=1))
+    def test_plain_text_is_never_changed(self, text: str) -> None:
+        if text[0] not in "\"'[{|>":
+            assert literals(f"x: {text}") == {"x": text}
+
+    json_values = st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+
+    @given(st.lists(json_values) | st.dictionaries(st.text(), json_values))
+    def test_json_means_itself(self, value: Any) -> None:
+        text = json.dumps(value)
+        assert literals(f"x: {text}") == {"x": text}
+
+
+class TestExpressions:
+    def test_stand_after_an_equals_sign(self) -> None:
+        spec = parse_cell('question = df.head().to_markdown()\nrequest = f"explain {subject}: {x}"')
+        assert [variable.source for variable in spec.variables] == [
+            Expression("df.head().to_markdown()", 1, 12),
+            Expression('f"explain {subject}: {x}"', 2, 11),
+        ]
+
+    def test_go_over_several_lines_where_python_does(self) -> None:
+        spec = parse_cell("a = [\n  1,\n]\nb = '''x\n---\ny'''\n---\nhello")
+        assert [variable.source.code for variable in spec.variables] == ["[\n  1,\n]", "'''x\n---\ny'''"]
+        assert len(spec.messages) == 1
+
+
+class TestMessages:
+    def test_plain_text_is_one_user_message(self) -> None:
+        assert messages("---\n\nKeep it brief.\n\n- a\n---\nb\n\n") == [("user", "Keep it brief.\n\n- a\n---\nb")]
+
+    def test_marks_begin_others(self) -> None:
+        cell = "x: 1\n---\nhi\n@assistant\nhello\n@tool call_1\n42\n@system\nBe kind.\n@user\nand now?"
+        assert messages(cell) == [
+            ("user", "hi"),
+            ("assistant", "hello"),
+            ("tool", "42"),
+            ("system", "Be kind."),
+            ("user", "and now?"),
+        ]
+        assert parse_cell(cell).messages[2].tool_call_id == "call_1"
+
+    def test_python_gives_one(self) -> None:
+        assert messages("---\n@user = follow_up\n@assistant = [\n  part]\nplain") == [
+            ("user", "follow_up"),
+            ("assistant", "[\n  part]"),
+            ("user", "plain"),
+        ]
+
+    def test_a_decorator_in_code_is_text(self) -> None:
+        assert messages("---\n@property\ndef f(): ...\n@ada please") == [
+            ("user", "@property\ndef f(): ...\n@ada please")
+        ]
+
+    def test_a_role_is_a_role(self) -> None:
+        assert parse_cell("---\n@system\nx").messages[0].role is Role.SYSTEM
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("cell", "line", "column", "says"),
+        [
+            ("tell me a joke", 1, 1, "Is the line with `---` missing"),
+            ("a: 1\n  b", 2, 1, "ends with its line"),
+            ("\n  a: 1", 2, 1, "continues nothing"),
+            ("a:1", 1, 3, "blank after the colon"),
+            ("a: 1\na: 2", 2, 1, "given twice, first on line 1"),
+            ("a:", 1, 3, 'Write `a: ""`'),
+            ("a: |", 1, 4, "nothing is indented"),
+            ("a:\n  - x #5", 2, 6, "put the text in quotes"),
+            ("a:\n  b: [1", 2, 8, "no YAML"),
+            ("x: 1\ny = 1 +", 2, 5, "no Python expression"),
+            ("url=http://x", 1, 9, "use `name: text`"),
+            ("---\n@usr\nhi", 2, 2, "Did you mean @user?"),
+            ("---\n@tool\n42", 2, 1, "`@tool ID`"),
+            ("---\n@user hello", 2, 7, "on the next line"),
+            ("---\n@user\n@assistant\nx", 2, 1, "is empty"),
+        ],
+    )
+    def test_show_the_line_and_what_was_expected(self, cell: str, line: int, column: int, says: str) -> None:
+        with pytest.raises(CellError) as caught:
+            parse_cell(cell)
+        error = caught.value
+        assert says in str(error)
+        assert (error.line, error.column) == (line, column)
+        assert error.source == cell.split("\n")[line - 1]
+
+    @given(st.text())
+    def test_nothing_else_is_ever_raised(self, text: str) -> None:
+        try:
+            parse_cell(text)
+        except CellError as error:
+            assert str(error)

@@ -1,0 +1,93 @@
+"""Variables are checked against the prompt before anything is sent."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from cozeloop_magic.check import check_variables
+from cozeloop_magic.entities.prompt import ContentPart, Message, Prompt, PromptTemplate, Role, VariableDef
+from cozeloop_magic.errors import VariableError
+
+
+def prompt(**types: str) -> Prompt:
+    definitions = tuple(VariableDef(key, type=kind) for key, kind in types.items())
+    return Prompt("greet", "1.0.0", prompt_template=PromptTemplate(variable_defs=definitions))
+
+
+def complaint(definition: Prompt, values: dict[str, Any]) -> str:
+    with pytest.raises(VariableError) as caught:
+        check_variables(definition, values)
+    return str(caught.value)
+
+
+def test_a_slip_of_the_pen_is_met_with_the_name_that_was_meant() -> None:
+    text = complaint(prompt(topic="string", user_request="string"), {"topic": "x", "user_reqest": "y"})
+    assert text == "greet @ 1.0.0: there is no variable user_reqest (did you mean user_request?)."
+
+
+def test_everything_wrong_is_told_at_once() -> None:
+    text = complaint(prompt(topic="string", n="integer", history="placeholder"), {"n": "many", "zzz": 1})
+    assert "there is no variable zzz; its variables are topic, n, history" in text
+    assert 'topic is missing; write `topic: ""`' in text
+    assert "history is missing; write `history = []`" in text
+    assert "n must be integer, not 'many'; write a whole number" in text
+
+
+HELLO = [Message(Role.USER, "hi")]
+PART = ContentPart("text", text="hi")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("string", "x"), ("string", ""), ("string", 5), ("string", 1.5), ("string", True), ("string", date(2026, 1, 2)),
+        ("integer", "12"), ("integer", 12), ("integer", "-3"), ("integer", ""),
+        ("float", "1.5"), ("float", 2), ("boolean", "true"), ("boolean", False),
+        ("object", {"a": 1}), ("object", '{"a": 1}'), ("object", [1]),
+        ("array<string>", ["a"]), ("array<string>", '["a"]'), ("array<string>", {"a"}), ("array<integer>", [1, 2]),
+        ("array<float>", [1, 2.5]), ("array<boolean>", [True]), ("array<object>", [{"a": 1}]),
+        ("placeholder", HELLO), ("placeholder", HELLO[0]), ("placeholder", []),
+        ("multi_part", PART), ("multi_part", [PART]), ("multi_part", []),
+        ("something new", "anything"),
+    ],
+)  # fmt: skip
+def test_fits(kind: str, value: Any) -> None:
+    check_variables(prompt(x=kind), {"x": value})
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "says"),
+    [
+        ("string", None, "the word null"),
+        ("string", ["a"], "json.dumps"),
+        ("string", {"a": 1}, "json.dumps"),
+        ("string", HELLO, "must be string, not messages"),
+        ("integer", "1.5", "whole number"),
+        ("integer", True, "whole number"),
+        ("integer", "１２", "whole number"),
+        ("float", "much", "write a number"),
+        ("boolean", "True", "true or false"),
+        ("boolean", "yes", "true or false"),
+        ("object", "hello", "write JSON"),
+        ("array<string>", [1], "write a list"),
+        ("array<integer>", [1.5], "write a list"),
+        ("array<string>", "a, b", "write a list"),
+        ("placeholder", "hello", "must be messages"),
+        ("multi_part", "hello", "must be content parts"),
+        ("multi_part", HELLO, "must be content parts"),
+    ],
+)
+def test_does_not_fit(kind: str, value: Any, says: str) -> None:
+    assert says in complaint(prompt(x=kind), {"x": value})
+
+
+def test_a_prompt_without_variables_takes_none() -> None:
+    check_variables(prompt(), {})
+    assert "it has none" in complaint(prompt(), {"x": 1})
+
+
+def test_a_prompt_whose_template_is_not_told_cannot_be_checked() -> None:
+    check_variables(Prompt("greet", "1.0.0"), {"x": 1})

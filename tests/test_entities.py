@@ -1,0 +1,240 @@
+"""Wire values: to and from JSON, tolerant, nothing dropped."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime, time, timezone
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cozeloop_magic.entities.prompt import (
+    ContentPart,
+    ContentType,
+    ExecuteResult,
+    Message,
+    Prompt,
+    Role,
+    TokenUsage,
+    ToolCall,
+    VariableType,
+)
+from cozeloop_magic.entities.stream import join_results
+from cozeloop_magic.entities.variables import decode, encode
+from cozeloop_magic.errors import VariableError
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+)
+
+
+class TestWire:
+    @pytest.mark.parametrize(
+        "data",
+        [
+            {"role": "user", "content": "hi"},
+            {"role": "oracle", "content": "hi", "mood": {"calm": True}},
+            {"role": "tool", "content": "42", "tool_call_id": "c1", "skip_render": False, "metadata": {"a": 1}},
+            {"role": "user", "parts": [{"type": "hologram", "beam": 7}, {"type": "text", "text": "x"}]},
+            {
+                "role": "assistant",
+                "reasoning_content": "hm",
+                "tool_calls": [
+                    {"index": 0, "id": "a", "type": "teleport", "function_call": {"name": "f", "arguments": "{}"}}
+                ],
+            },
+        ],
+    )
+    def test_a_message_comes_back_as_it_was(self, data: dict[str, Any]) -> None:
+        assert Message.from_json(data).to_json() == data
+
+    def test_what_is_known_is_typed_and_what_is_not_is_kept(self) -> None:
+        message = Message.from_json({"role": "user", "parts": [{"type": "image_url", "image_url": "u"}], "new": 1})
+        assert message.role is Role.USER
+        assert message.parts and message.parts[0].type is ContentType.IMAGE_URL
+        assert message.extra == {"new": 1}
+
+    def test_odd_fields_cost_no_text(self) -> None:
+        result = ExecuteResult.from_json(
+            {
+                "message": {"role": 5, "content": 5, "tool_calls": "no"},
+                "usage": {"input_tokens": -1, "output_tokens": 2.0},
+            }
+        )
+        assert str(result) == "5"
+        assert result.usage == TokenUsage(0, 2, extra={"input_tokens": -1})
+        assert result.message and result.message.extra == {"role": 5, "tool_calls": "no"}
+
+    def test_a_value_is_no_object(self) -> None:
+        with pytest.raises(TypeError, match="Message expects a JSON object"):
+            Message.from_json("hi")  # type: ignore[arg-type]
+
+    def test_a_repr_shows_what_is_there(self) -> None:
+        assert repr(Message(Role.USER, content="hi")) == "Message(role=<Role.USER: 'user'>, content='hi')"
+        assert f"{Role.USER}" == "user"
+
+    def test_values_are_frozen(self) -> None:
+        with pytest.raises(AttributeError):
+            Message(Role.USER).content = "x"  # type: ignore[misc]
+
+    @given(st.dictionaries(st.sampled_from([*Prompt.__slots__, *Message.__slots__, "other"]), json_values))
+    def test_any_object_is_read_and_kept(self, data: dict[str, Any]) -> None:
+        present = {key for key, value in data.items() if value is not None}
+        for kind in (Prompt, Message, ExecuteResult):
+            again = kind.from_json(kind.from_json(data).to_json())
+            assert present <= set(again.to_json()) | {"extra", "log_id", "model"}
+
+
+class TestResult:
+    def test_reads_as_its_text(self) -> None:
+        assert str(ExecuteResult(Message(Role.ASSISTANT, "hi"))) == "hi"
+        parts = [ContentPart(ContentType.TEXT, text="a"), ContentPart(ContentType.IMAGE_URL, image_url="u")]
+        assert ExecuteResult(Message(Role.ASSISTANT, parts=parts)).text == "a"
+        assert str(ExecuteResult()) == ""
+
+    def test_pieces_join(self) -> None:
+        def piece(**message: Any) -> ExecuteResult:
+            return ExecuteResult.from_json({"message": {"role": "assistant", **message}})
+
+        def call(index: int, **more: Any) -> dict[str, Any]:
+            return {"tool_calls": [{"index": index, **more}]}
+
+        whole = join_results(
+            [
+                piece(reasoning_content="let "),
+                piece(reasoning_content="me", content="a"),
+                piece(**call(1, id="two", type="function", function_call={"name": "g", "arguments": ""})),
+                piece(**call(0, id="one", type="function", function_call={"name": "f", "arguments": '{"x"'})),
+                piece(**call(0, function_call={"name": "", "arguments": ": 1}"})),
+                piece(content="b"),
+                ExecuteResult(finish_reason="stop", usage=TokenUsage(1, 2), log_id="l", model="m"),
+            ]
+        )
+        assert whole.message and (whole.text, whole.message.reasoning_content) == ("ab", "let me")
+        one, two = whole.message.tool_calls or ()
+        assert one == ToolCall.from_json(
+            {"index": 0, "id": "one", "type": "function", "function_call": {"name": "f", "arguments": '{"x": 1}'}}
+        )
+        assert two.id == "two"
+        assert (whole.finish_reason, whole.usage, whole.log_id, whole.model) == ("stop", TokenUsage(1, 2), "l", "m")
+
+    @given(st.lists(st.text()), st.integers(0, 10))
+    def test_joining_is_associative(self, texts: list[str], cut: int) -> None:
+        pieces = [ExecuteResult(Message(Role.ASSISTANT, text)) for text in texts]
+        halves = [join_results(pieces[:cut]), join_results(pieces[cut:])]
+        assert join_results(halves) == join_results(pieces) if pieces else True
+
+
+class TestEncode:
+    @pytest.mark.parametrize(
+        ("value", "text"),
+        [
+            ("as {{it}} is", "as {{it}} is"),
+            ("", ""),
+            ([], "[]"),
+            (None, "null"),
+            (date(2026, 1, 2), "2026-01-02"),
+            (datetime(2026, 1, 2, 3, 4, tzinfo=timezone.utc), "2026-01-02T03:04:00+00:00"),
+            (time(3, 4), "03:04:00"),
+            (Decimal("1.10"), "1.10"),
+            ({"price": Decimal("1.10")}, '{"price": 1.10}'),
+            ({"b", "a"}, '["a", "b"]'),
+            ((1, 2), "[1, 2]"),
+            ({"名": "值"}, '{"名": "值"}'),
+            ({1: date(2026, 1, 2)}, '{"1": "2026-01-02"}'),
+            (np.int64(3), "3"),
+            (np.float32(0.5), "0.5"),
+            (np.bool_(True), "true"),
+            (np.str_("x"), "x"),
+            (np.array([[1, 2]]), "[[1, 2]]"),
+            (np.datetime64("2026-01-02"), "2026-01-02"),
+            (pd.Timestamp("2026-01-02 03:04"), "2026-01-02T03:04:00"),
+            (pd.Series([1.5, 2.5]), "[1.5, 2.5]"),
+            (pd.Series(pd.to_datetime(["2026-01-02"])), '["2026-01-02T00:00:00"]'),
+            (Role.USER, "user"),
+            (VariableType.OBJECT, "object"),
+        ],
+    )
+    def test_as(self, value: Any, text: str) -> None:
+        sent = encode("x", value)
+        assert (sent.value, sent.placeholder_messages, sent.multi_part_values) == (text, None, None)
+
+    @given(json_values)
+    def test_json_is_as_the_json_module_writes_it(self, value: Any) -> None:
+        if not isinstance(value, str):
+            assert encode("x", value).value == json.dumps(value, ensure_ascii=False)
+
+    def test_messages_and_parts_have_places_of_their_own(self) -> None:
+        message, part = Message(Role.USER, "hi"), ContentPart(ContentType.TEXT, text="x")
+        for value in (message, [message], (message,)):
+            assert encode("x", value).placeholder_messages == (message,)
+        for value in (part, [part]):
+            assert encode("x", value).multi_part_values == (part,)
+
+    circle: list[Any] = []
+    circle.append(circle)
+
+    @pytest.mark.parametrize(
+        ("value", "says"),
+        [
+            (float("nan"), "x holds nan"),
+            ({"a": [1.0, float("inf")]}, r"x['a'][1] holds inf"),
+            (np.float64("nan"), "fillna"),
+            (pd.NaT, "fillna"),
+            (pd.NA, "fillna"),
+            (np.datetime64("NaT"), "datetime64"),
+            (Decimal("NaN"), "x holds NaN"),
+            (b"bytes", "base64_data"),
+            (object(), "a object"),
+            (pd.DataFrame({"a": [1]}), "to_markdown"),
+            ([Message(Role.USER, "hi"), "text"], "nothing but messages"),
+            (1 + 2j, "complex"),
+            (circle, "nested too deep"),
+        ],
+    )
+    def test_what_has_no_json_form_is_an_error(self, value: Any, says: str) -> None:
+        with pytest.raises(VariableError) as caught:
+            encode("x", value)
+        assert says in str(caught.value)
+
+
+class TestDecode:
+    @pytest.mark.parametrize(
+        ("kind", "text", "value"),
+        [
+            ("string", "1", "1"),
+            ("boolean", "true", True),
+            ("integer", "-12", -12),
+            ("float", "1e3", 1000.0),
+            ("object", '{"a": 1}', {"a": 1}),
+            ("array<string>", '["a"]', ["a"]),
+            ("array<float>", "[1, 2.5]", [1, 2.5]),
+            ("new", "x", "x"),
+        ],
+    )
+    def test_by_type(self, kind: str, text: str, value: Any) -> None:
+        assert decode(kind, text) == value
+
+    @pytest.mark.parametrize(
+        ("kind", "text"),
+        [
+            ("boolean", "True"),
+            ("integer", "1_000"),
+            ("integer", "1.0"),
+            ("float", "x"),
+            ("object", "{a: 1}"),
+            ("array<string>", "[1]"),
+            ("array<integer>", "[true]"),
+            ("array<boolean>", '"true"'),
+            ("object", "[" * 100_000),
+        ],
+    )
+    def test_what_is_no_value_of_the_type(self, kind: str, text: str) -> None:
+        with pytest.raises(ValueError, match="is not"):
+            decode(kind, text)

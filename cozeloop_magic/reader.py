@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from cozeloop_magic.entities.prompt import ExecuteResult
 from cozeloop_magic.entities.stream import ResultBuilder
-from cozeloop_magic.errors import LoopError, StreamInterrupted
+from cozeloop_magic.errors import LoopError
 from cozeloop_magic.transport import EventStream
 
 __all__ = ["AsyncStreamReader", "StreamReader", "in_thread"]
@@ -84,7 +84,7 @@ class StreamReader:
             piece = self._parse(name, data)
             if piece is not None:
                 return piece
-        raise self._broken_off()
+        raise self._events.interrupted("the stream ended without a finish reason")
 
     def _parse(self, name: str, data: str) -> ExecuteResult | None:
         """Read an event; None where it is of a kind that carries no piece of an answer."""
@@ -105,10 +105,6 @@ class StreamReader:
         if not (piece.message or piece.finish_reason or piece.usage):
             return None
         return replace(piece, log_id=self._events.log_id, model=self._events.model)
-
-    def _broken_off(self) -> StreamInterrupted:
-        why = "it was closed" if self._done else "the stream ended without a finish reason"
-        return self._events.interrupted(why)
 
 
 async def in_thread(work: Callable[[], T]) -> T:

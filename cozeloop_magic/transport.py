@@ -10,6 +10,7 @@ import html
 import json
 import logging
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -171,6 +172,7 @@ class EventStream:
         self._deadline = deadline
         self._total = total
         self._open = True
+        self._reading = threading.Lock()
         self.bytes_read = 0
         self.events_read = 0
         self.log_id = _log_id(response)
@@ -190,13 +192,15 @@ class EventStream:
         while True:
             self._check_deadline()
             try:
-                chunk = self._raw.read1(_READ_SIZE, decode_content=True)
+                with self._reading:
+                    chunk = self._raw.read1(_READ_SIZE, decode_content=True)
             except urllib3.exceptions.ReadTimeoutError:
                 raise self._too_late() from None
             except _READ_ERRORS as error:
                 raise self.interrupted(_reason(error)) from error
-            except ValueError:  # read after close()
-                return
+            if not self._open:
+                self._response.close()
+                raise self.interrupted("it was closed")
             if not chunk:
                 return
             self.bytes_read += len(chunk)
@@ -253,7 +257,12 @@ class EventStream:
             self._raw.shutdown()
         except (ValueError, OSError, RuntimeError):
             pass  # the body is read to its end, or the socket is gone already
-        self._response.close()
+        if self._reading.acquire(blocking=False):
+            try:
+                self._response.close()
+            finally:
+                self._reading.release()
+        # else a thread is inside a read: the shutdown wakes it, and it closes when it is out
 
     def _drained(self) -> bool:
         connection = self._raw.connection

@@ -43,7 +43,8 @@ PART = ContentPart("text", text="hi")
 @pytest.mark.parametrize(
     ("kind", "value"),
     [
-        ("string", "x"), ("string", ""), ("string", 5), ("string", 1.5), ("string", True), ("string", date(2026, 1, 2)),
+        ("string", "x"), ("string", ""), ("string", 5), ("string", 1.5), ("string", True),
+        ("string", date(2026, 1, 2)),
         ("integer", "12"), ("integer", 12), ("integer", "-3"), ("integer", ""),
         ("float", "1.5"), ("float", 2), ("boolean", "true"), ("boolean", False),
         ("object", {"a": 1}), ("object", '{"a": 1}'), ("object", [1]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import date, datetime, time, timezone
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -177,7 +177,7 @@ class TestEncode:
         for value in (part, [part]):
             assert encode("x", value).multi_part_values == (part,)
 
-    circle: list[Any] = []
+    circle: ClassVar[list[Any]] = []
     circle.append(circle)
 
     @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from cozeloop_magic.errors import ConfigurationError
+from cozeloop_magic.errors import AuthenticationFailed, ConfigurationError
 
 __all__ = ["Auth", "JWTOAuth", "PersonalToken", "Secret"]
 
@@ -106,10 +106,15 @@ class JWTOAuth:
         with self._lock:
             if self._header is None or time.time() + _REFRESH_AHEAD >= self._ends:
                 body = {"grant_type": _GRANT, "duration_seconds": _LIFETIME}
-                answer = self._exchange(self.path, body, Secret(f"Bearer {self._claim()}"))
-                self._header = Secret(f"Bearer {answer['access_token']}")
-                self._ends = float(answer["expires_in"])
+                self._take(self._exchange(self.path, body, Secret(f"Bearer {self._claim()}")))
+            assert self._header is not None
             return self._header
+
+    def _take(self, answer: Mapping[str, Any]) -> None:
+        token, ends = answer.get("access_token"), answer.get("expires_in")
+        if not isinstance(token, str) or not isinstance(ends, (int, float)):
+            raise AuthenticationFailed(f"{self._audience} answered the JWT OAuth exchange with no access token.")
+        self._header, self._ends = Secret(f"Bearer {token}"), float(ends)
 
     def _claim(self) -> Secret:
         try:

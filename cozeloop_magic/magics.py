@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
-from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from IPython.core.magic_arguments import argument, magic_arguments
 from traitlets import Unicode
 
 if TYPE_CHECKING:
     from cozeloop_magic.session import Session
 
 __all__ = ["LoopMagics"]
+
+# IPython's own splitting cuts `--var name="two words"` in two. Quotes stay: the value is read as in a cell.
+_WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\S)+""")
 
 
 @magics_class
@@ -44,7 +48,8 @@ class LoopMagics(Magics):
         `name = expression` is Python. Below it come messages to append: text is a user message; a line `@user`,
         `@assistant`, `@system` or `@tool ID` begins another; `@user = expression` takes it from Python.
         """
-        args = parse_argstring(LoopMagics.loop_prompt, line)
+        parser = LoopMagics.loop_prompt.parser  # type: ignore[union-attr]  # put there by magic_arguments
+        args = parser.parse_args(_WORD.findall(line))
         config = {"api_base_url": self.api_base_url, "workspace_id": self.workspace_id}
         self._session.loop_prompt(args, cell or "", config)
 

@@ -198,8 +198,10 @@ class EventStream:
                 raise self._too_late() from None
             except _READ_ERRORS as error:
                 raise self.interrupted(_reason(error)) from error
+            finally:
+                if not self._open:  # closed meanwhile, from another thread
+                    self._response.close()
             if not self._open:
-                self._response.close()
                 raise self.interrupted("it was closed")
             if not chunk:
                 return

@@ -1,0 +1,262 @@
+"""``%%loop_prompt`` in a shell, against a real HTTP server."""
+
+from __future__ import annotations
+
+import atexit
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
+from traitlets.config import Config
+
+from cozeloop_magic import errors
+from tests.conftest import TOKEN
+from tests.test_client import WHOLE
+from tests.wire_server import Script, WireServer, answer, by_path, delta, event, last, stream
+
+DEFINITION = {
+    "prompt_key": "greet",
+    "version": "1.2.0",
+    "prompt_template": {
+        "template_type": "normal",
+        "messages": [{"role": "system", "content": "You greet {{name}}."}],
+        "variable_defs": [{"key": "name", "type": "string"}, {"key": "note", "type": "object"}],
+    },
+}
+MGET = answer({"code": 0, "data": {"items": [{"query": {}, "prompt": DEFINITION}]}})
+STREAM = stream([delta("Hel"), delta("lo "), delta("Ada"), last()])
+GREET = by_path(mget=MGET, execute_streaming=STREAM, execute=WHOLE)
+CELL = "name: Ada\nnote: {}\n"
+
+
+@pytest.fixture
+def shell() -> Iterator[InteractiveShell]:
+    config = Config()
+    config.HistoryManager.enabled = False
+    shell = InteractiveShell(config=config)
+    shell.run_line_magic("load_ext", "cozeloop_magic")
+    yield shell
+    atexit.unregister(shell.atexit_operations)
+    shell.atexit_operations()
+
+
+@pytest.fixture
+def configured(
+    serve: Callable[[Script], WireServer], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Script], WireServer]:
+    """Start a server and set the three variables to it."""
+
+    def start(script: Script) -> WireServer:
+        server = serve(script)
+        monkeypatch.setenv("COZELOOP_API_BASE_URL", server.url)
+        monkeypatch.setenv("COZELOOP_WORKSPACE_ID", "73917")
+        monkeypatch.setenv("COZELOOP_API_TOKEN", TOKEN)
+        return server
+
+    return start
+
+
+Configured = Callable[[Script], WireServer]
+
+
+def run(shell: InteractiveShell, line: str, cell: str = CELL) -> ExecutionResult:
+    return shell.run_cell(f"%%loop_prompt {line}\n{cell}")
+
+
+def sent(server: WireServer) -> dict[str, Any]:
+    return server.requests[-1].body
+
+
+def test_the_answer_streams_and_is_bound(shell: InteractiveShell, configured: Configured, capsys: Any) -> None:
+    server = configured(GREET)
+    result = run(shell, "greet --version 1.2.0 --out hello", CELL + "---\nBe brief.")
+    assert result.success and result.result is None
+    out, err = capsys.readouterr()
+    assert out == "Hello Ada\n"
+    assert "greet @ 1.2.0" in err and "5 → 3 tokens" in err
+    hello = shell.user_ns["hello"]
+    assert hello is shell.user_ns["_loop"]
+    assert (str(hello), hello.version, hello.finish_reason, hello.complete) == ("Hello Ada", "1.2.0", "stop", True)
+    assert hello.usage.output_tokens == 3 and hello.latency >= hello.ttft > 0
+    assert sent(server)["variable_vals"] == [{"key": "name", "value": "Ada"}, {"key": "note", "value": "{}"}]
+    assert sent(server)["messages"] == [{"role": "user", "content": "Be brief."}]
+
+
+def test_the_version_that_was_checked_is_the_one_that_runs(shell: InteractiveShell, configured: Configured) -> None:
+    server = configured(GREET)
+    assert run(shell, "greet --label production").success
+    assert sent(server)["prompt_identifier"] == {"prompt_key": "greet", "version": "1.2.0", "label": "production"}
+    assert server.requests[0].body["queries"] == [{"prompt_key": "greet", "label": "production"}]
+
+
+def test_python_gives_values(shell: InteractiveShell, configured: Configured) -> None:
+    server = configured(GREET)
+    shell.user_ns.update(names=["Ada", "Bob"], key="greet", newest="1.2.0")
+    cell = 'name = " and ".join(n for n in names)\nnote = {"n": len(names)}\n---\n@user = f"Hi {names[0]}"'
+    assert run(shell, "$key -v {newest}", cell).success
+    assert [value["value"] for value in sent(server)["variable_vals"]] == ["Ada and Bob", '{"n": 2}']
+    assert sent(server)["messages"] == [{"role": "user", "content": "Hi Ada"}]
+
+
+def test_a_line_magic_takes_options_alone(shell: InteractiveShell, configured: Configured) -> None:
+    server = configured(GREET)
+    assert shell.run_cell(
+        """%loop_prompt greet --var name="Ada L" --var 'note={"a": "{x} $y"}' --quiet -o a"""
+    ).success
+    assert [value["value"] for value in sent(server)["variable_vals"]] == ["Ada L", '{"a": "{x} $y"}']
+
+
+def test_quiet_shows_nothing(shell: InteractiveShell, configured: Configured, capsys: Any) -> None:
+    configured(GREET)
+    assert run(shell, "greet --quiet").success
+    assert capsys.readouterr() == ("", "")
+    assert str(shell.user_ns["_loop"]) == "Hello Ada"
+
+
+def test_no_stream_asks_for_the_whole_answer(shell: InteractiveShell, configured: Configured, capsys: Any) -> None:
+    server = configured(GREET)
+    assert run(shell, "greet --no-stream").success
+    assert server.requests[-1].path.endswith("/execute")
+    assert capsys.readouterr().out == "Hello world\n"
+
+
+def test_a_dry_run_calls_no_model(shell: InteractiveShell, configured: Configured, capsys: Any) -> None:
+    server = configured(GREET)
+    assert run(shell, "greet --dry-run -o messages", "name: {{Ada}}\nnote: {}\n---\nHi").success
+    assert [request.path.rpartition("/")[2] for request in server.requests] == ["mget"]
+    out = capsys.readouterr().out
+    assert "You greet {{Ada}}." in out and "no model was called" in out
+    assert [message.content for message in shell.user_ns["messages"]] == ["You greet {{Ada}}.", "Hi"]
+
+
+class TestErrors:
+    """A failing cell fails with one sentence and no traceback."""
+
+    def fail(self, shell: InteractiveShell, capsys: Any, line: str, cell: str = CELL) -> tuple[BaseException, str]:
+        result = run(shell, line, cell)
+        assert not result.success
+        out = capsys.readouterr().out
+        assert "Traceback" not in out and TOKEN not in out
+        error = result.error_in_exec
+        assert error is not None
+        return error, out
+
+    def test_a_slip_of_the_pen_is_met_before_anything_runs(
+        self, shell: InteractiveShell, configured: Configured, capsys: Any
+    ) -> None:
+        server = configured(GREET)
+        _, out = self.fail(shell, capsys, "greet", "nmae: Ada\nnote: {}")
+        assert out.strip() == "VariableError: greet @ 1.2.0: there is no variable nmae (did you mean name?)."
+        assert [request.path.rpartition("/")[2] for request in server.requests] == ["mget"]
+
+    def test_a_refusal_keeps_what_came(self, shell: InteractiveShell, configured: Configured, capsys: Any) -> None:
+        broken = stream([delta("Hel"), event({"code": 600502002, "msg": "qps limit"}, "error")])
+        configured(by_path(mget=MGET, execute_streaming=broken))
+        error, out = self.fail(shell, capsys, "greet -o hello")
+        assert isinstance(error, errors.RateLimited) and out.startswith("Hel\n")
+        hello = shell.user_ns["hello"]
+        assert (str(hello), hello.complete, hello.error) == ("Hel", False, error)
+
+    def test_an_answer_that_breaks_off_is_not_shown_as_complete(
+        self, shell: InteractiveShell, configured: Configured, capsys: Any
+    ) -> None:
+        configured(by_path(mget=MGET, execute_streaming=stream([delta("Hel")])))
+        error, out = self.fail(shell, capsys, "greet")
+        assert isinstance(error, errors.StreamInterrupted) and "broke off" in out
+        assert not shell.user_ns["_loop"].complete
+
+    def test_without_the_right_to_look_the_run_goes_on_with_a_note(
+        self, shell: InteractiveShell, configured: Configured, capsys: Any
+    ) -> None:
+        server = configured(by_path(mget=answer({"code": 600500101, "msg": "no read"}), execute_streaming=STREAM))
+        assert run(shell, "greet", "nmae: Ada").success
+        assert "variables not checked" in capsys.readouterr().err
+        assert sent(server)["prompt_identifier"] == {"prompt_key": "greet"}
+
+    @pytest.mark.parametrize(
+        ("line", "cell", "says"),
+        [
+            ("greet", "tell me a joke", "Line 1, column 1"),
+            ("greet", "name = nobody", "raised NameError: name 'nobody' is not defined"),
+            ("greet", "---\n@user = 5", "a message is text or content parts, not a int"),
+            ("greet --var name=Bob", CELL, "given here and with --var"),
+            ("greet --var name", CELL, "Write --var name=value"),
+            ("$nothing", CELL, "nothing, which is not defined"),
+            ("greet --out 1x", CELL, "no Python name"),
+            ("greet --timeout 0", CELL, "above 0"),
+        ],
+    )
+    def test_user_mistakes(
+        self, shell: InteractiveShell, configured: Configured, capsys: Any, line: str, cell: str, says: str
+    ) -> None:
+        configured(GREET)
+        _, out = self.fail(shell, capsys, line, cell)
+        assert says in out
+
+    def test_half_a_configuration(
+        self, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    ) -> None:
+        monkeypatch.setenv("COZELOOP_API_TOKEN", TOKEN)
+        _, out = self.fail(shell, capsys, "greet")
+        assert "COZELOOP_WORKSPACE_ID missing" in out
+
+    def test_an_unknown_option_is_a_usage_error(self, shell: InteractiveShell, configured: Configured) -> None:
+        configured(GREET)
+        assert not run(shell, "greet --verzion 1").success
+
+    def test_an_interrupt_keeps_what_came_and_fails_the_cell(
+        self, shell: InteractiveShell, configured: Configured, capsys: Any
+    ) -> None:
+        main = threading.get_ident()
+
+        def interrupted() -> Iterator[bytes | threading.Event]:
+            yield delta("Hel")
+            threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGINT)).start()
+            yield threading.Event()
+
+        configured(by_path(mget=MGET, execute_streaming=stream(interrupted())))
+        error, out = self.fail(shell, capsys, "greet -o hello")
+        assert isinstance(error, KeyboardInterrupt) and "the text so far is kept" in out
+        assert (str(shell.user_ns["hello"]), shell.user_ns["hello"].complete) == ("Hel", False)
+
+
+def test_the_manual_is_the_magics_help(shell: InteractiveShell) -> None:
+    manual = shell.find_line_magic("loop_prompt").__doc__
+    for option in (
+        "--version",
+        "--label",
+        "--var",
+        "--out",
+        "--no-stream",
+        "--timeout",
+        "--plain",
+        "--quiet",
+        "--dry-run",
+    ):
+        assert option in manual
+
+
+def test_config_names_the_server_where_the_environment_does_not(
+    shell: InteractiveShell, serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(GREET)
+    monkeypatch.setenv("COZELOOP_API_TOKEN", TOKEN)
+    shell.run_cell(f"%config LoopMagics.api_base_url = '{server.url}'\n%config LoopMagics.workspace_id = '9'")
+    assert run(shell, "greet").success
+    assert sent(server)["workspace_id"] == "9"
+
+
+def test_an_answer_is_a_row(shell: InteractiveShell, configured: Configured) -> None:
+    configured(GREET)
+    assert run(shell, "greet -v 1.2.0 -o hello").success
+    (row,) = shell.user_ns["hello"].to_pandas().to_dict("records")
+    assert (row["prompt_key"], row["version"], row["text"], row["output_tokens"]) == (
+        "greet",
+        "1.2.0",
+        "Hello Ada",
+        3,
+    )
+    assert repr(shell.user_ns["hello"]) == "<Answer of greet @ 1.2.0: 'Hello Ada'>"

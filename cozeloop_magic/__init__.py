@@ -9,13 +9,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from cozeloop_magic.version import __version__
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from cozeloop_magic.client import Client as Client
-    from cozeloop_magic.connect import new_client as new_client
+    from cozeloop_magic.client import Client
+    from cozeloop_magic.connect import new_client
 
-__version__ = "0.1.0"
+__all__ = ["Client", "__version__", "load_ipython_extension", "new_client"]
 
 _HOMES = {"Client": "cozeloop_magic.client", "new_client": "cozeloop_magic.connect"}
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cozeloop_magic import __version__
 from cozeloop_magic.errors import ConfigurationError, LoopError
+from cozeloop_magic.version import __version__
 
 if TYPE_CHECKING:
     from cozeloop_magic.local.process import LocalLoop

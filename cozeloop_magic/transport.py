@@ -22,7 +22,6 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from sseclient import SSEClient
 
-from cozeloop_magic import __version__
 from cozeloop_magic.auth import Auth
 from cozeloop_magic.errors import (
     ConnectFailed,
@@ -34,6 +33,7 @@ from cozeloop_magic.errors import (
     UnreadableEvent,
     remote_error,
 )
+from cozeloop_magic.version import __version__
 
 __all__ = ["Endpoint", "EventStream", "Reply", "Timeouts", "Transport"]
 

@@ -1,0 +1,39 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint format bench chromium clean
+
+demo: $(VENV)/.demo  ## open the lesson in JupyterLab; EXECUTE=1 runs it here and prints the answers
+	$(BIN)/cozeloop-magic model fetch
+	$(BIN)/cozeloop-magic demo $(if $(EXECUTE),--execute)
+
+test: $(VENV)/.test chromium lint  ## everything that must be true
+	$(BIN)/pytest
+
+lint: $(VENV)/.test  ## style, types, and who imports whom
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.test  ## let ruff mend what it can
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: $(VENV)/.test  ## each prints a ratio against its alternative
+	$(BIN)/python benchmarks/load_ext.py
+	$(BIN)/python benchmarks/streaming.py
+
+clean:  ## forget the environment; the weights stay in the user's cache
+	rm -rf $(VENV) artefacts .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/.%: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable '.[$*]'
+	touch $@
+
+# The browser tests drive the system's Chromium; where there is none, and none can be installed, they are skipped.
+chromium:
+	@command -v chromium >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null \
+		|| { apt-get update -qq && apt-get install -y -qq chromium fonts-noto-cjk fonts-noto-color-emoji; }

@@ -1,0 +1,64 @@
+"""The embedded Loop's HTTP API, as one list of routes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from cozeloop_magic.errors import RemoteError
+from cozeloop_magic.local import manage
+from cozeloop_magic.local.calls import Loop, answer, endpoint, on_error
+from cozeloop_magic.local.execute import execute, execute_streaming
+from cozeloop_magic.local.gate import Activity, Gate
+from cozeloop_magic.local.proof import prove
+
+__all__ = ["create_app"]
+
+
+async def health(request: Request) -> Response:
+    """Tell who is here. Asked with a nonce, prove it, so that nobody trusts a stranger on the same port."""
+    loop: Loop = request.app.state.loop
+    nonce = request.query_params.get("nonce")
+    proof = {"proof": prove(loop.token, nonce)} if nonce else {}
+    return answer({"status": "ok", "model": loop.model.name, "pid": os.getpid(), **proof})
+
+
+ROUTES = [
+    Route("/health", health, methods=["GET"]),
+    Route("/v1/loop/prompts/execute", execute, methods=["POST"]),
+    Route("/v1/loop/prompts/execute_streaming", execute_streaming, methods=["POST"]),
+    Route("/v1/loop/prompts/mget", endpoint(manage.mget_prompts), methods=["POST"]),
+    Route("/v1/loop/prompts/list", endpoint(manage.list_prompts), methods=["POST"]),
+    Route("/v1/loop/prompts", endpoint(manage.create_prompt), methods=["POST"]),
+    Route("/v1/loop/prompts/{id:int}", endpoint(manage.get_prompt), methods=["GET"]),
+    Route("/v1/loop/prompts/{id:int}", endpoint(manage.delete_prompt), methods=["DELETE"]),
+    Route("/v1/loop/prompts/{id:int}/drafts/save", endpoint(manage.save_draft), methods=["POST"]),
+    Route("/v1/loop/prompts/{id:int}/drafts/commit", endpoint(manage.commit_draft), methods=["POST"]),
+    Route("/v1/loop/prompts/{id:int}/commits/list", endpoint(manage.list_commits), methods=["POST"]),
+]
+
+
+def create_app(loop: Loop, *, hosts: Collection[str] | None = (), activity: Activity | None = None) -> ASGIApp:
+    """Make the server's application.
+
+    Parameters
+    ----------
+    loop : Loop
+        What the calls work with.
+    hosts : collection of str or None
+        ``Host`` headers to accept besides the loopback ones; None accepts all.
+    activity : Activity or None
+        Is kept up to date with what is going on.
+    """
+    errors = (RemoteError, HTTPException, ClientDisconnect, Exception)
+    app = Starlette(routes=ROUTES, exception_handlers={kind: on_error for kind in errors})
+    app.state.loop = loop
+    # Outside everything, so that the answer to a failure has a log id too.
+    return Gate(app, token=loop.token, hosts=hosts, activity=activity or Activity())

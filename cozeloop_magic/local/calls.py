@@ -1,0 +1,150 @@
+"""What every call of the API has in common: reading it, checking its workspace, answering it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from cozeloop_magic.entities.wire import Wire
+from cozeloop_magic.errors import RemoteError, remote_error
+from cozeloop_magic.local.models import INTERNAL, INVALID_PARAMETER, Model
+from cozeloop_magic.local.store import Store
+
+__all__ = ["Call", "Loop", "answer", "dumps", "endpoint", "failure", "invalid", "on_error", "read_call"]
+
+BAD_REQUEST = 600500201
+NO_PERMISSION = 600500101
+
+W = TypeVar("W", bound=Wire)
+
+
+@dataclass(frozen=True)
+class Loop:
+    """What the calls work with."""
+
+    store: Store
+    model: Model
+    token: str = field(repr=False)
+    workspace_id: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call: its body, its query and the parameters in its path."""
+
+    loop: Loop
+    body: Mapping[str, Any]
+    query: Mapping[str, str]
+    path: Mapping[str, Any]
+
+    def text(self, name: str) -> str:
+        """Give a text of the body; empty if it is missing or null."""
+        value = self.body.get(name)
+        if value is not None and not isinstance(value, str):
+            raise invalid(f"{name} must be text.")
+        return value or ""
+
+    def number(self, name: str, *, default: int, most: int) -> int:
+        """Give a number of the body, from 1 to `most`."""
+        value = self.body.get(name)
+        value = default if value is None else value
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+            raise invalid(f"{name} must be a whole number from 1 to {most}.")
+        return value
+
+    def flag(self, name: str) -> bool:
+        """Give a flag of the query or the body."""
+        return self.query.get(name, self.body.get(name)) in (True, "true", "True", "1")
+
+    def object(self, name: str) -> Mapping[str, Any]:
+        """Give an object of the body; empty if it is missing or null."""
+        value = self.body.get(name)
+        if value is not None and not isinstance(value, dict):
+            raise invalid(f"{name} must be an object.")
+        return value or {}
+
+    def many(self, name: str, kind: type[W]) -> list[W]:
+        """Give a list of wire values of the body; empty if it is missing or null."""
+        items = self.body.get(name)
+        if items is not None and not isinstance(items, list):
+            raise invalid(f"{name} must be a list.")
+        try:
+            return [kind.from_json(item) for item in items or () if item is not None]
+        except TypeError:
+            raise invalid(f"{name} must be a list of objects.") from None
+
+    def check_workspace(self) -> None:
+        """Refuse a call for another workspace."""
+        given = self.query.get("workspace_id", self.body.get("workspace_id"))
+        if given in (None, ""):
+            raise invalid("workspace_id is missing.")
+        if str(given) != self.loop.workspace_id:
+            message = f"This Loop has one workspace, {self.loop.workspace_id}; the call is for {given}."
+            raise remote_error(message, code=NO_PERMISSION)
+
+
+async def read_call(request: Request) -> Call:
+    """Read a call from a request."""
+    body: Any = {}
+    if request.method == "POST":
+        try:
+            body = json.loads(await request.body() or b"{}")
+        except ValueError:
+            raise remote_error("The body is not JSON.", code=BAD_REQUEST) from None
+    if not isinstance(body, dict):
+        raise remote_error("The body must be a JSON object.", code=BAD_REQUEST)
+    return Call(request.app.state.loop, body, request.query_params, request.path_params)
+
+
+def endpoint(handler: Callable[[Call], Mapping[str, Any]]) -> Callable[[Request], Awaitable[Response]]:
+    """Make an endpoint of a function from a call to the fields of its answer; it may block."""
+
+    async def respond(request: Request) -> Response:
+        return answer(await run_in_threadpool(handler, await read_call(request)))
+
+    return respond
+
+
+def answer(
+    fields: Mapping[str, Any], *, headers: Mapping[str, str] | None = None, http_status: int = 200
+) -> Response:
+    """Make the envelope that every answer comes in."""
+    body = dumps({"code": 0, "msg": "", **fields})
+    return Response(body, http_status, headers, media_type="application/json")
+
+
+def failure(error: RemoteError) -> dict[str, Any]:
+    """Give an error as the API tells it. The client adds what to do, so only the message goes out."""
+    return {"code": error.code or INTERNAL, "msg": error.message}
+
+
+def on_error(request: Request, error: Exception) -> Response:
+    """Answer an error: the platform's own with HTTP 200 and its code, as the open-source server does."""
+    if isinstance(error, RemoteError):
+        return answer(failure(error))
+    if isinstance(error, HTTPException):
+        message = f"There is no call {request.method} {request.url.path}."
+        return answer({"code": BAD_REQUEST, "msg": message}, http_status=error.status_code)
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=499)  # nobody is there to read it
+    log_id = request.scope["log_id"]
+    logging.getLogger(__name__).error("%s failed (log id %s)", request.url.path, log_id)
+    return answer({"code": INTERNAL, "msg": "The embedded Loop failed; its log says why."})
+
+
+def dumps(value: Any) -> bytes:
+    """Write compact JSON; a lone surrogate, which UTF-8 cannot hold, becomes a question mark."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+
+
+def invalid(message: str) -> RemoteError:
+    """Make the error of a parameter that cannot be used."""
+    return remote_error(message, code=INVALID_PARAMETER)

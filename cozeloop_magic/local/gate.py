@@ -1,0 +1,90 @@
+"""What every request passes: a log id, the right host, the token, and the count of what is going on."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cozeloop_magic.local.calls import answer
+
+__all__ = ["Activity", "Gate"]
+
+OPEN_PATH = "/health"
+UNAUTHENTICATED = 4100
+FOREIGN_HOST = 600500101
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
+
+
+@dataclass
+class Activity:
+    """How many requests run, and when the last one ended."""
+
+    running: int = 0
+    last: float = field(default_factory=time.monotonic)
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long nothing has run."""
+        return 0.0 if self.running else time.monotonic() - self.last
+
+
+class Gate:
+    """Lets a request pass, or answers it.
+
+    Plain ASGI, because Starlette's ``BaseHTTPMiddleware`` would put a queue into every stream.
+
+    Parameters
+    ----------
+    app : ASGIApp
+        What lies behind.
+    token : str
+        What a request must bear.
+    hosts : collection of str or None
+        The ``Host`` headers to accept besides the loopback ones; None accepts all. A web page that had its name
+        point here (DNS rebinding) would come with its own.
+    activity : Activity
+        Is kept up to date.
+    """
+
+    def __init__(self, app: ASGIApp, *, token: str, hosts: Collection[str] | None, activity: Activity) -> None:
+        self._app = app
+        self._expected = f"Bearer {token}".encode()
+        self._hosts = None if hosts is None else LOOPBACK.union(hosts)
+        self._activity = activity
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        log_id = scope["log_id"] = time.strftime("%Y%m%d%H%M%S") + secrets.token_hex(9).upper()
+
+        async def send_with_log_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["x-tt-logid"] = log_id
+            await send(message)
+
+        self._activity.running += 1
+        try:
+            await (self._refusal(scope) or self._app)(scope, receive, send_with_log_id)
+        finally:
+            self._activity.running -= 1
+            self._activity.last = time.monotonic()
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        name = host if host.endswith("]") else host.rpartition(":")[0] or host
+        if self._hosts is not None and name not in self._hosts:
+            return answer({"code": FOREIGN_HOST, "msg": f"This Loop is not {host[:80]}."}, http_status=403)
+        given = headers.get("authorization", "").encode()
+        if scope["path"] == OPEN_PATH or hmac.compare_digest(given, self._expected):
+            return None
+        return answer({"code": UNAUTHENTICATED, "msg": "authentication is invalid"}, http_status=401)

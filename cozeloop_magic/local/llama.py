@@ -1,0 +1,117 @@
+"""The `llama` provider: any GGUF file, run by llama.cpp inside the server's process."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cozeloop_magic.entities.prompt import Message, Role
+from cozeloop_magic.errors import RemoteError, remote_error
+from cozeloop_magic.local.models import (
+    INVALID_PARAMETER,
+    Emit,
+    Parameters,
+    chat_request,
+    model_failed,
+    only_text,
+    read_chunk,
+)
+
+__all__ = ["LlamaModel"]
+
+CONTEXT_TOKENS = 8192
+PARALLEL_CALLS = 4
+PROMPT_CACHE_MIB = 256
+
+
+class LlamaModel:
+    """A model in a GGUF file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    default_system : str or None
+        What is said as ``system`` where a prompt says nothing as such.
+    """
+
+    def __init__(self, path: Path, *, default_system: str | None = None) -> None:
+        self.name = path.name.removesuffix(".gguf")
+        self._path = path
+        self._default_system = default_system
+        self._engine: Any = None
+        self._loading = threading.Lock()
+
+    def load(self) -> None:
+        """Read the file; later calls do nothing."""
+        with self._loading:
+            if self._engine is None:
+                self._engine = self._start()
+
+    def _start(self) -> Any:
+        import xllamacpp
+
+        if not self._path.is_file():
+            raise model_failed(f"There is no model file at {self._path}.")
+        try:
+            return xllamacpp.Server(_settings(self._path))
+        except RuntimeError as error:
+            raise model_failed(f"llama.cpp cannot load {self._path}; is it a GGUF file?") from error
+
+    def generate(self, messages: Sequence[Message], parameters: Parameters, emit: Emit) -> None:
+        """Answer on the calling thread. llama.cpp batches the calls of several threads."""
+        only_text(messages, self.name)
+        self.load()
+        failures: list[RemoteError] = []
+
+        def receive(chunk: Mapping[str, Any]) -> bool:
+            """Take a chunk; true stops the generation."""
+            if "error" in chunk:
+                failures.append(_failure(chunk["error"]))
+                return True
+            piece = read_chunk(chunk)
+            return piece is not None and not emit(piece)
+
+        try:
+            self._engine.handle_chat_completions(chat_request(self._with_system(messages), parameters), receive)
+        except RuntimeError as error:
+            raise model_failed(f"The model {self.name} cannot answer: {error}.") from error
+        if failures:
+            raise failures[0]
+
+    def _with_system(self, messages: Sequence[Message]) -> Sequence[Message]:
+        if self._default_system is None or any(message.role == Role.SYSTEM for message in messages):
+            return messages
+        return [Message(Role.SYSTEM, self._default_system), *messages]
+
+
+def _settings(path: Path) -> Any:
+    import psutil
+    import xllamacpp
+
+    settings = xllamacpp.CommonParams()
+    settings.model.path = str(path)
+    # One cache for all slots: a call may use the whole context while it is alone, and four fit side by side.
+    settings.n_ctx = CONTEXT_TOKENS
+    settings.n_parallel = PARALLEL_CALLS
+    settings.kv_unified = True
+    settings.cache_ram_mib = PROMPT_CACHE_MIB
+    settings.cpuparams.n_threads = psutil.cpu_count(logical=False) or 1
+    settings.verbosity = 1  # errors only
+    settings.warmup = False
+    # llama.cpp opens a port of its own; nobody gets its key.
+    settings.api_keys = [secrets.token_urlsafe(32)]
+    settings.ui = False
+    settings.endpoint_slots = False
+    return settings
+
+
+def _failure(error: Mapping[str, Any]) -> RemoteError:
+    if error.get("type") == "exceed_context_size_error":
+        sent, most = error.get("n_prompt_tokens"), error.get("n_ctx")
+        message = f"The prompt has {sent} tokens, and this model reads at most {most}. Shorten it."
+        return remote_error(message, code=INVALID_PARAMETER)
+    return model_failed(f"The model cannot answer: {error.get('message', error)}.")

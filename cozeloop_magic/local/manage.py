@@ -1,0 +1,171 @@
+"""Looking at prompts and changing them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import semver
+
+from cozeloop_magic.local.calls import Call, invalid
+from cozeloop_magic.local.execute import open_prompt
+from cozeloop_magic.local.store import Commit, Draft, PromptRow
+
+__all__ = [
+    "commit_draft",
+    "create_prompt",
+    "delete_prompt",
+    "get_prompt",
+    "list_commits",
+    "list_prompts",
+    "mget_prompts",
+    "save_draft",
+]
+
+USER = "local"
+MOST_PROMPTS = 200
+MOST_COMMITS = 100
+LONGEST_KEY = 100
+
+Fields = dict[str, Any]
+
+
+def mget_prompts(call: Call) -> Fields:
+    """Give the versions asked for, in the order of the queries."""
+    call.check_workspace()
+    queries = call.body.get("queries") or []
+    if not isinstance(queries, list) or not all(isinstance(query, dict) for query in queries):
+        raise invalid("queries must be a list of objects.")
+    return {"data": {"items": [_found(call, query) for query in queries]}}
+
+
+def _found(call: Call, query: Mapping[str, Any]) -> Fields:
+    key, version, label = (str(query.get(name) or "") for name in ("prompt_key", "version", "label"))
+    commit = call.loop.store.commit_of(call.loop.store.prompt_by_key(key), version=version, label=label)
+    return {"query": query, "prompt": open_prompt(call.loop.workspace_id, key, commit).to_json()}
+
+
+def list_prompts(call: Call) -> Fields:
+    """Give a page of the prompts, newest first."""
+    call.check_workspace()
+    size = call.number("page_size", default=20, most=MOST_PROMPTS)
+    page = call.number("page_number", default=1, most=10**9)
+    rows, total = call.loop.store.list_prompts(page=page, size=size, prefix=call.text("key_word"))
+    if call.text("creator") not in ("", USER):
+        rows, total = [], 0
+    return {"data": {"prompts": [_basic(call, row) for row in rows], "total": total}}
+
+
+def create_prompt(call: Call) -> Fields:
+    """Make a prompt without a version."""
+    call.check_workspace()
+    key, name = call.text("prompt_key"), call.text("prompt_name")
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.]*", key) or len(key) > LONGEST_KEY:
+        raise invalid(
+            f"prompt_key must begin with a letter and hold letters, digits, _ and . only, at most {LONGEST_KEY}."
+        )
+    if not name:
+        raise invalid("prompt_name is missing.")
+    return {"prompt_id": str(call.loop.store.create_prompt(key, name, call.text("prompt_description")))}
+
+
+def get_prompt(call: Call) -> Fields:
+    """Give a prompt by its id, with a version and the draft if they are asked for."""
+    call.check_workspace()
+    row = call.loop.store.prompt(call.path["id"])
+    fields: Fields = {
+        "id": str(row.id),
+        "workspace_id": call.loop.workspace_id,
+        "prompt_key": row.prompt_key,
+        "prompt_basic": _basic(call, row),
+    }
+    version = call.query.get("commit_version", "")
+    if version or (call.flag("with_commit") and row.latest_version):
+        commit = call.loop.store.commit_of(row, version=version)
+        fields["prompt_commit"] = {"detail": commit.detail, "commit_info": _commit_info(commit)}
+    draft = call.loop.store.draft(row.id) if call.flag("with_draft") else None
+    if draft:
+        fields["prompt_draft"] = {"detail": draft.detail, "draft_info": _draft_info(draft)}
+    return {"prompt": fields}
+
+
+def delete_prompt(call: Call) -> Fields:
+    """Delete a prompt."""
+    call.check_workspace()
+    call.loop.store.delete_prompt(call.path["id"])
+    return {}
+
+
+def save_draft(call: Call) -> Fields:
+    """Write a prompt's draft."""
+    draft = call.object("prompt_draft")
+    detail, info = draft.get("detail"), draft.get("draft_info")
+    if not isinstance(detail, dict) or not isinstance(info, dict):
+        raise invalid("prompt_draft needs its detail and its draft_info.")
+    if not isinstance(detail.get("prompt_template"), dict):
+        raise invalid("prompt_draft.detail needs its prompt_template.")
+    saved = call.loop.store.save_draft(call.path["id"], detail, str(info.get("base_version") or ""))
+    return {"draft_info": _draft_info(saved)}
+
+
+def commit_draft(call: Call) -> Fields:
+    """Make a version of a prompt's draft."""
+    version = call.text("commit_version")
+    if not semver.Version.is_valid(version):
+        raise invalid(f"commit_version must be a semantic version such as 1.0.0, not {version!r}.")
+    call.loop.store.commit_draft(call.path["id"], version, call.text("commit_description"))
+    return {}
+
+
+def list_commits(call: Call) -> Fields:
+    """Give a page of a prompt's versions, latest first."""
+    size = call.number("page_size", default=20, most=MOST_COMMITS)
+    token = call.text("page_token")
+    if token and not token.isdecimal():
+        raise invalid("page_token is not one that this Loop gave out.")
+    commits = call.loop.store.commits(call.path["id"], size=size + 1, before=int(token) if token else None)
+    page, has_more = commits[:size], len(commits) > size
+    fields: Fields = {"prompt_commit_infos": [_commit_info(commit) for commit in page], "has_more": has_more}
+    if has_more:
+        fields["next_page_token"] = str(page[-1].sequence)
+    if call.flag("with_commit_detail"):
+        fields["prompt_commit_detail_mapping"] = {commit.version: commit.detail for commit in page}
+    return fields
+
+
+def _basic(call: Call, row: PromptRow) -> Fields:
+    fields = {
+        "id": str(row.id),
+        "workspace_id": call.loop.workspace_id,
+        "prompt_key": row.prompt_key,
+        "display_name": row.display_name,
+        "description": row.description,
+        "latest_version": row.latest_version,
+        "created_by": USER,
+        "updated_by": USER,
+        "created_at": str(row.created_at),
+        "updated_at": str(row.updated_at),
+        "latest_committed_at": row.latest_committed_at and str(row.latest_committed_at),
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _commit_info(commit: Commit) -> Fields:
+    return {
+        "version": commit.version,
+        "base_version": commit.base_version,
+        "description": commit.description,
+        "committed_by": USER,
+        "committed_at": str(commit.committed_at),
+    }
+
+
+def _draft_info(draft: Draft) -> Fields:
+    return {
+        "user_id": USER,
+        "base_version": draft.base_version,
+        "is_modified": True,
+        "created_at": str(draft.created_at),
+        "updated_at": str(draft.updated_at),
+    }

@@ -1,0 +1,154 @@
+"""Running the embedded Loop: in the foreground, or as the process that notebooks share.
+
+``python -m cozeloop_magic.local.server RUNTIME_FILE`` is how a notebook starts the shared one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cozeloop_magic.local import paths
+from cozeloop_magic.local.choice import Choice, chosen_model
+from cozeloop_magic.local.process import LocalLoop, RuntimeFile, require_extra
+
+if TYPE_CHECKING:
+    from uvicorn import Server
+
+    from cozeloop_magic.local.calls import Loop
+    from cozeloop_magic.local.gate import Activity
+
+__all__ = ["main", "serve"]
+
+LOOPBACK = "127.0.0.1"
+IDLE_VARIABLE = "COZELOOP_MAGIC_IDLE_SECONDS"
+IDLE_SECONDS = 30 * 60.0
+FAREWELL_SECONDS = 2
+
+
+def serve(
+    host: str,
+    port: int,
+    *,
+    announce: Callable[[LocalLoop], None],
+    progress: Callable[[str], None] | None = None,
+) -> None:
+    """Run an embedded Loop in the foreground, until Ctrl-C. Notebooks do not share it.
+
+    Parameters
+    ----------
+    host, port : str, int
+        Where to listen; port 0 is a free one.
+    announce : callable
+        Is told where the Loop is and its token, once it is there.
+    progress : callable or None
+        Is told what takes time, in words.
+    """
+    choice = chosen_model()
+    require_extra(choice)
+    choice.fetch(progress)
+    try:
+        _run(choice, host, port, announce=announce, idle_seconds=None)
+    except KeyboardInterrupt:
+        return
+
+
+def main(runtime_file: str) -> None:
+    """Run the embedded Loop that notebooks share, until nobody has used it for a while."""
+    file = RuntimeFile(Path(runtime_file))
+    running: list[LocalLoop] = []
+
+    def announce(loop: LocalLoop) -> None:
+        file.write(loop)
+        running.append(loop)
+
+    idle_seconds = float(os.environ.get(IDLE_VARIABLE) or IDLE_SECONDS)
+    try:
+        _run(chosen_model(), LOOPBACK, 0, announce=announce, idle_seconds=idle_seconds)
+    finally:
+        for loop in running:
+            file.remove(loop)
+
+
+def _run(
+    choice: Choice, host: str, port: int, *, announce: Callable[[LocalLoop], None], idle_seconds: float | None
+) -> None:
+    import uvicorn
+
+    from cozeloop_magic.local.app import create_app
+    from cozeloop_magic.local.gate import Activity
+
+    loop, activity = _open_loop(choice), Activity()
+    listener = _listen(host, port)
+    app = create_app(loop, hosts=_accepted_hosts(host), activity=activity)
+    # fmt: off
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none",
+        timeout_graceful_shutdown=FAREWELL_SECONDS,
+    )
+    # fmt: on
+    threading.Thread(target=_load, args=(loop,), name="load", daemon=True).start()
+    announce(LocalLoop(_base_url(host, listener), loop.workspace_id, loop.token, loop.model.name))
+    asyncio.run(_serve(uvicorn.Server(config), listener, activity, idle_seconds))
+
+
+def _open_loop(choice: Choice) -> Loop:
+    from cozeloop_magic.local.calls import Loop
+    from cozeloop_magic.local.seeds import read_seeds
+    from cozeloop_magic.local.store import Store
+
+    store = Store(paths.data_dir() / "prompts.db")
+    store.seed(read_seeds())
+    return Loop(store, choice.build(), secrets.token_urlsafe(32), store.workspace_id)
+
+
+def _load(loop: Loop) -> None:
+    """Load the model ahead of the first call; if that fails, the call tells why."""
+    from cozeloop_magic.errors import RemoteError
+
+    try:
+        loop.model.load()
+    except RemoteError as error:
+        print(error, file=sys.stderr)
+
+
+async def _serve(server: Server, listener: socket.socket, activity: Activity, idle_seconds: float | None) -> None:
+    watch = asyncio.create_task(_stop_when_idle(server, activity, idle_seconds)) if idle_seconds else None
+    await server.serve(sockets=[listener])
+    if watch:
+        watch.cancel()
+
+
+async def _stop_when_idle(server: Server, activity: Activity, idle_seconds: float) -> None:
+    while activity.idle_seconds < idle_seconds:
+        await asyncio.sleep(min(idle_seconds / 4, 30))
+    server.should_exit = True
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bind and listen at once: whoever is told of the port can connect, and waits until the server takes the call."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=128)
+
+
+def _base_url(host: str, listener: socket.socket) -> str:
+    name = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)
+    return f"http://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}"
+
+
+def _accepted_hosts(host: str) -> tuple[str, ...] | None:
+    """Give the names to be called by; a server on all interfaces goes by any."""
+    if host in ("0.0.0.0", "::"):
+        return None
+    return (f"[{host}]" if ":" in host else host,)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

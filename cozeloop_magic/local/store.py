@@ -1,0 +1,362 @@
+"""Prompts, their versions, drafts and labels, in SQLite.
+
+A version is written once and never changes. The latest version is the one committed last.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cozeloop_magic.errors import RemoteError, remote_error
+
+__all__ = ["Commit", "Draft", "PromptRow", "Store"]
+
+INVALID_PARAMETER = 600500202
+NOT_FOUND = 600501001
+VERSION_NOT_FOUND = 600501002
+NOT_COMMITTED = 600501003
+LABEL_NOT_FOUND = 600501007
+KEY_EXISTS = 600501008
+VERSION_EXISTS = 600501009
+
+# Step N brings a database from `user_version` N to N + 1. Add steps; never change one that was released.
+MIGRATIONS = (
+    """
+    CREATE TABLE workspace (id TEXT NOT NULL);
+    CREATE TABLE prompts (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        prompt_key TEXT NOT NULL UNIQUE,
+        display_name TEXT NOT NULL,
+        description TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        updated_at INTEGER NOT NULL
+    );
+    CREATE TABLE commits (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        prompt_id INTEGER NOT NULL REFERENCES prompts (id) ON DELETE CASCADE,
+        version TEXT NOT NULL,
+        base_version TEXT NOT NULL,
+        description TEXT NOT NULL,
+        committed_at INTEGER NOT NULL,
+        detail TEXT NOT NULL,
+        UNIQUE (prompt_id, version)
+    );
+    CREATE TRIGGER commits_never_change BEFORE UPDATE ON commits
+    BEGIN SELECT RAISE(ABORT, 'a committed version never changes'); END;
+    CREATE TABLE drafts (
+        prompt_id INTEGER PRIMARY KEY REFERENCES prompts (id) ON DELETE CASCADE,
+        base_version TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        updated_at INTEGER NOT NULL
+    );
+    CREATE TABLE labels (
+        prompt_id INTEGER NOT NULL REFERENCES prompts (id) ON DELETE CASCADE,
+        label TEXT NOT NULL,
+        version TEXT NOT NULL,
+        PRIMARY KEY (prompt_id, label)
+    );
+    CREATE TABLE seeds (
+        prompt_key TEXT NOT NULL,
+        version TEXT NOT NULL,
+        PRIMARY KEY (prompt_key, version)
+    );
+    """,
+)
+
+_PROMPTS = """
+    SELECT p.*, c.version AS latest_version, c.committed_at AS latest_committed_at
+    FROM prompts p LEFT JOIN commits c
+    ON c.sequence = (SELECT MAX(sequence) FROM commits WHERE prompt_id = p.id)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRow:
+    """A prompt without its versions. Times are milliseconds since 1970."""
+
+    id: int
+    prompt_key: str
+    display_name: str
+    description: str
+    created_at: int
+    updated_at: int
+    latest_version: str | None
+    latest_committed_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One committed version; `detail` is the open API's ``PromptDetail``."""
+
+    sequence: int
+    prompt_id: int
+    version: str
+    base_version: str
+    description: str
+    committed_at: int
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What will become the next version."""
+
+    prompt_id: int
+    base_version: str
+    detail: Mapping[str, Any]
+    created_at: int
+    updated_at: int
+
+
+class Store:
+    """The prompts of one workspace. Every call opens its own connection, so any thread may call.
+
+    Parameters
+    ----------
+    path : Path
+        The database; made if it is not there, and brought to this version's shape.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._migrate()
+
+    @property
+    def workspace_id(self) -> str:
+        """The workspace, a 64-bit number as text, chosen when the database was made."""
+        with self._connection() as db:
+            return str(db.execute("SELECT id FROM workspace").fetchone()["id"])
+
+    def create_prompt(self, key: str, name: str, description: str = "") -> int:
+        """Make a prompt without a version and give its id."""
+        with self._connection() as db:
+            return _create_prompt(db, key, name, description)
+
+    def list_prompts(self, *, page: int, size: int, prefix: str = "") -> tuple[list[PromptRow], int]:
+        """Give a page of the prompts whose key or name begins with `prefix`, newest first, and how many there are."""
+        where = "WHERE substr(prompt_key, 1, :n) = :prefix OR substr(display_name, 1, :n) = :prefix"
+        values = {"prefix": prefix, "n": len(prefix), "limit": size, "offset": (page - 1) * size}
+        with self._connection() as db:
+            total = db.execute(f"SELECT COUNT(*) FROM prompts {where}", values).fetchone()[0]
+            rows = db.execute(f"{_PROMPTS} {where} ORDER BY p.id DESC LIMIT :limit OFFSET :offset", values)
+            return [PromptRow(**row) for row in rows], total
+
+    def prompt(self, prompt_id: int) -> PromptRow:
+        """Give a prompt by its id."""
+        with self._connection() as db:
+            return _prompt(db, prompt_id)
+
+    def prompt_by_key(self, key: str) -> PromptRow:
+        """Give a prompt by its key; an unknown key is an error that names similar ones."""
+        with self._connection() as db:
+            row = db.execute(f"{_PROMPTS} WHERE prompt_key = ?", (key,)).fetchone()
+            if row is None:
+                raise _unknown_key(db, key)
+            return PromptRow(**row)
+
+    def delete_prompt(self, prompt_id: int) -> None:
+        """Delete a prompt with everything that belongs to it."""
+        with self._connection() as db:
+            _prompt(db, prompt_id)
+            db.execute("DELETE FROM prompts WHERE id = ?", (prompt_id,))
+
+    def commit_of(self, prompt: PromptRow, *, version: str = "", label: str = "") -> Commit:
+        """Give the version asked for: by number, else by label, else the latest."""
+        if prompt.latest_version is None:
+            raise remote_error(f"Prompt {prompt.prompt_key} has no committed version yet.", code=NOT_COMMITTED)
+        with self._connection() as db:
+            if label and not version:
+                version = _labelled(db, prompt, label)
+            return _commit(db, prompt, version or prompt.latest_version)
+
+    def commits(self, prompt_id: int, *, size: int, before: int | None = None) -> list[Commit]:
+        """Give up to `size` versions, latest first, beginning below the sequence number `before`."""
+        query = "SELECT * FROM commits WHERE prompt_id = ? AND sequence < ? ORDER BY sequence DESC LIMIT ?"
+        with self._connection() as db:
+            _prompt(db, prompt_id)
+            rows = db.execute(query, (prompt_id, before or 2**62, size))
+            return [_with_detail(Commit, row) for row in rows]
+
+    def draft(self, prompt_id: int) -> Draft | None:
+        """Give a prompt's draft, if it has one."""
+        with self._connection() as db:
+            row = db.execute("SELECT * FROM drafts WHERE prompt_id = ?", (prompt_id,)).fetchone()
+            draft: Draft | None = row and _with_detail(Draft, row)
+            return draft
+
+    def save_draft(self, prompt_id: int, detail: Mapping[str, Any], base_version: str = "") -> Draft:
+        """Write a prompt's draft over the one it had."""
+        query = """
+            INSERT INTO drafts (prompt_id, base_version, detail, created_at, updated_at)
+            VALUES (:id, :base, :detail, :now, :now)
+            ON CONFLICT (prompt_id) DO UPDATE SET base_version = :base, detail = :detail, updated_at = :now
+        """
+        with self._connection() as db:
+            base = base_version or _prompt(db, prompt_id).latest_version or ""
+            values = {"id": prompt_id, "base": base, "detail": json.dumps(detail), "now": _now()}
+            db.execute(query, values)
+            row = db.execute("SELECT * FROM drafts WHERE prompt_id = ?", (prompt_id,)).fetchone()
+            draft: Draft = _with_detail(Draft, row)
+            return draft
+
+    def commit_draft(self, prompt_id: int, version: str, description: str = "") -> None:
+        """Make a version of a prompt's draft; the draft is gone then."""
+        with self._connection() as db:
+            prompt = _prompt(db, prompt_id)
+            draft = db.execute("SELECT * FROM drafts WHERE prompt_id = ?", (prompt_id,)).fetchone()
+            if draft is None:
+                raise remote_error(
+                    f"Prompt {prompt.prompt_key} has no draft to commit; save one first.", code=INVALID_PARAMETER
+                )
+            _insert_commit(db, prompt, version, json.loads(draft["detail"]), description, draft["base_version"])
+            db.execute("DELETE FROM drafts WHERE prompt_id = ?", (prompt_id,))
+
+    def seed(self, seeds: Mapping[str, Mapping[str, Any]]) -> None:
+        """Put in the prompts that come with the package; what the user deleted or made his own is left alone."""
+        with self._connection() as db:
+            for key, seed in seeds.items():
+                _seed(db, key, seed)
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """Open a connection for one transaction: committed at the end, rolled back on any error."""
+        db = sqlite3.connect(self._path, timeout=10, isolation_level=None)
+        try:
+            db.row_factory = sqlite3.Row
+            db.execute("PRAGMA foreign_keys = ON")
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.execute("BEGIN IMMEDIATE")
+            yield db
+            db.execute("COMMIT")
+        finally:
+            db.close()
+
+    def _migrate(self) -> None:
+        db = sqlite3.connect(self._path, timeout=10, isolation_level=None)
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("BEGIN EXCLUSIVE")
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
+                for statement in _statements(step):
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {number}")
+            if not db.execute("SELECT 1 FROM workspace").fetchone():
+                # A number as the platform has them, so that no client meets a workspace of an odd shape.
+                db.execute("INSERT INTO workspace VALUES (?)", (str(10**18 + secrets.randbelow(8 * 10**18)),))
+            db.execute("COMMIT")
+        finally:
+            db.close()
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Split a script where SQLite says a statement is complete; ``executescript`` would end the transaction."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _with_detail(kind: type[Any], row: sqlite3.Row) -> Any:
+    return kind(**dict(row) | {"detail": json.loads(row["detail"])})
+
+
+def _prompt(db: sqlite3.Connection, prompt_id: int) -> PromptRow:
+    row = db.execute(f"{_PROMPTS} WHERE p.id = ?", (prompt_id,)).fetchone()
+    if row is None:
+        raise remote_error(f"There is no prompt with the id {prompt_id}.", code=NOT_FOUND)
+    return PromptRow(**row)
+
+
+def _unknown_key(db: sqlite3.Connection, key: str) -> RemoteError:
+    keys = [row["prompt_key"] for row in db.execute("SELECT prompt_key FROM prompts ORDER BY prompt_key")]
+    close = difflib.get_close_matches(key, keys, n=3)
+    also = f" Did you mean {' or '.join(close)}?" if close else f" There are: {', '.join(keys) or 'none'}."
+    return remote_error(f"There is no prompt {key!r} in this workspace.{also}", code=NOT_FOUND)
+
+
+def _create_prompt(db: sqlite3.Connection, key: str, name: str, description: str) -> int:
+    query = """
+        INSERT INTO prompts (prompt_key, display_name, description, created_at, updated_at)
+        VALUES (:key, :name, :description, :now, :now)
+    """
+    try:
+        row = db.execute(query, {"key": key, "name": name, "description": description, "now": _now()})
+    except sqlite3.IntegrityError:
+        raise remote_error(f"There is already a prompt {key!r}.", code=KEY_EXISTS) from None
+    return int(row.lastrowid or 0)
+
+
+def _labelled(db: sqlite3.Connection, prompt: PromptRow, label: str) -> str:
+    labels = {
+        row["label"]: row["version"] for row in db.execute("SELECT * FROM labels WHERE prompt_id = ?", (prompt.id,))
+    }
+    if label not in labels:
+        there = ", ".join(f"{name} ({version})" for name, version in sorted(labels.items())) or "none"
+        message = f"Label {label!r} marks no version of prompt {prompt.prompt_key}. Labels there are: {there}."
+        raise remote_error(message, code=LABEL_NOT_FOUND)
+    return str(labels[label])
+
+
+def _commit(db: sqlite3.Connection, prompt: PromptRow, version: str) -> Commit:
+    row = db.execute("SELECT * FROM commits WHERE prompt_id = ? AND version = ?", (prompt.id, version)).fetchone()
+    if row is None:
+        rows = db.execute("SELECT version FROM commits WHERE prompt_id = ? ORDER BY sequence", (prompt.id,))
+        there = ", ".join(row["version"] for row in rows)
+        message = f"Prompt {prompt.prompt_key} has no version {version}. Versions there are: {there}."
+        raise remote_error(message, code=VERSION_NOT_FOUND)
+    commit: Commit = _with_detail(Commit, row)
+    return commit
+
+
+def _insert_commit(
+    db: sqlite3.Connection, prompt: PromptRow, version: str, detail: Mapping[str, Any], description: str, base: str
+) -> None:
+    query = """
+        INSERT INTO commits (prompt_id, version, base_version, description, committed_at, detail)
+        VALUES (?, ?, ?, ?, ?, ?)
+    """
+    now = _now()
+    try:
+        db.execute(query, (prompt.id, version, base, description, now, json.dumps(detail)))
+    except sqlite3.IntegrityError:
+        message = f"Prompt {prompt.prompt_key} already has a version {version}; choose a new one."
+        raise remote_error(message, code=VERSION_EXISTS) from None
+    db.execute("UPDATE prompts SET updated_at = ? WHERE id = ?", (now, prompt.id))
+
+
+def _seed(db: sqlite3.Connection, key: str, seed: Mapping[str, Any]) -> None:
+    seeded = {row["version"] for row in db.execute("SELECT version FROM seeds WHERE prompt_key = ?", (key,))}
+    row = db.execute("SELECT id FROM prompts WHERE prompt_key = ?", (key,)).fetchone()
+    mine = row and {r["version"] for r in db.execute("SELECT version FROM commits WHERE prompt_id = ?", (row["id"],))}
+    is_new = row is None and not seeded
+    is_untouched = row is not None and bool(seeded) and mine == seeded
+    if not (is_new or is_untouched):
+        return  # deleted, or the user's own work
+    prompt_id = row["id"] if row else _create_prompt(db, key, seed["display_name"], seed["description"])
+    for version, commit in seed["versions"].items():
+        if version not in seeded:
+            prompt = _prompt(db, prompt_id)
+            base = prompt.latest_version or ""
+            _insert_commit(db, prompt, version, commit["detail"], commit["description"], base)
+            db.execute("INSERT INTO seeds VALUES (?, ?)", (key, version))
+    if not row:
+        db.executemany(
+            "INSERT INTO labels VALUES (?, ?, ?)", [(prompt_id, *label) for label in seed["labels"].items()]
+        )

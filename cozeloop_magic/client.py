@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Protocol, TypeVar, overload
 
+from cozeloop_magic.endpoint import Endpoint, Timeouts
 from cozeloop_magic.entities.prompt import ExecuteRequest, ExecuteResult, Message, Prompt, PromptPage
 from cozeloop_magic.entities.variables import encode_all
 from cozeloop_magic.errors import ClientClosed, ConnectFailed, InvalidRequest, PromptNotFound, UnexpectedContent
 from cozeloop_magic.reader import AsyncStreamReader, StreamReader, in_thread
-from cozeloop_magic.transport import Endpoint, Timeouts, Transport
+from cozeloop_magic.transport import Transport
 
 __all__ = ["Client", "Connector"]
 

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 from cozeloop_magic.auth import Auth, JWTOAuth, PersonalToken, Secret
 from cozeloop_magic.client import Client
+from cozeloop_magic.endpoint import Endpoint, Timeouts
 from cozeloop_magic.settings import Settings
-from cozeloop_magic.transport import Endpoint, Timeouts, Transport
+from cozeloop_magic.transport import Transport
 
 __all__ = ["client_for", "new_client"]
 

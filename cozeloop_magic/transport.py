@@ -1,21 +1,17 @@
 """HTTP, and the one place that knows it: requests for the calls, sseclient-py for the streams.
 
-Every foreign error becomes one of `cozeloop_magic.errors` here. What a server says is untrusted and may echo what it
-was sent, so the credentials are taken out of every text that is quoted from it.
+Every foreign error becomes one of `cozeloop_magic.errors` here.
 """
 
 from __future__ import annotations
 
-import html
 import json
 import logging
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -23,6 +19,7 @@ from requests.adapters import HTTPAdapter
 from sseclient import SSEClient
 
 from cozeloop_magic.auth import Auth
+from cozeloop_magic.endpoint import Endpoint, Timeouts
 from cozeloop_magic.errors import (
     ConnectFailed,
     DeadlineExceeded,
@@ -31,11 +28,11 @@ from cozeloop_magic.errors import (
     TransportError,
     UnexpectedContent,
     UnreadableEvent,
-    remote_error,
 )
+from cozeloop_magic.refusal import refusal, unexpected
 from cozeloop_magic.version import __version__
 
-__all__ = ["Endpoint", "EventStream", "Reply", "Timeouts", "Transport"]
+__all__ = ["EventStream", "Reply", "Transport"]
 
 log = logging.getLogger("cozeloop_magic")
 
@@ -43,24 +40,6 @@ _READ_SIZE = 65536
 _LINGER = 0.05  # seconds a finished stream may take to end its body before its connection is given up
 _BOM = b"\xef\xbb\xbf"
 _READ_ERRORS = (urllib3.exceptions.HTTPError, OSError, requests.RequestException)
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """A Loop server: where it is, which workspace there, who calls, and how it is shown to people."""
-
-    base_url: str
-    workspace_id: str
-    auth: Auth
-    origin: str
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Limits of a call, in seconds: to connect, and in total."""
-
-    connect: float = 10.0
-    total: float = 600.0
 
 
 class Reply(NamedTuple):
@@ -245,7 +224,7 @@ class EventStream:
             body = None
         if not isinstance(body, dict):
             body = {"msg": data}
-        return _refusal(body, self._endpoint, http_status=self._response.status_code, log_id=self.log_id)
+        return refusal(body, self._endpoint, http_status=self._response.status_code, log_id=self.log_id)
 
     def close(self, *, complete: bool = False) -> None:
         """Give the connection back where the answer is complete, else cut it; wakes a thread that reads."""
@@ -365,55 +344,7 @@ def _reply(response: requests.Response, endpoint: Endpoint) -> Reply:
     except ValueError:
         body = None
     if isinstance(body, dict) and (body.get("code") or status >= 400):
-        raise _refusal(body, endpoint, http_status=status, log_id=log_id)
+        raise refusal(body, endpoint, http_status=status, log_id=log_id)
     if not isinstance(body, dict) or status != 200:
-        raise _unexpected(response, content, endpoint, log_id)
+        raise unexpected(status, response.headers, content, endpoint, log_id)
     return Reply(body, log_id, response.headers.get("X-Loop-Model"))
-
-
-def _refusal(body: Mapping[str, Any], endpoint: Endpoint, *, http_status: int, log_id: str | None) -> LoopError:
-    code = body.get("code")
-    said = body.get("msg") or body.get("message") or body.get("error_message") or body.get("error")
-    said = said if isinstance(said, str) else json.dumps(said or body, ensure_ascii=False)
-    number = code if isinstance(code, int) and not isinstance(code, bool) else None
-    shown = _quote(said, endpoint)
-    what = f"{endpoint.origin} refused: {shown}" + ("" if shown.endswith((".", "。", "!", "?")) else ".")
-    if code not in (None, 0):
-        what += f" [code {code}]"
-    return remote_error(what, code=number, http_status=http_status, log_id=log_id)
-
-
-def _unexpected(response: requests.Response, content: bytes, endpoint: Endpoint, log_id: str | None) -> LoopError:
-    status = response.status_code
-    if 300 <= status < 400:
-        target = urlsplit(response.headers.get("Location", ""))
-        where = f"{target.scheme}://{target.netloc}" if target.netloc else response.headers.get("Location", "nowhere")
-        what = f"{endpoint.origin} redirects to {_quote(where, endpoint)}; a call with a token is not sent on."
-        return UnexpectedContent(what, hint="Set COZELOOP_API_BASE_URL to the API's own address.", http_status=status)
-    excerpt = _quote(_readable(content, response), endpoint) or "nothing"
-    what = f"{endpoint.origin} answered HTTP {status} with no Loop answer but: {excerpt}."
-    if status >= 400:
-        error: LoopError = remote_error(what, http_status=status, log_id=log_id)
-    else:
-        error = UnexpectedContent(what, http_status=status, log_id=log_id)
-    if status == 405:
-        error.hint = "A self-hosted Loop's API has a port of its own; this looks like the web page's."
-    elif not error.hint:
-        error.hint = "Check COZELOOP_API_BASE_URL, and any proxy or login page in between."
-    return error
-
-
-def _readable(content: bytes, response: requests.Response) -> str:
-    text = content[:4000].decode("utf-8", "replace")
-    if "html" in response.headers.get("Content-Type", "") or text.lstrip()[:1] == "<":
-        title = re.search(r"<title[^>]*>(.*?)</title>", text, re.I | re.S)
-        text = "an HTML page, " + repr(html.unescape(title[1] if title else re.sub(r"<[^>]*>", " ", text)).strip())
-    return text
-
-
-def _quote(text: str, endpoint: Endpoint) -> str:
-    """Make a server's words safe to show: one line, not long, no control characters, no credentials."""
-    secret = endpoint.auth().removeprefix("Bearer ")
-    text = " ".join(text.replace(secret, "••••••").split())
-    text = "".join(c if c.isprintable() else "�" for c in text)
-    return text if len(text) <= 300 else text[:300] + "…"

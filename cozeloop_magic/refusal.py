@@ -1,0 +1,70 @@
+"""What a server says when it does not answer, as errors for a person.
+
+What a server says is untrusted and may echo what it was sent: it is quoted in one line, without control characters,
+and without the credentials.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from cozeloop_magic.endpoint import Endpoint
+from cozeloop_magic.errors import LoopError, UnexpectedContent, remote_error
+
+__all__ = ["refusal", "unexpected"]
+
+
+def refusal(body: Mapping[str, Any], endpoint: Endpoint, *, http_status: int, log_id: str | None) -> LoopError:
+    """Make the error for an answer ``{code, msg}``, or an OAuth one ``{error, error_code, error_message}``."""
+    code = body.get("code")
+    said = body.get("msg") or body.get("message") or body.get("error_message") or body.get("error")
+    said = said if isinstance(said, str) else json.dumps(said or body, ensure_ascii=False)
+    number = code if isinstance(code, int) and not isinstance(code, bool) else None
+    shown = _quote(said, endpoint)
+    what = f"{endpoint.origin} refused: {shown}" + ("" if shown.endswith((".", "。", "!", "?")) else ".")
+    if code not in (None, 0):
+        what += f" [code {code}]"
+    return remote_error(what, code=number, http_status=http_status, log_id=log_id)
+
+
+def unexpected(
+    status: int, headers: Mapping[str, str], content: bytes, endpoint: Endpoint, log_id: str | None
+) -> LoopError:
+    """Make the error for an answer that is no Loop server's: a redirect, a web page, an empty body."""
+    if 300 <= status < 400:
+        target = urlsplit(headers.get("Location", ""))
+        where = f"{target.scheme}://{target.netloc}" if target.netloc else headers.get("Location", "nowhere")
+        what = f"{endpoint.origin} redirects to {_quote(where, endpoint)}; a call with a token is not sent on."
+        return UnexpectedContent(what, hint="Set COZELOOP_API_BASE_URL to the API's own address.", http_status=status)
+    excerpt = _quote(_readable(content, headers), endpoint) or "nothing"
+    what = f"{endpoint.origin} answered HTTP {status} with no Loop answer but: {excerpt}."
+    if status >= 400:
+        error: LoopError = remote_error(what, http_status=status, log_id=log_id)
+    else:
+        error = UnexpectedContent(what, http_status=status, log_id=log_id)
+    if status == 405:
+        error.hint = "A self-hosted Loop's API has a port of its own; this looks like the web page's."
+    elif not error.hint:
+        error.hint = "Check COZELOOP_API_BASE_URL, and any proxy or login page in between."
+    return error
+
+
+def _readable(content: bytes, headers: Mapping[str, str]) -> str:
+    text = content[:4000].decode("utf-8", "replace")
+    if "html" in headers.get("Content-Type", "") or text.lstrip()[:1] == "<":
+        title = re.search(r"<title[^>]*>(.*?)</title>", text, re.I | re.S)
+        text = "an HTML page, " + repr(html.unescape(title[1] if title else re.sub(r"<[^>]*>", " ", text)).strip())
+    return text
+
+
+def _quote(text: str, endpoint: Endpoint) -> str:
+    """Make a server's words safe to show: one line, not long, no control characters, no credentials."""
+    secret = endpoint.auth().removeprefix("Bearer ")
+    text = " ".join(text.replace(secret, "••••••").split())
+    text = "".join(c if c.isprintable() else "�" for c in text)
+    return text if len(text) <= 300 else text[:300] + "…"

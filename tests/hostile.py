@@ -164,18 +164,13 @@ def read(html: str) -> Page:
     return page
 
 
-def faults(html: str, elements: set[str] = ELEMENTS, attributes: set[str] = ATTRIBUTES) -> list[str]:
+def faults(html: str, attributes: set[str] = ATTRIBUTES, schemes: set[str] = SCHEMES) -> list[str]:
     """Name whatever in `html` could act."""
     found = []
     for tag, attrs in read(html).elements:
-        if tag not in elements:
+        if tag not in ELEMENTS:
             found.append(f"element {tag}")
         found += [f"{tag} with {name}" for name in attrs.keys() - attributes]
-        found += [
-            f"{name} {attrs[name]}" for name in ("href", "src") if name in attrs and not _leads_well(attrs[name])
-        ]
+        addresses = [attrs[name] or "" for name in ("href", "src") if name in attrs]
+        found += [f"{tag} to {address}" for address in addresses if urlsplit(address.strip()).scheme not in schemes]
     return found
-
-
-def _leads_well(url: str | None) -> bool:
-    return urlsplit((url or "").strip()).scheme in SCHEMES

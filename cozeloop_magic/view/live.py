@@ -14,7 +14,7 @@ from typing import Any
 
 import anywidget
 from IPython import get_ipython
-from IPython.display import DisplayHandle, display
+from IPython.display import DisplayHandle, clear_output, display
 
 from cozeloop_magic.run import Phase, RunState
 from cozeloop_magic.view import render
@@ -88,14 +88,23 @@ class LiveView:
 
     def finish(self, state: RunState) -> None:
         """Put what is kept in the widget's place, and close it. A failure without an answer leaves nothing."""
-        empty = state.phase is Phase.FAILED and not render.has_something(state)
-        data, metadata = ({}, {}) if empty else (render.bundle(state), render.metadata(state))
-        if self._handle is not None:
-            self._handle.update(data, raw=True, metadata=metadata)  # type: ignore[no-untyped-call]
-        elif not empty:
-            display(data, raw=True, metadata=metadata)  # type: ignore[no-untyped-call]
+        if state.phase is Phase.FAILED and not render.has_something(state):
+            self._leave_nothing()
+        elif self._handle is not None:
+            self._handle.update(render.bundle(state), raw=True, metadata=render.metadata(state))  # type: ignore[no-untyped-call]
+        else:
+            display(render.bundle(state), raw=True, metadata=render.metadata(state))  # type: ignore[no-untyped-call]
         if self._widget is not None:
             self._widget.close()
+
+    def _leave_nothing(self) -> None:
+        """Clear a cell that is all ours; elsewhere empty our output alone, which leaves an empty record behind."""
+        if self._handle is None:
+            return
+        if _request().get("code", "").lstrip().startswith("%%"):
+            clear_output()
+        else:
+            self._handle.update({}, raw=True)  # type: ignore[no-untyped-call]
 
     def _drawn(self, state: RunState) -> Rows:
         begun = time.monotonic()
@@ -125,6 +134,11 @@ class LiveView:
 
 def _is_watched() -> bool:
     """Tell whether a person's front end runs this cell: it can answer ``input()``, and a machine says it cannot."""
+    return bool(_request().get("allow_stdin", True))
+
+
+def _request() -> dict[str, Any]:
+    """Give the content of the ``execute_request`` that runs now."""
     shell = get_ipython()
-    parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
-    return bool(parent.get("content", {}).get("allow_stdin", True))
+    message = shell.get_parent() if hasattr(shell, "get_parent") else {}
+    return dict(message.get("content", {}))

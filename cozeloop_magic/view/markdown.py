@@ -172,7 +172,7 @@ class Blocks:
     """Renders an answer that is still being written: each block once, when it is settled, and the rest anew.
 
     A block is settled when another one has begun after it on a complete line; Markdown reads line by line, so nothing
-    that follows changes it. Two things do reach back: a ``$$`` that is not closed yet, which holds everything behind
+    that follows changes it. Two things do reach back: a ``$$`` that may not be closed yet, which holds what is behind
     it until a blank line ends it, and a link reference defined after its use, which only `to_html` of the whole sees.
     """
 
@@ -203,26 +203,23 @@ class Blocks:
 
     def _ends(self, tail: str) -> Iterable[int]:
         """Give the offsets, in the whole text, at which blocks begin that settle the one before them."""
-        lines = _lines(tail)
+        lines = _LINE.findall(tail)
+        held = _open_formula(lines)
         offset, seen = self._start, 0
         for token in _parser().parse(tail, {"references": dict(self._env.get("references", {}))}):
-            if token.level or token.nesting < 0 or token.map is None:
+            if token.level or token.nesting < 0 or token.map is None or token.map[0] == seen:
                 continue
-            begin = token.map[0]
-            if begin > seen:
-                offset += sum(map(len, lines[seen:begin]))
-                seen = begin
-                yield offset
-            if token.type == "paragraph_open" and _is_open_formula(lines[begin:]):
+            if token.map[0] > held:
                 return
+            offset += sum(map(len, lines[seen : token.map[0]]))
+            seen = token.map[0]
+            yield offset
 
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 
 
-def _lines(text: str) -> list[str]:
-    return _LINE.findall(text)
-
-
-def _is_open_formula(lines: Sequence[str]) -> bool:
-    return lines[0].lstrip(" ").startswith("$$") and all(line.strip() for line in lines)
+def _open_formula(lines: Sequence[str]) -> int:
+    """Give the first line after the last blank one on which a ``$$`` may wait for its end; else the lines' number."""
+    blank = max((i for i, line in enumerate(lines) if not line.strip()), default=-1)
+    return next((i for i in range(blank + 1, len(lines)) if "$$" in lines[i]), len(lines))

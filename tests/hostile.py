@@ -59,6 +59,8 @@ PAYLOADS = [
     "[x](file:///etc/passwd)",
     "[x](blob:https://evil.example/1)",
     "[x](//evil.example)",
+    "[x]()",
+    "![x]()",
     "[x](\\\\evil.example)",
     "[x](../api/shutdown)",
     "[x][r]\n\n[r]: javascript:alert(1)",

@@ -102,7 +102,7 @@ class LiveView:
         if self._handle is None:
             return
         if _request().get("code", "").lstrip().startswith("%%"):
-            clear_output()
+            clear_output()  # type: ignore[no-untyped-call]
         else:
             self._handle.update({}, raw=True)  # type: ignore[no-untyped-call]
 

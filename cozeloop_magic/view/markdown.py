@@ -86,7 +86,7 @@ class _Renderer(RendererHTML):
 
 
 def _anchor(url: str) -> str:
-    return f'<a href="{escape(url)}" rel="noopener noreferrer nofollow" target="_blank">'
+    return f'<a href="{escape(url)}" rel="noopener noreferrer nofollow" target="_blank">' if url else "<a>"
 
 
 def _formula(source: str, opening: str, closing: str, css: str) -> str:

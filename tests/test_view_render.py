@@ -1,0 +1,169 @@
+"""What is kept of a run: the bundle, the record and the status line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from cozeloop_magic.entities.prompt import (
+    ExecuteRequest,
+    ExecuteResult,
+    FunctionCall,
+    Message,
+    Role,
+    TokenUsage,
+    ToolCall,
+)
+from cozeloop_magic.errors import ServerFailed
+from cozeloop_magic.run import Phase, RunState
+from cozeloop_magic.view.render import bundle, has_something, metadata, status
+from tests.hostile import PAYLOADS, faults, read
+
+CALL = ToolCall(0, "call_1", None, FunctionCall("get_weather", '{"city":"北京"}'))
+
+
+def state(text: str = "Hello *you*.", phase: Phase = Phase.DONE, **changes: object) -> RunState:
+    result = ExecuteResult(
+        Message(Role.ASSISTANT, text), "stop", TokenUsage(42, 1092), log_id="log-1", model="SmolLM2-135M"
+    )
+    done = RunState(
+        ExecuteRequest("ptaas_demo", variable_vals={"topic": "s3cr3t"}),
+        phase,
+        origin="embedded",
+        version="0.0.1",
+        result=result,
+        ttft=0.147,
+        latency=1.23,
+    )
+    return replace(done, **changes)
+
+
+def with_message(**fields: object) -> RunState:
+    return state(result=ExecuteResult(Message(Role.ASSISTANT, **fields), "stop"))
+
+
+def test_the_status_line_says_what_ran_and_how_it_went() -> None:
+    assert status(state()) == (
+        "ptaas_demo @ 0.0.1 · embedded · SmolLM2-135M · first token 0.15 s · 1.2 s · 42 → 1,092 tokens · stop"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (RunState(ExecuteRequest("key")), "key · waiting…"),
+        (RunState(ExecuteRequest("key", "1.0.0"), preparing="Fetching…\nthe model"), "Fetching… the model"),
+        (RunState(ExecuteRequest("key", "1.0.0", "beta")), "key @ 1.0.0 · waiting…"),
+        (RunState(ExecuteRequest("key", label="beta")), "key (beta) · waiting…"),
+        (RunState(ExecuteRequest("key", label="beta"), version="1.0.0"), "key @ 1.0.0 (beta) · waiting…"),
+        (RunState(ExecuteRequest("key"), Phase.STREAMING, ttft=2.0), "key · first token 2.0 s · writing…"),
+        (RunState(ExecuteRequest("key"), Phase.DONE, latency=65), "key · 1 min 5 s · an empty answer"),
+        (RunState(ExecuteRequest("key"), Phase.INTERRUPTED), "key · interrupted before it answered"),
+        (RunState(ExecuteRequest("k\x1b[2Jey"), notes=("not checked",)), "k␛[2Jey · waiting… · not checked"),
+    ],
+)
+def test_the_status_line_at_every_stage(given: RunState, expected: str) -> None:
+    assert status(given) == expected
+
+
+def test_thinking_is_told_from_writing() -> None:
+    thinking = ExecuteResult(Message(Role.ASSISTANT, reasoning_content="hm"))
+    assert status(state(phase=Phase.STREAMING, result=thinking)).endswith("thinking…")
+
+
+@pytest.mark.parametrize(
+    ("phase", "reason", "shown", "mood"),
+    [
+        (Phase.DONE, "length", "stopped at the length limit (length)", "cozeloop-cut"),
+        (Phase.DONE, "content_filter", "stopped by the content filter (content_filter)", "cozeloop-cut"),
+        (Phase.DONE, "stop", "stop", "cozeloop-done"),
+        (Phase.INTERRUPTED, None, "interrupted, the answer is incomplete", "cozeloop-interrupted"),
+        (Phase.FAILED, None, "failed, the answer is incomplete", "cozeloop-failed"),
+    ],
+)
+def test_an_answer_that_was_cut_never_looks_complete(phase: Phase, reason: str, shown: str, mood: str) -> None:
+    cut = state(phase=phase)
+    cut = replace(cut, result=replace(cut.result, finish_reason=reason))
+    assert status(cut).endswith(shown)
+    assert f" {mood}" in bundle(cut)["text/html"]
+
+
+def test_a_bundle_holds_the_answer_three_times() -> None:
+    kept = bundle(state())
+    assert list(kept) == ["text/html", "text/markdown", "text/plain"]
+    assert "<p>Hello <em>you</em>.</p>" in kept["text/html"]
+    assert kept["text/markdown"] == kept["text/plain"] == "Hello *you*."
+
+
+def test_html_reads_well_where_style_sheets_are_taken_away() -> None:
+    page = read(bundle(state("One.\n\nTwo."))["text/html"])
+    style = next(text for text in page.text.split("\n\n") if ".cozeloop-run" in text)
+    assert style and "script" not in {tag for tag, _ in page.elements}
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_nothing_from_outside_acts_wherever_it_stands(payload: str) -> None:
+    hostile = with_message(
+        content=payload,
+        reasoning_content=payload,
+        tool_calls=(ToolCall(0, payload, None, FunctionCall(payload, payload)),),
+    )
+    hostile = replace(hostile, origin=payload, notes=(payload,), version=payload)
+    html = bundle(hostile)["text/html"]
+    head, _, rest = html.partition("<style>")
+    assert faults(head + rest.partition("</style>")[2]) in ([], ["element details", "element summary"])
+
+
+def test_reasoning_is_folded_away_as_plain_text() -> None:
+    html = bundle(with_message(content="42", reasoning_content="<b>why</b>\n\nso"))["text/html"]
+    assert "<details" in html and "&lt;b&gt;why&lt;/b&gt;\n\nso</div></details>" in html
+
+
+def test_tool_calls_are_laid_out() -> None:
+    kept = bundle(with_message(tool_calls=(CALL,)))
+    assert "get_weather</span><pre><code>{\n  &quot;city&quot;" in kept["text/html"].replace(
+        '"city"', "&quot;city&quot;"
+    )
+    assert kept["text/plain"] == 'get_weather({"city":"北京"})'
+    assert has_something(with_message(tool_calls=(CALL,)))
+
+
+@pytest.mark.parametrize("arguments", ["", "{", "null", "[" * 100_000])
+def test_arguments_that_are_no_json_are_shown_as_they_came(arguments: str) -> None:
+    call = ToolCall(0, None, None, FunctionCall("f", arguments))
+    assert f"<code>{arguments}</code>" in bundle(with_message(tool_calls=(call,)))["text/html"]
+
+
+def test_the_record_names_the_run_and_holds_no_text() -> None:
+    record = metadata(state())
+    assert record == {
+        "cozeloop_magic": {
+            "prompt_key": "ptaas_demo",
+            "version": "0.0.1",
+            "model": "SmolLM2-135M",
+            "origin": "embedded",
+            "phase": "done",
+            "finish_reason": "stop",
+            "usage": {"input_tokens": 42, "output_tokens": 1092},
+            "ttft": 0.147,
+            "latency": 1.23,
+            "log_id": "log-1",
+        }
+    }
+    assert json.loads(json.dumps(record)) == record
+
+
+def test_the_log_id_of_a_failure_is_kept() -> None:
+    failed = RunState(ExecuteRequest("key"), Phase.FAILED, error=ServerFailed("no", log_id="log-2"))
+    assert metadata(failed)["cozeloop_magic"]["log_id"] == "log-2"
+    assert not has_something(failed)
+
+
+def test_importing_the_package_of_views_imports_no_widgets_and_no_parser() -> None:
+    heavy = "{'ipywidgets', 'anywidget', 'markdown_it', 'pygments', 'IPython'}"
+    program = f"import sys, cozeloop_magic.view; sys.exit(str({heavy} & sys.modules.keys() or 0).strip('0') or 0)"
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -25,7 +25,7 @@ __all__ = ["LiveView"]
 
 _HERE = Path(__file__).parent
 _ARGUMENTS_SHOWN = 240  # characters of a tool call's arguments while they come
-_SHARE = 0.2  # of the time may go into drawing; a very long tail is drawn less often
+_TAIL_SPEED = 100_000  # characters a second: a tail of 5,000 is drawn 20 times a second, a longer one less often
 
 Rows = dict[str, Any]
 
@@ -36,8 +36,8 @@ class _Widget(anywidget.AnyWidget):
     _esm = _HERE / "live.js"
     _css = render.style() + (_HERE / "live.css").read_text(encoding="utf-8")
 
-    def __init__(self, hint: str) -> None:
-        self._rows: Rows = {"root": render.ROOT}
+    def __init__(self, hint: str, rows: Rows) -> None:
+        self._rows = rows
         self._hint = hint
         super().__init__()
 
@@ -47,6 +47,11 @@ class _Widget(anywidget.AnyWidget):
         self._rows |= changed
         if changed:
             self.send_state(changed.keys())
+
+    def close(self) -> None:
+        """Close the widget, and the layout that is its own."""
+        self.layout.close()
+        super().close()
 
     def get_state(self, key: str | Iterable[str] | None = None, drop_defaults: bool = False) -> dict[str, Any]:
         """Give the state as ipywidgets asks for it: rows are part of it beside the traits."""
@@ -80,8 +85,8 @@ class LiveView:
         if not _is_watched():
             return
         if self._widget is None:
-            self._widget = _Widget(f"{state.request.prompt_key}: the answer appears here; use --plain to see it grow")
-            self._widget.show(self._drawn(state))
+            hint = f"{state.request.prompt_key}: the answer appears here; use --plain to see it grow"
+            self._widget = _Widget(hint, {"root": render.ROOT, **self._drawn(state)})
             self._handle = display(self._widget, display_id=True)  # type: ignore[no-untyped-call]
         elif time.monotonic() >= self._next:
             self._widget.show(self._drawn(state))
@@ -107,7 +112,6 @@ class LiveView:
             self._handle.update({}, raw=True)  # type: ignore[no-untyped-call]
 
     def _drawn(self, state: RunState) -> Rows:
-        begun = time.monotonic()
         settled, tail = self._blocks.feed(state.text)
         lines = tail.splitlines(keepends=True)
         rows: Rows = {f"b{self._settled + i}": html for i, html in enumerate(settled)}
@@ -121,7 +125,7 @@ class LiveView:
             "status": render.status(state),
             "mood": render.mood(state),
         }
-        self._next = time.monotonic() + (time.monotonic() - begun) / _SHARE
+        self._next = time.monotonic() + len(tail) / _TAIL_SPEED
         return rows
 
     def _reasoning(self, reasoning: str) -> Rows:

@@ -1,0 +1,153 @@
+"""The live view in a real kernel, as a front end and as a machine see it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from textwrap import dedent
+from typing import Any
+
+import nbformat
+import pytest
+from jupyter_client.blocking import BlockingKernelClient
+from jupyter_client.manager import start_new_kernel
+from nbclient import NotebookClient
+
+pytestmark = pytest.mark.kernel
+
+DRIVER = dedent(
+    '''
+    import time
+    from cozeloop_magic.entities.prompt import ExecuteRequest, ExecuteResult, Message, Role, TokenUsage
+    from cozeloop_magic.errors import ServerFailed
+    from cozeloop_magic.run import *
+    from cozeloop_magic.view.live import LiveView
+
+    def run(*texts, end=Finished(1.0), pause=0.01):
+        view, state = LiveView(), RunState(ExecuteRequest("ptaas_demo"))
+        view.update(state)
+        pieces = [Arrived(0.1, ExecuteResult(Message(Role.ASSISTANT, text))) for text in texts]
+        for event in [Prepared("embedded", "0.0.1"), *pieces]:
+            state = fold(state, event)
+            view.update(state)
+            time.sleep(pause)
+        view.finish(fold(state, end))
+
+    def failing(view=None):
+        run(end=Failed(0.1, ServerFailed("no")))
+
+    def load_magic():
+        from IPython import get_ipython
+        get_ipython().register_magic_function(lambda line, cell: failing(), "cell", "failing")
+    '''
+)  # fmt: skip
+BUNDLE = {"text/html", "text/markdown", "text/plain"}
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+Message = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[BlockingKernelClient]:
+    manager, client = start_new_kernel(kernel_name="python3")
+    client.execute_interactive(DRIVER, timeout=60, output_hook=lambda message: None)
+    yield client
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+    manager.cleanup_resources()
+
+
+def execute(kernel: BlockingKernelClient, code: str, front_end: bool = True) -> list[Message]:
+    """Run a cell; give what came on iopub, in order."""
+    messages: list[Message] = []
+    kernel.execute_interactive(code, timeout=60, allow_stdin=front_end, output_hook=messages.append)
+    return messages
+
+
+def kinds(messages: list[Message]) -> list[str]:
+    return [m["msg_type"] for m in messages if m["msg_type"] not in ("status", "execute_input")]
+
+
+def rows(messages: list[Message]) -> dict[str, Any]:
+    """Give the table that a page holds after these messages."""
+    table: dict[str, Any] = {}
+    for message in messages:
+        table |= message["content"].get("data", {}).get("state", {})
+    return table
+
+
+def test_the_answer_is_in_the_page_before_the_cell_ends(kernel: BlockingKernelClient) -> None:
+    messages = execute(kernel, 'run("Hello ", "**you**.\\n\\n", "And ", "more.\\n\\n", "And")')
+    assert kinds(messages) == [
+        *("comm_open", "comm_open", "display_data"),  # a widget brings its layout along
+        *["comm_msg"] * 6,
+        *("update_display_data", "comm_close", "comm_close"),
+    ]
+    table = rows(messages)
+    assert table["b0"] == "<p>Hello <strong>you</strong>.</p>\n"
+    assert table["status"].startswith("ptaas_demo @ 0.0.1 · embedded")
+
+
+def test_the_table_is_the_whole_picture_at_every_moment(kernel: BlockingKernelClient) -> None:
+    messages = execute(kernel, 'run("One.\\n\\n", "- a\\n", "- b\\n", "\\nTwo.\\n", "\\nThree")')
+    table = rows(messages)
+    settled = "".join(table[f"b{i}"] for i in range(table["blocks"]))
+    tail = "".join(table[f"t{i}"] for i in range(table["tail"]))
+    assert settled + tail == "<p>One.</p>\n<ul>\n<li>a</li>\n<li>b</li>\n</ul>\n<p>Two.</p>\n<p>Three</p>\n"
+
+
+def test_an_update_is_one_message_that_holds_only_what_is_new(kernel: BlockingKernelClient) -> None:
+    paragraph = "A paragraph of a few words, as they are in answers.\\n\\n"
+    messages = execute(kernel, f'run(*["{paragraph}"] * 100)')
+    updates = [m["content"]["data"] for m in messages if m["msg_type"] == "comm_msg"]
+    assert len(updates) <= 101
+    assert sum(len(json.dumps(update)) for update in updates) < 5 * 100 * len(paragraph)
+
+
+def test_what_is_kept_replaces_the_widget_in_its_own_place(kernel: BlockingKernelClient) -> None:
+    messages = execute(kernel, 'run("Hello")')
+    (shown,) = [m["content"] for m in messages if m["msg_type"] == "display_data"]
+    (kept,) = [m["content"] for m in messages if m["msg_type"] == "update_display_data"]
+    assert WIDGET in shown["data"] and "ptaas_demo" in shown["data"]["text/plain"]
+    assert kept["data"].keys() == BUNDLE
+    assert kept["data"]["text/plain"] == "Hello"
+    assert kept["metadata"]["cozeloop_magic"]["phase"] == "done"
+    assert kept["transient"]["display_id"] == shown["transient"]["display_id"]
+
+
+def test_other_widgets_stay_open(kernel: BlockingKernelClient) -> None:
+    execute(kernel, "import ipywidgets; other = ipywidgets.IntSlider(); run('Hello')")
+    messages = execute(kernel, "print(other.comm is None)")
+    assert [m["content"]["text"] for m in messages if m["msg_type"] == "stream"] == ["False\n"]
+
+
+def test_an_interrupted_answer_stays_and_says_so(kernel: BlockingKernelClient) -> None:
+    messages = execute(kernel, 'run("Half an ans", end=Interrupted(1.0))')
+    html = next(m["content"]["data"]["text/html"] for m in messages if m["msg_type"] == "update_display_data")
+    assert "Half an ans" in html and "the answer is incomplete" in html
+
+
+def test_a_failure_before_the_answer_leaves_a_magic_cell_empty(kernel: BlockingKernelClient) -> None:
+    messages = execute(kernel, "load_magic()") + execute(kernel, "%%failing\nx")
+    assert kinds(messages)[-3:] == ["clear_output", "comm_close", "comm_close"]
+
+
+def test_a_failure_in_another_cell_takes_nothing_else_with_it(kernel: BlockingKernelClient) -> None:
+    messages = execute(kernel, 'print("before"); failing()')
+    assert "clear_output" not in kinds(messages)
+    assert [m["content"]["data"] for m in messages if m["msg_type"] == "update_display_data"] == [{}]
+
+
+def test_where_nobody_watches_only_what_is_kept_is_shown(kernel: BlockingKernelClient) -> None:
+    messages = execute(kernel, 'run("Hello")', front_end=False)
+    assert kinds(messages) == ["display_data"]
+    assert kinds(execute(kernel, "failing()", front_end=False)) == []
+
+
+def test_a_notebook_run_by_a_machine_holds_no_trace_of_a_widget() -> None:
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(DRIVER + '\nrun("Hello *you*.", "\\n")')])
+    NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    (output,) = notebook.cells[0].outputs
+    assert output.data.keys() == BUNDLE
+    assert output.metadata["cozeloop_magic"]["prompt_key"] == "ptaas_demo"
+    assert "widgets" not in notebook.metadata

@@ -98,7 +98,7 @@ def _formula(source: str, opening: str, closing: str, css: str) -> str:
 
 
 _dollars = math_inline_dollar(allow_space=False, allow_digits=False, allow_double=True)
-_BRACKETS = re.compile(r"\\\((?P<inline>.+?)\\\)|\\\[(?P<display>.+?)\\\]", re.DOTALL)
+_BRACKETS = re.compile(r"\\\((?P<inline>(?:[^\\]|\\[^()])+)\\\)|\\\[(?P<display>(?:[^\\]|\\[^\[\]])+)\\\]")
 
 
 def _dollar_math(state: StateInline, silent: bool) -> bool:

@@ -1,0 +1,153 @@
+"""A real JupyterLab in a real Chromium."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import nbformat
+import pytest
+from playwright.sync_api import Locator, Page, sync_playwright
+
+from tests.embedded import Embedded, embedded_loop
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
+ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+ARGUMENTS += ["--disable-component-update", "--disable-sync"]
+ARTEFACTS = Path(__file__).parents[2] / "artefacts"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.model)
+            if CHROMIUM is None and not os.environ.get("CI"):
+                item.add_marker(pytest.mark.skip(reason="there is no Chromium on this machine"))
+
+
+class Notebook:
+    """A notebook open in JupyterLab."""
+
+    def __init__(self, page: Page, path: Path) -> None:
+        self.page = page
+        self.path = path
+
+    def cell(self, index: int) -> Locator:
+        return self.page.locator(".jp-Notebook .jp-CodeCell").nth(index)
+
+    def output(self, index: int) -> Locator:
+        return self.cell(index).locator(".jp-OutputArea-output")
+
+    def start(self, index: int) -> None:
+        self.cell(index).locator(".cm-content").click()
+        self.page.keyboard.press("Control+Enter")
+
+    def wait(self, index: int, seconds: float = 60) -> None:
+        """Wait until a cell has run."""
+        prompt = self.cell(index).locator(".jp-InputArea-prompt")
+        until = time.monotonic() + seconds
+        while not prompt.inner_text().strip("[]: ").isdigit():
+            assert time.monotonic() < until, f"cell {index} still runs: {prompt.inner_text()}"
+            self.page.wait_for_timeout(50)
+
+    def run(self, index: int) -> None:
+        self.start(index)
+        self.wait(index)
+
+    def save(self) -> nbformat.NotebookNode:
+        self.page.keyboard.press("Escape")
+        self.page.keyboard.press("Control+s")
+        self.page.wait_for_timeout(1500)
+        return nbformat.read(self.path, as_version=4)
+
+    def keep(self, index: int, name: str) -> None:
+        """Keep a picture of a cell."""
+        ARTEFACTS.mkdir(exist_ok=True)
+        self.page.mouse.move(0, 0)
+        self.cell(index).screenshot(path=ARTEFACTS / f"{name}.png")
+
+
+@pytest.fixture(scope="session")
+def loop(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Iterator[Embedded]:
+    with embedded_loop(tmp_path_factory.mktemp("home"), weights) as loop:
+        yield loop
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory, loop: Embedded) -> Iterator[tuple[str, Path, Path]]:
+    """A JupyterLab server: its address, its files, and where its settings are."""
+    home = tmp_path_factory.mktemp("lab")
+    files, settings = home / "files", home / "settings"
+    files.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environ = loop.environ | {
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTERLAB_SETTINGS_DIR": str(settings),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+    }
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}"]
+    command += ["--ServerApp.token=", f"--ServerApp.root_dir={files}", "--LabApp.news_url=None"]
+    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    with (home / "log").open("w") as log, subprocess.Popen(command, env=environ, stdout=log, stderr=log) as server:
+        url = f"http://127.0.0.1:{port}"
+        for _ in range(300):
+            try:
+                urlopen(url + "/api", timeout=1).close()
+                break
+            except (URLError, OSError):
+                time.sleep(0.1)
+        yield url, files, settings
+        server.terminate()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Callable[[], Page]]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield lambda: browser.new_page(viewport={"width": 1000, "height": 1300})
+        browser.close()
+
+
+@pytest.fixture
+def open_notebook(lab: tuple[str, Path, Path], chromium: Callable[[], Page]) -> Iterator[Callable[..., Notebook]]:
+    """Open a notebook with these code cells, or one that was saved before."""
+    url, files, settings = lab
+    pages: list[Page] = []
+    errors: list[str] = []
+
+    def open_it(name: str, cells: list[str] | None = None, theme: str = "JupyterLab Light") -> Notebook:
+        path = files / f"{name}.ipynb"
+        if cells is not None:
+            notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+            notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+            nbformat.write(notebook, path)
+        themes = settings / "@jupyterlab" / "apputils-extension" / "themes.jupyterlab-settings"
+        themes.parent.mkdir(parents=True, exist_ok=True)
+        themes.write_text(json.dumps({"theme": theme}))
+        page = chromium()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        pages.append(page)
+        page.goto(f"{url}/lab/tree/{path.name}?reset")
+        page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+        page.wait_for_selector(".jp-NotebookPanel-toolbar [data-status=idle]", state="attached", timeout=60_000)
+        page.keyboard.press("Control+b")  # the file browser out of the way
+        page.wait_for_timeout(500)
+        return Notebook(page, path)
+
+    yield open_it
+    for page in pages:
+        page.close()
+    assert not errors

@@ -1,0 +1,70 @@
+"""The demo's first cells in JupyterLab: the text grows, and then it stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tests.browser.conftest import Notebook
+
+DEMO = nbformat.read(Path(__file__).parents[2] / "demo.ipynb", as_version=4)
+LOAD, FIRST = [cell.source for cell in DEMO.cells if cell.cell_type == "code"][:2]
+
+Open = Callable[..., Notebook]
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_the_demos_first_cell_streams_and_stays(open_notebook: Open, theme: str) -> None:
+    notebook = open_notebook(f"first-{theme}", [LOAD, FIRST], theme=f"JupyterLab {theme}")
+    notebook.run(0)
+    notebook.start(1)
+
+    seen: list[str] = []
+    live = notebook.cell(1).locator(".cozeloop-run:has([role=status])")
+    live.wait_for(timeout=60_000)
+    while text := "".join(live.all_inner_texts()):
+        if len(text) > 150 and len(seen) == 5:
+            notebook.keep(1, f"streaming-{theme.lower()}")
+        if not seen or text != seen[-1]:
+            seen.append(text)
+        notebook.page.wait_for_timeout(60)
+    notebook.wait(1)
+    assert len(seen) >= 5, "the text grew in several steps"
+
+    static = notebook.output(1).locator(".cozeloop-run")
+    answer = static.locator(".cozeloop-answer").inner_text()
+    assert "machine learning" in answer.lower()
+    status = static.locator(".cozeloop-status").inner_text()
+    assert "ptaas_demo @ 0.0.1" in status and "SmolLM2-135M-Instruct" in status
+    notebook.keep(1, f"done-{theme.lower()}")
+
+    saved = notebook.save()
+    (output,) = saved.cells[1].outputs
+    assert set(output.data) == {"text/html", "text/markdown", "text/plain"}
+    assert "widgets" not in saved.metadata
+
+
+def test_a_saved_answer_is_there_again_with_no_kernel(open_notebook: Open) -> None:
+    notebook = open_notebook("reopened", [LOAD, FIRST])
+    notebook.run(0)
+    notebook.run(1)
+    notebook.save()
+    answer = notebook.output(1).inner_text()
+    again = open_notebook("reopened")
+    assert again.output(1).inner_text() == answer
+    assert "Error displaying widget" not in answer
+
+
+def test_a_mistake_shows_one_sentence(open_notebook: Open) -> None:
+    slip = FIRST.replace("user_request", "user_reqest")
+    notebook = open_notebook("mistake", [LOAD, slip])
+    notebook.run(0)
+    notebook.run(1)
+    text = notebook.output(1).all_inner_texts()
+    assert text == [
+        "VariableError: ptaas_demo @ 0.0.1: there is no variable user_reqest (did you mean user_request?)."
+    ]
+    notebook.keep(1, "mistake-light")

@@ -154,7 +154,8 @@ def _execute(source: Path) -> int:
         ) from None
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # else the kernel warns about frozen modules
     notebook = nbformat.read(source, as_version=4)
-    client = NotebookClient(notebook, kernel_name="python3", timeout=600)
+    quiet = ["--log-level=ERROR"]  # else the kernel warns that it talks over TCP
+    client = NotebookClient(notebook, kernel_name="python3", timeout=600, extra_arguments=quiet)
     try:
         with client.setup_kernel():
             for index, cell in enumerate(notebook.cells):

@@ -1,0 +1,49 @@
+"""The terminal commands that need no model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cozeloop_magic.cli import main
+from tests.conftest import TOKEN
+from tests.test_magics import GREET, MGET
+from tests.wire_server import Script, WireServer, by_path, delta, stream
+
+Serve = Callable[[Script], WireServer]
+
+
+def configure(monkeypatch: pytest.MonkeyPatch, server: WireServer) -> None:
+    monkeypatch.setenv("COZELOOP_API_BASE_URL", server.url)
+    monkeypatch.setenv("COZELOOP_WORKSPACE_ID", "1")
+    monkeypatch.setenv("COZELOOP_API_TOKEN", TOKEN)
+
+
+def test_run_streams_an_answer(serve: Serve, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    server = serve(GREET)
+    configure(monkeypatch, server)
+    assert main(["run", "greet", "--var", "name=Ada", "--var", "note={}", "--message", "Be brief."]) == 0
+    out, err = capsys.readouterr()
+    assert out == "Hello Ada\n" and "greet @ 1.2.0" in err
+    assert server.requests[-1].body["messages"] == [{"role": "user", "content": "Be brief."}]
+
+
+def test_run_tells_what_went_wrong_and_fails(serve: Serve, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    configure(monkeypatch, serve(by_path(mget=MGET, execute_streaming=stream([delta("Hel")]))))
+    assert main(["run", "greet", "--var", "name=Ada", "--var", "note={}"]) == 1
+    out, err = capsys.readouterr()
+    assert out == "Hel\n" and "StreamInterrupted: " in err and "Traceback" not in err
+
+
+def test_half_a_configuration_is_told(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setenv("COZELOOP_API_TOKEN", TOKEN)
+    assert main(["run", "greet"]) == 1
+    assert "COZELOOP_WORKSPACE_ID missing" in capsys.readouterr().err
+
+
+def test_no_command_shows_the_commands(capsys: Any) -> None:
+    with pytest.raises(SystemExit):
+        main([])
+    assert "usage: cozeloop-magic" in capsys.readouterr().err

@@ -99,7 +99,9 @@ def _settings(path: Path) -> Any:
     settings.n_parallel = PARALLEL_CALLS
     settings.kv_unified = True
     settings.cache_ram_mib = PROMPT_CACHE_MIB
-    settings.cpuparams.n_threads = psutil.cpu_count(logical=False) or 1
+    # llama.cpp's threads wait for each other by spinning: with a thread on every core, one busy neighbour (the
+    # notebook's own kernel, a browser) makes it ten times slower. A core left free keeps its pace.
+    settings.cpuparams.n_threads = max(1, (psutil.cpu_count(logical=False) or 1) - 1)
     settings.verbosity = 1  # errors only
     settings.warmup = False
     # llama.cpp opens a port of its own; nobody gets its key.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import signal
 import socket
 import sys
 import threading
@@ -70,6 +71,8 @@ def main(runtime_file: str) -> None:
         running.append(loop)
 
     idle_seconds = float(os.environ.get(IDLE_VARIABLE) or IDLE_SECONDS)
+    # uvicorn ends well at SIGTERM, and then raises it again: without a handler of ours nothing below would run.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     try:
         _run(chosen_model(), LOOPBACK, 0, announce=announce, idle_seconds=idle_seconds)
     finally:

@@ -1,0 +1,137 @@
+"""Looking at prompts and changing them, over HTTP."""
+
+from __future__ import annotations
+
+import pytest
+
+TEMPLATE = {
+    "template_type": "normal",
+    "messages": [{"role": "user", "content": "Write a poem about {{subject}}"}],
+    "variable_defs": [{"key": "subject", "desc": "", "type": "string"}],
+}
+DETAIL = {"prompt_template": TEMPLATE, "model_config": {"model_id": "1", "temperature": 0.5}}
+DRAFT = {"prompt_draft": {"detail": DETAIL, "draft_info": {}}}
+
+
+@pytest.fixture
+def poem(server):
+    """Make a prompt and give its id."""
+    prompt_id = server.post("", {"prompt_key": "poem", "prompt_name": "A poem"}).json()["prompt_id"]
+    yield prompt_id
+    delete(server, prompt_id)
+
+
+def delete(server, prompt_id):
+    url = f"{server.url}/v1/loop/prompts/{prompt_id}"
+    return server.session.delete(url, params={"workspace_id": server.workspace_id}, timeout=5)
+
+
+def ok(response):
+    answer = response.json()
+    assert (response.status_code, answer["code"]) == (200, 0), answer
+    return answer
+
+
+def commit(server, prompt_id, version):
+    ok(server.post(f"/{prompt_id}/drafts/save", DRAFT))
+    ok(server.post(f"/{prompt_id}/drafts/commit", {"commit_version": version, "commit_description": f"v{version}"}))
+
+
+class TestMget:
+    def test_it_gives_a_version_without_the_model_s_id(self, server):
+        (item,) = ok(server.post("/mget", {"queries": [{"prompt_key": "ptaas_demo", "version": "0.0.1"}]}))["data"][
+            "items"
+        ]
+        assert item["query"] == {"prompt_key": "ptaas_demo", "version": "0.0.1"}
+        prompt = item["prompt"]
+        assert (prompt["workspace_id"], prompt["version"]) == (server.workspace_id, "0.0.1")
+        assert prompt["llm_config"] == {"temperature": 0.2, "max_tokens": 320}
+        assert [d["key"] for d in prompt["prompt_template"]["variable_defs"]] == ["topic", "user_request"]
+
+    def test_with_neither_version_nor_label_it_is_the_latest(self, server):
+        query = {"prompt_key": "ptaas_demo", "version": None, "label": None}
+        (item,) = ok(server.post("/mget", {"queries": [query]}))["data"]["items"]
+        assert item["prompt"]["version"] == "0.0.8"
+
+    def test_one_missing_prompt_fails_the_call(self, server):
+        queries = [{"prompt_key": "ptaas_demo"}, {"prompt_key": "nobody"}]
+        assert server.refusal("/mget", {"queries": queries})[0] == 600501001
+
+    def test_a_prompt_without_a_version_has_its_own_code(self, server, poem):
+        assert server.refusal("/mget", {"queries": [{"prompt_key": "poem"}]})[0] == 600501003
+
+
+class TestList:
+    def test_pages_hold_the_newest_first(self, server, poem):
+        data = ok(server.post("/list", {"page_number": 1, "page_size": 2}))["data"]
+        assert data["total"] == 6 and [p["prompt_key"] for p in data["prompts"]] == ["poem", "chat"]
+        assert data["prompts"][1]["latest_version"] == "1.0.0" and data["prompts"][0]["id"] == poem
+
+    def test_a_key_word_is_a_prefix(self, server):
+        data = ok(server.post("/list", {"page_number": 1, "page_size": 9, "key_word": "ptaas"}))["data"]
+        assert [p["prompt_key"] for p in data["prompts"]] == ["ptaas_demo"]
+
+    @pytest.mark.parametrize("page_size", [0, 201, "many"])
+    def test_a_page_has_1_to_200(self, server, page_size):
+        assert server.refusal("/list", {"page_number": 1, "page_size": page_size})[0] == 600500202
+
+
+class TestTheLifeOfAPrompt:
+    def test_from_a_draft_to_a_version_that_runs(self, server, poem):
+        commit(server, poem, "1.0.0")
+        body = {
+            "prompt_identifier": {"prompt_key": "poem"},
+            "variable_vals": [{"key": "subject", "value": "tea"}],
+        }
+        assert ok(server.post("/execute", body))["data"]["message"]["content"] == "user: Write a poem about tea "
+
+    def test_a_saved_draft_can_be_looked_at_until_it_is_committed(self, server, poem):
+        info = ok(server.post(f"/{poem}/drafts/save", DRAFT))["draft_info"]
+        assert info["is_modified"] is True and info["base_version"] == ""
+        shown = ok(server.get(f"/{poem}", with_draft="true"))["prompt"]
+        assert shown["prompt_draft"]["detail"] == DETAIL and "prompt_commit" not in shown
+        commit(server, poem, "1.0.0")
+        assert "prompt_draft" not in ok(server.get(f"/{poem}", with_draft="true"))["prompt"]
+
+    def test_here_the_model_s_id_is_shown(self, server, poem):
+        commit(server, poem, "1.0.0")
+        shown = ok(server.get(f"/{poem}", with_commit="true"))["prompt"]
+        assert shown["prompt_key"] == "poem" and shown["prompt_basic"]["latest_version"] == "1.0.0"
+        assert shown["prompt_commit"]["detail"]["model_config"]["model_id"] == "1"
+        assert shown["prompt_commit"]["commit_info"]["description"] == "v1.0.0"
+
+    def test_versions_are_listed_page_by_page(self, server, poem):
+        for version in ("1.0.0", "1.1.0", "2.0.0"):
+            commit(server, poem, version)
+        first = ok(server.post(f"/{poem}/commits/list", {"page_size": 2}))
+        assert [c["version"] for c in first["prompt_commit_infos"]] == ["2.0.0", "1.1.0"] and first["has_more"]
+        token = first["next_page_token"]
+        rest = ok(server.post(f"/{poem}/commits/list?with_commit_detail=true", {"page_size": 2, "page_token": token}))
+        assert not rest["has_more"] and rest["prompt_commit_detail_mapping"] == {"1.0.0": DETAIL}
+
+    def test_a_deleted_prompt_is_gone(self, server, poem):
+        ok(delete(server, poem))
+        assert server.get(f"/{poem}").json()["code"] == 600501001
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("version", ["1", "1.0", "v1.0.0", "01.0.0", "", None])
+    def test_a_version_is_strict_semver(self, server, poem, version):
+        server.post(f"/{poem}/drafts/save", DRAFT)
+        assert server.refusal(f"/{poem}/drafts/commit", {"commit_version": version})[0] == 600500202
+
+    def test_a_version_is_new(self, server, poem):
+        commit(server, poem, "1.0.0")
+        server.post(f"/{poem}/drafts/save", DRAFT)
+        assert server.refusal(f"/{poem}/drafts/commit", {"commit_version": "1.0.0"})[0] == 600501009
+
+    def test_a_key_is_new(self, server, poem):
+        assert server.refusal("", {"prompt_key": "poem", "prompt_name": "x"})[0] == 600501008
+
+    @pytest.mark.parametrize("key", ["", "1st", "with space", "ключ", "x" * 101])
+    def test_a_key_is_a_name(self, server, key):
+        assert server.refusal("", {"prompt_key": key, "prompt_name": "x"})[0] == 600500202
+
+    @pytest.mark.parametrize("draft", [None, {}, {"detail": DETAIL}, {"detail": {}, "draft_info": {}}])
+    def test_a_draft_needs_its_detail_and_its_info(self, server, poem, draft):
+        assert server.refusal(f"/{poem}/drafts/save", {"prompt_draft": draft})[0] == 600500202

@@ -32,7 +32,7 @@ def show_messages(prompt: Prompt, messages: Sequence[Message], *, plain: bool) -
     )
     caption = f'<div style="{_ROLE}">{html.escape(visible(title))}</div>'
     markup = f'<div class="cozeloop-messages tex2jax_ignore">{blocks}{caption}</div>'
-    display({"text/html": markup, "text/plain": plain_text}, raw=True)
+    display({"text/html": markup, "text/plain": plain_text}, raw=True)  # type: ignore[no-untyped-call]
 
 
 def _content(message: Message) -> str:

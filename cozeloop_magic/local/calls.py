@@ -136,7 +136,7 @@ def on_error(request: Request, error: Exception) -> Response:
     if isinstance(error, ClientDisconnect):
         return Response(status_code=499)  # nobody is there to read it
     log_id = request.scope["log_id"]
-    logging.getLogger(__name__).error("%s failed (log id %s)", request.url.path, log_id)
+    logging.getLogger(__name__).error("%s failed (log id %s)", request.url.path, log_id, exc_info=error)
     return answer({"code": INTERNAL, "msg": "The embedded Loop failed; its log says why."})
 
 

@@ -56,7 +56,8 @@ async def _pieces(
         else:
             put(None)
 
-    threading.Thread(target=work, name="generate", daemon=True).start()
+    # Not a daemon: the interpreter must not end while llama.cpp is in the middle of a token.
+    threading.Thread(target=work, name="generate").start()
     try:
         while (item := await queue.get()) is not None:
             if isinstance(item, BaseException):

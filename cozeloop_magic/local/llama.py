@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,9 @@ __all__ = ["LlamaModel"]
 CONTEXT_TOKENS = 8192
 PARALLEL_CALLS = 4
 PROMPT_CACHE_MIB = 256
+LONGEST_ANSWER = 1024
+"""In tokens, where a prompt sets no limit: a small model may repeat itself without end."""
+_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 class LlamaModel:
@@ -89,7 +93,6 @@ class LlamaModel:
 
 
 def _settings(path: Path) -> Any:
-    import psutil
     import xllamacpp
 
     settings = xllamacpp.CommonParams()
@@ -99,9 +102,8 @@ def _settings(path: Path) -> Any:
     settings.n_parallel = PARALLEL_CALLS
     settings.kv_unified = True
     settings.cache_ram_mib = PROMPT_CACHE_MIB
-    # llama.cpp's threads wait for each other by spinning: with a thread on every core, one busy neighbour (the
-    # notebook's own kernel, a browser) makes it ten times slower. A core left free keeps its pace.
-    settings.cpuparams.n_threads = max(1, (psutil.cpu_count(logical=False) or 1) - 1)
+    settings.n_predict = LONGEST_ANSWER
+    settings.cpuparams.n_threads = _threads()
     settings.verbosity = 1  # errors only
     settings.warmup = False
     # llama.cpp opens a port of its own; nobody gets its key.
@@ -109,6 +111,23 @@ def _settings(path: Path) -> Any:
     settings.ui = False
     settings.endpoint_slots = False
     return settings
+
+
+def _threads() -> int:
+    """Give the number of threads: one less than the cores that are ours.
+
+    llama.cpp's threads wait for each other by spinning. With one on every core, a single busy neighbour (the
+    notebook's own kernel, a browser) makes it ten times slower; with a core left free it keeps its pace.
+    """
+    import psutil
+
+    cores = psutil.cpu_count(logical=False) or 1
+    if hasattr(os, "sched_getaffinity"):
+        cores = min(cores, len(os.sched_getaffinity(0)))
+    if _CPU_QUOTA.is_file():  # a container's share: "200000 100000" is two cores, "max 100000" is all
+        quota, period = _CPU_QUOTA.read_text().split()
+        cores = cores if quota == "max" else min(cores, int(quota) // int(period))
+    return max(1, cores - 1)
 
 
 def _failure(error: Mapping[str, Any]) -> RemoteError:

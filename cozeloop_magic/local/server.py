@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cozeloop_magic.errors import LocalLoopError, RemoteError
 from cozeloop_magic.local import paths
 from cozeloop_magic.local.choice import Choice, chosen_model
 from cozeloop_magic.local.process import LocalLoop, RuntimeFile, require_extra
@@ -31,7 +32,7 @@ __all__ = ["main", "serve"]
 LOOPBACK = "127.0.0.1"
 IDLE_VARIABLE = "COZELOOP_MAGIC_IDLE_SECONDS"
 IDLE_SECONDS = 30 * 60.0
-FAREWELL_SECONDS = 2
+FAREWELL_SECONDS = 1
 
 
 def serve(
@@ -91,13 +92,14 @@ def _run(
     loop, activity = _open_loop(choice), Activity()
     listener = _listen(host, port)
     app = create_app(loop, hosts=_accepted_hosts(host), activity=activity)
+    # What goes wrong in a call is logged where it is answered; uvicorn would only add how Ctrl-C cut off a stream.
     # fmt: off
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none",
+        app, log_level="critical", access_log=False, server_header=False, lifespan="off", ws="none",
         timeout_graceful_shutdown=FAREWELL_SECONDS,
     )
     # fmt: on
-    threading.Thread(target=_load, args=(loop,), name="load", daemon=True).start()
+    threading.Thread(target=_load, args=(loop,), name="load").start()
     announce(LocalLoop(_base_url(host, listener), loop.workspace_id, loop.token, loop.model.name))
     asyncio.run(_serve(uvicorn.Server(config), listener, activity, idle_seconds))
 
@@ -114,8 +116,6 @@ def _open_loop(choice: Choice) -> Loop:
 
 def _load(loop: Loop) -> None:
     """Load the model ahead of the first call; if that fails, the call tells why."""
-    from cozeloop_magic.errors import RemoteError
-
     try:
         loop.model.load()
     except RemoteError as error:
@@ -138,7 +138,10 @@ async def _stop_when_idle(server: Server, activity: Activity, idle_seconds: floa
 def _listen(host: str, port: int) -> socket.socket:
     """Bind and listen at once: whoever is told of the port can connect, and waits until the server takes the call."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=128)
+    try:
+        return socket.create_server((host, port), family=family, backlog=128)
+    except OSError as error:
+        raise LocalLoopError(f"The embedded Loop cannot listen on {host}, port {port}: {error.strerror}.") from error
 
 
 def _base_url(host: str, listener: socket.socket) -> str:

@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from cozeloop_magic.errors import LocalLoopError
 from cozeloop_magic.local import paths, process
 from cozeloop_magic.local.choice import Endpoint, Gguf, chosen_model
 from cozeloop_magic.local.process import LocalLoop, RuntimeFile, ensure_running
+from cozeloop_magic.local.server import serve
 from tests.local.conftest import asked
 
 
@@ -228,7 +230,8 @@ class TestServingInTheForeground:
             "from cozeloop_magic.local.server import serve\n"
             "serve('127.0.0.1', 0, announce=lambda l: print(l.base_url, l.workspace_id, l.token, flush=True))"
         )
-        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as served:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with subprocess.Popen([sys.executable, "-c", code], **pipes, text=True) as served:
             yield served
             served.kill()
 
@@ -242,6 +245,24 @@ class TestServingInTheForeground:
         )
         served.send_signal(signal.SIGINT)
         assert served.wait(10) == 0
+
+    @pytest.mark.model
+    def test_ctrl_c_in_the_middle_of_an_answer_is_quiet_too(self, monkeypatch, weights, request):
+        monkeypatch.setenv("COZELOOP_MAGIC_GGUF", str(weights))
+        served = request.getfixturevalue("served")
+        base_url, workspace_id, token = served.stdout.readline().split()
+        body = {"workspace_id": workspace_id, **asked(custom_model_config={"model_id": "1", "max_tokens": 1000})}
+        headers = {"Authorization": f"Bearer {token}"}
+        url = f"{base_url}/v1/loop/prompts/execute_streaming"
+        with requests.post(url, json=body, headers=headers, stream=True, timeout=30) as response:
+            next(response.iter_lines())
+            served.send_signal(signal.SIGINT)
+            assert served.wait(10) == 0
+        assert served.stderr.read() == ""
+
+    def test_a_port_that_is_taken_is_told(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(LocalLoopError, match="cannot listen"):
+            serve("127.0.0.1", taken.getsockname()[1], announce=print)
 
     def test_notebooks_do_not_share_it_but_share_its_prompts(self, served):
         base_url, workspace_id, token = served.stdout.readline().split()

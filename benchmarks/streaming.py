@@ -12,13 +12,12 @@ import asyncio
 import http.client
 import json
 import secrets
-import socket
 import statistics
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from cozeloop_magic.local.calls import Loop
 from cozeloop_magic.local.llama import LlamaModel
 from cozeloop_magic.local.models import Parameters, chat_request
 from cozeloop_magic.local.seeds import read_seeds
+from cozeloop_magic.local.server import listen
 from cozeloop_magic.local.store import Store
 
 ROUNDS = 7
@@ -102,7 +102,7 @@ def through_the_api(port: int, loop: Loop) -> Measured:
 def served(loop: Loop) -> Iterator[int]:
     config = uvicorn.Config(create_app(loop), log_level="warning", lifespan="off", ws="none")
     server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listen("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
         thread.start()
         yield listener.getsockname()[1]
@@ -120,8 +120,7 @@ def show(name: str, runs: list[Measured]) -> float:
 def main() -> None:
     model = LlamaModel(weights.ensure(print), default_system=weights.DEFAULT_SYSTEM)
     model.load()
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
-        store = Store(Path(directory) / "prompts.db")
+    with tempfile.TemporaryDirectory() as directory, closing(Store(Path(directory) / "prompts.db")) as store:
         store.seed(read_seeds())
         loop = Loop(store, model, secrets.token_urlsafe(), store.workspace_id)
         direct: list[Measured] = []

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cozeloop_magic.version import __version__
 from cozeloop_magic.errors import LocalLoopError
 from cozeloop_magic.local import weights
+from cozeloop_magic.version import __version__
 
 if TYPE_CHECKING:
     from cozeloop_magic.local.models import Model

@@ -9,6 +9,7 @@ import difflib
 import json
 import secrets
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -119,46 +120,57 @@ class Draft:
 
 
 class Store:
-    """The prompts of one workspace. Every call opens its own connection, so any thread may call.
+    """The prompts of one workspace. Any thread may call; close it at the end.
 
     Parameters
     ----------
     path : Path
         The database; made if it is not there, and brought to this version's shape.
+
+    Attributes
+    ----------
+    workspace_id : str
+        The workspace, a 64-bit number as text, chosen when the database was made.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._migrate()
+        # One connection for all threads: opening and closing WAL databases costs a checkpoint each time.
+        self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+        self._db.row_factory = sqlite3.Row
+        self._lock = threading.Lock()
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute("PRAGMA foreign_keys = ON")
+        with self._transaction() as db:
+            _migrate(db)
+            self.workspace_id = str(db.execute("SELECT id FROM workspace").fetchone()["id"])
 
-    @property
-    def workspace_id(self) -> str:
-        """The workspace, a 64-bit number as text, chosen when the database was made."""
-        with self._connection() as db:
-            return str(db.execute("SELECT id FROM workspace").fetchone()["id"])
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
 
     def create_prompt(self, key: str, name: str, description: str = "") -> int:
         """Make a prompt without a version and give its id."""
-        with self._connection() as db:
+        with self._transaction() as db:
             return _create_prompt(db, key, name, description)
 
     def list_prompts(self, *, page: int, size: int, prefix: str = "") -> tuple[list[PromptRow], int]:
         """Give a page of the prompts whose key or name begins with `prefix`, newest first, and how many there are."""
         where = "WHERE substr(prompt_key, 1, :n) = :prefix OR substr(display_name, 1, :n) = :prefix"
         values = {"prefix": prefix, "n": len(prefix), "limit": size, "offset": (page - 1) * size}
-        with self._connection() as db:
+        with self._transaction() as db:
             total = db.execute(f"SELECT COUNT(*) FROM prompts {where}", values).fetchone()[0]
             rows = db.execute(f"{_PROMPTS} {where} ORDER BY p.id DESC LIMIT :limit OFFSET :offset", values)
             return [PromptRow(**row) for row in rows], total
 
     def prompt(self, prompt_id: int) -> PromptRow:
         """Give a prompt by its id."""
-        with self._connection() as db:
+        with self._transaction() as db:
             return _prompt(db, prompt_id)
 
     def prompt_by_key(self, key: str) -> PromptRow:
         """Give a prompt by its key; an unknown key is an error that names similar ones."""
-        with self._connection() as db:
+        with self._transaction() as db:
             row = db.execute(f"{_PROMPTS} WHERE prompt_key = ?", (key,)).fetchone()
             if row is None:
                 raise _unknown_key(db, key)
@@ -166,7 +178,7 @@ class Store:
 
     def delete_prompt(self, prompt_id: int) -> None:
         """Delete a prompt with everything that belongs to it."""
-        with self._connection() as db:
+        with self._transaction() as db:
             _prompt(db, prompt_id)
             db.execute("DELETE FROM prompts WHERE id = ?", (prompt_id,))
 
@@ -174,7 +186,7 @@ class Store:
         """Give the version asked for: by number, else by label, else the latest."""
         if prompt.latest_version is None:
             raise remote_error(f"Prompt {prompt.prompt_key} has no committed version yet.", code=NOT_COMMITTED)
-        with self._connection() as db:
+        with self._transaction() as db:
             if label and not version:
                 version = _labelled(db, prompt, label)
             return _commit(db, prompt, version or prompt.latest_version)
@@ -182,14 +194,14 @@ class Store:
     def commits(self, prompt_id: int, *, size: int, before: int | None = None) -> list[Commit]:
         """Give up to `size` versions, latest first, beginning below the sequence number `before`."""
         query = "SELECT * FROM commits WHERE prompt_id = ? AND sequence < ? ORDER BY sequence DESC LIMIT ?"
-        with self._connection() as db:
+        with self._transaction() as db:
             _prompt(db, prompt_id)
             rows = db.execute(query, (prompt_id, before or 2**62, size))
             return [_with_detail(Commit, row) for row in rows]
 
     def draft(self, prompt_id: int) -> Draft | None:
         """Give a prompt's draft, if it has one."""
-        with self._connection() as db:
+        with self._transaction() as db:
             row = db.execute("SELECT * FROM drafts WHERE prompt_id = ?", (prompt_id,)).fetchone()
             draft: Draft | None = row and _with_detail(Draft, row)
             return draft
@@ -201,7 +213,7 @@ class Store:
             VALUES (:id, :base, :detail, :now, :now)
             ON CONFLICT (prompt_id) DO UPDATE SET base_version = :base, detail = :detail, updated_at = :now
         """
-        with self._connection() as db:
+        with self._transaction() as db:
             base = base_version or _prompt(db, prompt_id).latest_version or ""
             values = {"id": prompt_id, "base": base, "detail": json.dumps(detail), "now": _now()}
             db.execute(query, values)
@@ -211,7 +223,7 @@ class Store:
 
     def commit_draft(self, prompt_id: int, version: str, description: str = "") -> None:
         """Make a version of a prompt's draft; the draft is gone then."""
-        with self._connection() as db:
+        with self._transaction() as db:
             prompt = _prompt(db, prompt_id)
             draft = db.execute("SELECT * FROM drafts WHERE prompt_id = ?", (prompt_id,)).fetchone()
             if draft is None:
@@ -223,40 +235,32 @@ class Store:
 
     def seed(self, seeds: Mapping[str, Mapping[str, Any]]) -> None:
         """Put in the prompts that come with the package; what the user deleted or made his own is left alone."""
-        with self._connection() as db:
+        with self._transaction() as db:
             for key, seed in seeds.items():
                 _seed(db, key, seed)
 
     @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        """Open a connection for one transaction: committed at the end, rolled back on any error."""
-        db = sqlite3.connect(self._path, timeout=10, isolation_level=None)
-        try:
-            db.row_factory = sqlite3.Row
-            db.execute("PRAGMA foreign_keys = ON")
-            db.execute("PRAGMA synchronous = NORMAL")
-            db.execute("BEGIN IMMEDIATE")
-            yield db
-            db.execute("COMMIT")
-        finally:
-            db.close()
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Work in one transaction: committed at the end, rolled back on any error."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
 
-    def _migrate(self) -> None:
-        db = sqlite3.connect(self._path, timeout=10, isolation_level=None)
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("BEGIN EXCLUSIVE")
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
-                for statement in _statements(step):
-                    db.execute(statement)
-                db.execute(f"PRAGMA user_version = {number}")
-            if not db.execute("SELECT 1 FROM workspace").fetchone():
-                # A number as the platform has them, so that no client meets a workspace of an odd shape.
-                db.execute("INSERT INTO workspace VALUES (?)", (str(10**18 + secrets.randbelow(8 * 10**18)),))
-            db.execute("COMMIT")
-        finally:
-            db.close()
+
+def _migrate(db: sqlite3.Connection) -> None:
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
+        for statement in _statements(step):
+            db.execute(statement)
+        db.execute(f"PRAGMA user_version = {number}")
+    if not db.execute("SELECT 1 FROM workspace").fetchone():
+        # A number as the platform has them, so that no client meets a workspace of an odd shape.
+        db.execute("INSERT INTO workspace VALUES (?)", (str(10**18 + secrets.randbelow(8 * 10**18)),))
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from cozeloop_magic.local.gate import Activity
 from cozeloop_magic.local.llama import LlamaModel
 from cozeloop_magic.local.models import Emit, Model, Parameters, only_text
 from cozeloop_magic.local.seeds import read_seeds
+from cozeloop_magic.local.server import listen
 from cozeloop_magic.local.store import Store
 from cozeloop_magic.local.weights import DEFAULT_SYSTEM
 
@@ -66,7 +66,7 @@ class Server:
         self.store = store
         self.workspace_id = store.workspace_id
         self.activity = Activity()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = listen("127.0.0.1", 0)
         self.port = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.session = requests.Session()
@@ -113,17 +113,17 @@ def asked(key: str = "ptaas_demo", version: str | None = "0.0.1", **fields: Any)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path) -> Iterator[Store]:
     """A store with the seeded prompts."""
-    store = Store(tmp_path / "prompts.db")
-    store.seed(read_seeds())
-    return store
+    with closing(Store(tmp_path / "prompts.db")) as store:
+        store.seed(read_seeds())
+        yield store
 
 
 @pytest.fixture
 def start(store: Store) -> Iterator[Callable[[Model], Server]]:
     """Start servers with a model."""
-    with contextlib.ExitStack() as stack:
+    with ExitStack() as stack:
 
         def start(model: Model) -> Server:
             server = Server(store, model)
@@ -136,11 +136,11 @@ def start(store: Store) -> Iterator[Callable[[Model], Server]]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose model repeats what it hears; one for a module's tests, so what they make they delete."""
-    store = Store(tmp_path_factory.mktemp("store") / "prompts.db")
-    store.seed(read_seeds())
-    server = Server(store, Parrot())
-    yield server
-    server.stop()
+    with closing(Store(tmp_path_factory.mktemp("store") / "prompts.db")) as store:
+        store.seed(read_seeds())
+        server = Server(store, Parrot())
+        yield server
+        server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 import requests
@@ -55,6 +56,14 @@ class TestExecute:
         body["variable_vals"].append({"key": "chat_history", "placeholder_messages": history})
         heard = executed(server, body)["message"]["content"]
         assert "user: Hi assistant: Hello user: Please" in heard and heard.endswith("user: tea! ")
+
+    def test_a_connection_that_is_used_again_waits_for_no_ack(self, server):
+        times = []
+        for _ in range(11):
+            began = time.perf_counter()
+            server.post("/execute", asked())
+            times.append(time.perf_counter() - began)
+        assert sorted(times)[5] < 0.03
 
     def test_an_unknown_field_is_nothing_to_worry_about(self, server):
         assert executed(server, asked(release_label="x", extra={"a": 1}))["finish_reason"] == "stop"

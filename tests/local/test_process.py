@@ -135,7 +135,7 @@ class TestSecrets:
                 pass
 
         with http.server.HTTPServer(("127.0.0.1", 0), Stranger) as server:
-            thread = threading.Thread(target=server.serve_forever)
+            thread = threading.Thread(target=server.serve_forever, args=(0.02,))
             thread.start()
             stale = LocalLoop(f"http://127.0.0.1:{server.server_port}", "1", "the-old-token", "x")
             RuntimeFile.of(chosen_model()).write(stale)

@@ -17,7 +17,8 @@ DETAIL = {"prompt_template": {"template_type": "normal", "messages": [], "variab
 
 @pytest.fixture
 def blank(tmp_path):
-    return Store(tmp_path / "blank.db")
+    with closing(Store(tmp_path / "blank.db")) as store:
+        yield store
 
 
 @pytest.fixture
@@ -44,14 +45,20 @@ class TestTheDatabase:
             assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
     def test_opening_it_again_changes_nothing(self, blank, tmp_path):
-        assert Store(tmp_path / "blank.db").workspace_id == blank.workspace_id
+        with closing(Store(tmp_path / "blank.db")) as again:
+            assert again.workspace_id == blank.workspace_id
 
     def test_the_workspace_is_a_64_bit_number(self, blank):
         assert 10**18 <= int(blank.workspace_id) < 2**63
 
     def test_many_threads_may_open_a_new_one_at_once(self, tmp_path):
         ids = set()
-        threads = [threading.Thread(target=lambda: ids.add(Store(tmp_path / "x.db").workspace_id)) for _ in range(8)]
+
+        def open_it():
+            with closing(Store(tmp_path / "x.db")) as store:
+                ids.add(store.workspace_id)
+
+        threads = [threading.Thread(target=open_it) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -43,7 +43,7 @@ def index(tmp_path, monkeypatch):
             requests.append(self.path)
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     for name, value in {
         "PIP_CONFIG_FILE": "/dev/null",

@@ -84,7 +84,7 @@ def _serve(args: argparse.Namespace) -> int:
         print(f"export COZELOOP_API_TOKEN={loop.token}", flush=True)
         _tell("The embedded Loop is running. Paste the three lines into another terminal; Ctrl-C ends it.")
 
-    serve(args.host, args.port, announce=announce)
+    serve(args.host, args.port, announce=announce, progress=_tell)
     return 0
 
 

@@ -56,6 +56,9 @@ class LlamaModel:
                 self._engine = self._start()
 
     def _start(self) -> Any:
+        # llama.cpp's threads wait for each other by spinning. With one on every core, a single busy neighbour (the
+        # notebook's own kernel, a browser) makes them ten times slower, unless they soon sleep instead.
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
         import xllamacpp
 
         if not self._path.is_file():
@@ -114,11 +117,7 @@ def _settings(path: Path) -> Any:
 
 
 def _threads() -> int:
-    """Give the number of threads: one less than the cores that are ours.
-
-    llama.cpp's threads wait for each other by spinning. With one on every core, a single busy neighbour (the
-    notebook's own kernel, a browser) makes it ten times slower; with a core left free it keeps its pace.
-    """
+    """Give the number of threads: as many as the cores that are ours."""
     import psutil
 
     cores = psutil.cpu_count(logical=False) or 1
@@ -127,7 +126,7 @@ def _threads() -> int:
     if _CPU_QUOTA.is_file():  # a container's share: "200000 100000" is two cores, "max 100000" is all
         quota, period = _CPU_QUOTA.read_text().split()
         cores = cores if quota == "max" else min(cores, int(quota) // int(period))
-    return max(1, cores - 1)
+    return max(1, cores)
 
 
 def _failure(error: Mapping[str, Any]) -> RemoteError:

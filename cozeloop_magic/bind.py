@@ -62,7 +62,7 @@ def _message(spec: MessageSpec, namespace: dict[str, Any]) -> Message:
         return Message(spec.role, parts=tuple(parts), tool_call_id=spec.tool_call_id)
     line, column = (spec.source.line, spec.source.column) if isinstance(spec.source, Expression) else (1, 1)
     raise CellError(
-        f"a message is text or content parts, not a {type(content).__name__}.", line=line, column=column,
+        f"a message is text or content parts, not of type {type(content).__name__}.", line=line, column=column,
         hint="Use str(...), or an f-string.",
     )  # fmt: skip
 

@@ -358,7 +358,16 @@ def _check_mark(role: Role, tool_call_id: str | None, at: int, line: str) -> Non
 
 
 def _refuse_typo(line: str, at: int) -> None:
-    """Refuse ``@usr`` alone on a line; other lines that begin with @, such as decorators in code, are text."""
+    """Refuse ``@usr`` alone on a line, and ``@anything = ...``; other lines that begin with @ are text."""
+    assigned = re.match(r"@(\w+)[ \t]*=(?!=)", line)
+    if assigned:
+        raise CellError(
+            f"there is no role {assigned[1]!r}.",
+            line=at + 1,
+            column=2,
+            source=line,
+            hint="Messages from Python are `@user = ...`, `@assistant = ...`, `@system = ...` or `@tool ID = ...`.",
+        )
     word = line.rstrip().removeprefix("@")
     if not line.startswith("@") or not word.isidentifier():
         return

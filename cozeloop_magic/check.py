@@ -29,8 +29,13 @@ _WAYS: dict[str, str] = {
 }
 
 
-def check_variables(prompt: Prompt, values: Mapping[str, Any]) -> None:
+def check_variables(prompt: Prompt, values: Mapping[str, Any], *, chosen: bool = True) -> None:
     """Check that every declared variable has a value of its type, and that no other is given.
+
+    Parameters
+    ----------
+    chosen : bool
+        Whether the version was asked for; if not, the message says that it is the latest.
 
     Raises
     ------
@@ -41,37 +46,44 @@ def check_variables(prompt: Prompt, values: Mapping[str, Any]) -> None:
         return
     declared = {definition.key: definition for definition in prompt.variable_defs}
     missing = [key for key in declared if key not in values]
-    problems = [_unknown(key, missing, list(declared)) for key in values if key not in declared]
+    problems = _unknown([key for key in values if key not in declared], missing, list(declared))
     problems += [f"{key} is missing; {_way_to_leave_out(declared[key])}" for key in missing]
     for key, definition in declared.items():
         if key in values:
             problems += _mistyped(definition, values[key])
     if problems:
-        raise VariableError(f"{prompt.prompt_key} @ {prompt.version}: {'. '.join(problems)}.")
+        which = "" if chosen else " (the latest; --version or --label chooses another)"
+        raise VariableError(f"{prompt.prompt_key} @ {prompt.version}{which}: {'. '.join(problems)}.")
 
 
-def _unknown(key: str, missing: list[str], declared: list[str]) -> str:
-    """Say that there is no such variable; one that was probably meant is taken off `missing`."""
-    close = difflib.get_close_matches(key, missing, n=1) or difflib.get_close_matches(key, declared, n=1)
-    if not close:
+def _unknown(unknown: list[str], missing: list[str], declared: list[str]) -> list[str]:
+    """Say which variables there are not; those that were probably meant are taken off `missing`."""
+    problems, strange = [], []
+    for key in unknown:
+        close = difflib.get_close_matches(key, missing, n=1) or difflib.get_close_matches(key, declared, n=1)
+        if not close:
+            strange.append(key)
+            continue
+        if close[0] in missing:
+            missing.remove(close[0])
+        problems.append(f"there is no variable {key} (did you mean {close[0]}?)")
+    if strange:
         known = f"its variables are {', '.join(declared)}" if declared else "it has none"
-        return f"there is no variable {key}; {known}"
-    if close[0] in missing:
-        missing.remove(close[0])
-    return f"there is no variable {key} (did you mean {close[0]}?)"
+        problems.append(f"there is no variable {', '.join(strange)}; {known}")
+    return problems
 
 
 def _way_to_leave_out(definition: VariableDef) -> str:
     if definition.type == VariableType.PLACEHOLDER:
         return f"write `{definition.key} = []` for no messages"
-    return f'write `{definition.key}: ""` to leave it empty on purpose'
+    return f'`{definition.key}: ""` (or `--var {definition.key}=`) leaves it empty on purpose'
 
 
 def _mistyped(definition: VariableDef, value: Any) -> list[str]:
     key, kind, sent = definition.key, definition.type, encode(definition.key, value)
     if kind == VariableType.PLACEHOLDER:
         fits = sent.placeholder_messages is not None or sent.value == "[]"
-        return [] if fits else [f"{key} must be messages: `{key} = [Message(role='user', content='...')]`"]
+        return [] if fits else [f"{key} must be messages: `{key} = [Message('user', '...')]`"]
     if kind == VariableType.MULTI_PART:
         fits = sent.multi_part_values is not None or sent.value == "[]"
         return [] if fits else [f"{key} must be content parts: `{key} = [ContentPart(type='text', text='...')]`"]
@@ -92,5 +104,6 @@ def _not_text(key: str, value: Any) -> list[str]:
     if value is None:
         return [f"{key} is None, which would be sent as the word null"]
     if isinstance(value, (list, dict)):
-        return [f"{key} must be text, not a {type(value).__name__}; send `json.dumps(...)` if JSON is what you mean"]
+        kind = type(value).__name__
+        return [f"{key} must be text, not a {kind}; put it in quotes, or write `{key} = json.dumps(...)`"]
     return []

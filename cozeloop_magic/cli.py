@@ -162,6 +162,8 @@ def _execute(source: Path) -> int:
                 if cell.cell_type == "code":
                     client.execute_cell(cell, index)
                     _print_cell(cell.source, cell.outputs)
+                else:
+                    print(f"{cell.source}\n", flush=True)
     except CellExecutionError as error:
         _tell(str(error))
         return 1

@@ -182,6 +182,7 @@ class TestErrors:
             ("x: 1\ny = 1 +", 2, 5, "no Python expression"),
             ("url=http://x", 1, 9, "use `name: text`"),
             ("---\n@usr\nhi", 2, 2, "Did you mean @user?"),
+            ("---\n@messages = history", 2, 2, "Messages from Python are"),
             ("---\n@tool\n42", 2, 1, "`@tool ID`"),
             ("---\n@user hello", 2, 7, "on the next line"),
             ("---\n@user\n@assistant\nx", 2, 1, "is empty"),

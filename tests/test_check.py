@@ -31,7 +31,7 @@ def test_a_slip_of_the_pen_is_met_with_the_name_that_was_meant() -> None:
 def test_everything_wrong_is_told_at_once() -> None:
     text = complaint(prompt(topic="string", n="integer", history="placeholder"), {"n": "many", "zzz": 1})
     assert "there is no variable zzz; its variables are topic, n, history" in text
-    assert 'topic is missing; write `topic: ""`' in text
+    assert 'topic is missing; `topic: ""` (or `--var topic=`)' in text
     assert "history is missing; write `history = []`" in text
     assert "n must be integer, not 'many'; write a whole number" in text
 
@@ -83,6 +83,16 @@ def test_fits(kind: str, value: Any) -> None:
 )
 def test_does_not_fit(kind: str, value: Any, says: str) -> None:
     assert says in complaint(prompt(x=kind), {"x": value})
+
+
+def test_strange_variables_are_told_together_and_the_latest_version_as_such() -> None:
+    definition = prompt(example="string")
+    with pytest.raises(VariableError) as caught:
+        check_variables(definition, {"a1": "x", "b2": "y", "example": "z"}, chosen=False)
+    assert str(caught.value) == (
+        "greet @ 1.0.0 (the latest; --version or --label chooses another): "
+        "there is no variable a1, b2; its variables are example."
+    )
 
 
 def test_a_prompt_without_variables_takes_none() -> None:

@@ -174,6 +174,7 @@ class TestEncode:
         message, part = Message(Role.USER, "hi"), ContentPart(ContentType.TEXT, text="x")
         for value in (message, [message], (message,)):
             assert encode("x", value).placeholder_messages == (message,)
+        assert encode("x", [message, ExecuteResult(message)]).placeholder_messages == (message, message)
         for value in (part, [part]):
             assert encode("x", value).multi_part_values == (part,)
 
@@ -191,7 +192,7 @@ class TestEncode:
             (np.datetime64("NaT"), "datetime64"),
             (Decimal("NaN"), "x holds NaN"),
             (b"bytes", "base64_data"),
-            (object(), "a object"),
+            (object(), "of type object"),
             (pd.DataFrame({"a": [1]}), "to_markdown"),
             ([Message(Role.USER, "hi"), "text"], "nothing but messages"),
             (1 + 2j, "complex"),

@@ -17,7 +17,7 @@ from enum import Enum
 from typing import Any
 
 from cozeloop_magic.entities import wire
-from cozeloop_magic.entities.prompt import ContentPart, Message, VariableType
+from cozeloop_magic.entities.prompt import ContentPart, ExecuteResult, Message, VariableType
 from cozeloop_magic.entities.wire import Wire
 from cozeloop_magic.errors import VariableError
 
@@ -47,17 +47,23 @@ def encode(key: str, value: Any) -> VariableVal:
     VariableError
         If the value, or something in it, has no JSON form: NaN, bytes, an unknown object. Nothing was sent.
     """
-    items = [value] if isinstance(value, (Message, ContentPart)) else value
-    if isinstance(items, (list, tuple)) and items:
-        if all(isinstance(item, Message) for item in items):
-            return VariableVal(key, placeholder_messages=tuple(items))
-        if all(isinstance(item, ContentPart) for item in items):
-            return VariableVal(key, multi_part_values=tuple(items))
+    items = list(value) if isinstance(value, (list, tuple)) else [value]
+    messages = [_message(item) for item in items]
+    if items and None not in messages:
+        return VariableVal(key, placeholder_messages=tuple(message for message in messages if message))
+    if items and all(isinstance(item, ContentPart) for item in items):
+        return VariableVal(key, multi_part_values=tuple(items))
     value = _plain(value, key)
     try:
         return VariableVal(key, value=value if isinstance(value, str) else _json(value, key))
     except RecursionError:
         raise VariableError(f"Variable {key} holds itself, or is nested too deep for JSON.") from None
+
+
+def _message(item: Any) -> Message | None:
+    """Give a message, also that of an answer: what the model said last is what a conversation goes on with."""
+    item = item.message if isinstance(item, ExecuteResult) else item
+    return item if isinstance(item, Message) else None
 
 
 def _plain(value: Any, where: str) -> Any:
@@ -122,7 +128,7 @@ def _no_json_form(value: Any, where: str) -> VariableError:
         "NaTType": missing,
     }
     is_number = isinstance(value, (float, Decimal))
-    shown = str(value) if is_number else f"a {kind}"
+    shown = str(value) if is_number else f"a value of type {kind}"
     hint = missing if is_number else hints.get(kind, "Turn it into text, a number, a list or a dict first.")
     return VariableError(f"Variable {where} holds {shown}, which has no JSON form.", hint=hint)
 

@@ -20,19 +20,28 @@ _TEXT = "margin: 0; padding: 0 0 0 1em; white-space: pre-wrap; overflow-wrap: an
 def show_messages(prompt: Prompt, messages: Sequence[Message], *, plain: bool) -> None:
     """Show what a model would be given."""
     title = f"{prompt.prompt_key} @ {prompt.version} · {_TITLE}"
-    named = [(str(message.role), _content(message)) for message in messages]
+    named = [(_role(message), _content(message)) for message in messages]
     text = "\n\n".join(f"{role}\n" + "\n".join(f"    {line}" for line in said.split("\n")) for role, said in named)
     plain_text = visible(f"{title}\n\n{text}")
     if plain:
         print(plain_text)
         return
-    blocks = "".join(
-        f'<div style="{_ROLE}">{html.escape(visible(role))}</div><pre style="{_TEXT}">{html.escape(visible(said))}</pre>'
-        for role, said in named
-    )
-    caption = f'<div style="{_ROLE}">{html.escape(visible(title))}</div>'
+    blocks = "".join(_line(role) + f'<pre style="{_TEXT}">{_escape(said)}</pre>' for role, said in named)
+    caption = _line(title)
     markup = f'<div class="cozeloop-messages tex2jax_ignore">{blocks}{caption}</div>'
     display({"text/html": markup, "text/plain": plain_text}, raw=True)  # type: ignore[no-untyped-call]
+
+
+def _line(text: str) -> str:
+    return f'<div style="{_ROLE}">{_escape(text)}</div>'
+
+
+def _escape(text: str) -> str:
+    return html.escape(visible(text))
+
+
+def _role(message: Message) -> str:
+    return f"{message.role} {message.tool_call_id or ''}".rstrip()
 
 
 def _content(message: Message) -> str:

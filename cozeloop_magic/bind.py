@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cozeloop_magic.cell import CellSpec, Expression, MessageSpec, Value, parse_value
+from cozeloop_magic.cell import CellSpec, Expression, MessageSpec, Value
 from cozeloop_magic.entities.prompt import ContentPart, Message
 from cozeloop_magic.errors import CellError, InvalidRequest
+from cozeloop_magic.literal import parse_value
 
 __all__ = ["bind_messages", "bind_variables", "options_to_variables"]
 

@@ -19,24 +19,22 @@ from __future__ import annotations
 
 import ast
 import difflib
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from cozeloop_magic.entities.prompt import Role
 from cozeloop_magic.errors import CellError
+from cozeloop_magic.literal import BLOCK, opens, parse_block, parse_value
 
-__all__ = ["CellSpec", "Expression", "MessageSpec", "Value", "Variable", "parse_cell", "parse_value"]
+__all__ = ["CellSpec", "Expression", "MessageSpec", "Value", "Variable", "parse_cell"]
 
 _SEPARATOR = "---"
 _ENTRY = re.compile(r"(?P<name>[^\W\d][\w-]*)[ \t]*(?P<sign>:(?=[ \t]|$)|=(?!=))[ \t]*(?P<rest>.*)")
 _ROLES = ("user", "assistant", "system", "tool")
 _MARK = re.compile(
-    r"@(?P<role>user|assistant|system|tool)(?:[ \t]+(?P<id>[^\s=]+))?[ \t]*(?:=(?!=)[ \t]*(?P<code>.+))?$"
+    r"@(?P<role>user|assistant|system|tool)(?:(?<=tool)[ \t]+(?P<id>[^\s=]+))?[ \t]*(?:=(?!=)[ \t]*(?P<code>\S.*))?$"
 )
 _EXPECTED = "expected `name: value`, `name = expression`, or `---` above the messages"
 
@@ -127,7 +125,9 @@ def _parse_entry(lines: Sequence[str], at: int) -> tuple[Variable, int]:
         return Variable(name, Expression(code, at + 1, column), at + 1), after
     after = _end_of_block(lines, at, rest)
     if after > at + 1:
-        return Variable(name, Value(_parse_block(lines, at, after, rest)), at + 1), after
+        return Variable(name, Value(parse_block(lines, at, after, rest)), at + 1), after
+    if BLOCK.fullmatch(rest):
+        raise CellError("nothing is indented below it.", line=at + 1, column=column, source=line)
     if not rest:
         raise CellError(
             f"{name} has no value.",
@@ -198,116 +198,11 @@ def _end_of_block(lines: Sequence[str], at: int, rest: str) -> int:
         line = lines[i]
         if (line[:1] in (" ", "\t") and line.strip()) or (not rest and re.match(r"-(\s|$)", line)):
             end = i + 1
-        elif line.strip() and not (_opens(rest) and re.match(r"[]}]", line)):
+        elif line.strip() and not (opens(rest) and re.match(r"[]}]", line)):
             break
         elif line.strip():
             return i + 1
     return end
-
-
-def _opens(rest: str) -> bool:
-    return rest[:1] in ("[", "{")
-
-
-def _parse_block(lines: Sequence[str], at: int, after: int, rest: str) -> Any:
-    """Read a value over several lines as YAML."""
-    if rest and rest[0] not in "|>[{\"'":
-        raise CellError(
-            "a plain value ends with its line.",
-            line=at + 2,
-            source=lines[at + 1],
-            hint="For text over several lines write `name: |` and indent the text below it.",
-        )
-    text = "\n".join([rest, *lines[at + 1 : after]])
-    if rest[:1] in ("|", ">"):
-        text += "\n"
-    try:
-        return json.loads(text) if _opens(rest) else _load_yaml(text, at)
-    except ValueError:
-        return _load_yaml(text, at)
-
-
-def parse_value(text: str, line: int = 1, column: int = 1, source: str = "") -> Any:
-    """Read a value on one line: text as it is written, unless it is quoted or a YAML list or object.
-
-    JSON is sent as it is written, too: it is the text that the wire carries.
-
-    Raises
-    ------
-    CellError
-        If it begins as a quoted text and goes wrong.
-    """
-    if _opens(text):
-        try:
-            json.loads(text)
-        except ValueError:
-            value = _yaml_collection(text)
-            return text if value is None else value
-    elif text[0] in "\"'":
-        try:
-            value = _load_yaml(text, line - 1)
-        except CellError:
-            return text  # "so called" is text like any other
-        return value if isinstance(value, str) else text
-    elif text in ("|", ">", "|-", ">-"):
-        raise CellError("nothing is indented below it.", line=line, column=column, source=source)
-    return text
-
-
-def _yaml_collection(text: str) -> Any:
-    """Read ``[a, b]`` or ``{a: 1}``; None where braces mean themselves, as in ``{{name}}`` or ``{name}``."""
-    try:
-        value = _load_yaml(text, 0)
-    except CellError:
-        return None
-    return value if isinstance(value, list) or (isinstance(value, dict) and ":" in text) else None
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML with JSON's idea of a scalar: no dates, no ``yes``, no ``12:30`` in base 60, no octal ``0123``."""
-
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  # PyYAML reads it from the class
-
-
-for _tag, _pattern, _first in (
-    ("bool", r"true|false", "tf"),
-    ("null", r"null|", ["n", ""]),
-    ("int", r"-?(0|[1-9]\d*)", "-0123456789"),
-    ("float", r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?", "-0123456789"),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))
-
-
-def _load_yaml(text: str, at: int) -> Any:
-    """Read YAML; `at` is the index of its first line in the cell."""
-    try:
-        node = yaml.compose(text, Loader=_Loader)
-        _refuse_comments(node, text.split("\n"))
-        return yaml.load(text, Loader=_Loader)  # a SafeLoader
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line, column = (mark.line, mark.column) if mark else (0, 0)
-        source = [*text.split("\n"), ""][line]
-        message = f"this is no YAML: {error.problem or 'it cannot be read'}."
-        raise CellError(message, line=at + line + 1, column=column + 1, source=source) from None
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        raise CellError(f"this is no YAML: {error}.", line=at + 1) from None
-
-
-def _refuse_comments(node: yaml.Node | None, lines: Sequence[str]) -> None:
-    """Refuse a plain text that YAML would cut at `` #``: a value must not lose its end without a word."""
-    if isinstance(node, yaml.ScalarNode) and node.style is None:
-        line = lines[node.end_mark.line] if node.end_mark.line < len(lines) else ""
-        if re.match(r"[ \t]+#", line[node.end_mark.column :]):
-            raise yaml.MarkedYAMLError(
-                problem="` #` would begin a comment; put the text in quotes", problem_mark=node.end_mark
-            )
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_comments(item, lines)
-    elif isinstance(node, yaml.MappingNode):
-        for _, value in node.value:
-            _refuse_comments(value, lines)
 
 
 def _parse_messages(lines: Sequence[str], below: int) -> list[MessageSpec]:
@@ -347,18 +242,20 @@ def _check_mark(role: Role, tool_call_id: str | None, at: int, line: str) -> Non
         raise CellError(
             "a tool message needs the id of the call it answers.", line=at + 1, source=line, hint="Write `@tool ID`."
         )
-    if role is not Role.TOOL and tool_call_id:
-        raise CellError(
-            f"@{role} takes nothing after it.",
-            line=at + 1,
-            column=line.index(tool_call_id) + 1,
-            source=line,
-            hint=f"Put the text on the next line, or write `@{role} = expression`.",
-        )
 
 
 def _refuse_typo(line: str, at: int) -> None:
-    """Refuse ``@usr`` alone on a line, and ``@anything = ...``; other lines that begin with @ are text."""
+    """Refuse what was meant to begin a message and does not; other lines that begin with @ are text.
+
+    That is a role with something after it, ``@usr`` alone on a line, and ``@anything = ...``.
+    """
+    if re.match(r"@(user|assistant|system|tool)(?![\w.-])", line):
+        raise CellError(
+            "this begins no message.",
+            line=at + 1,
+            source=line,
+            hint="The text of a message stands on the lines below `@role`; as text, write `@user = '...'`.",
+        )
     assigned = re.match(r"@(\w+)[ \t]*=(?!=)", line)
     if assigned:
         raise CellError(

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["LoopMagics"]
 
 # IPython's own splitting cuts `--var name="two words"` in two. Quotes stay: the value is read as in a cell.
-_WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\S)+""")
+# They open at the start of a word or after `=`, so that an apostrophe is one.
+_WORD = re.compile(r"""(?:(?<![^\s=])(?:"[^"]*"|'[^']*')|\S)+""")
 
 
 @magics_class

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -65,6 +66,14 @@ class TestVariables:
             "*star* &amp @at `tick` %percent !bang",
             "|pipe",
             "a ---",
+            '"C" #1 hit',
+            "'it''s' # kept",
+            "[a, b] # kept",
+            "{a:1}",
+            "{city:Paris, n:2}",
+            "[&a b, *a]",
+            "[!!binary aGk=]",
+            "12345678901234567890.5",
         ],
     )
     def test_a_line_is_sent_as_it_is_written(self, text: str) -> None:
@@ -79,6 +88,7 @@ class TestVariables:
             ('""', ""),
             ("[a, b c, 3, true]", ["a", "b c", 3, True]),
             ("{name: Ada, age: 36}", {"name": "Ada", "age": 36}),
+            ("[1.10, b]", [Decimal("1.10"), "b"]),
             ("[yes, 12:30, 2026-01-02, 0123, ~]", ["yes", "12:30", "2026-01-02", "0123", "~"]),
         ],
     )
@@ -94,10 +104,13 @@ class TestVariables:
         assert literals(cell) == {
             "a": ["x", {"y": 1}],
             "b": ["x", "z"],
-            "c": {"d": 1.5},
+            "c": {"d": Decimal("1.50")},
             "e": {"f": [1, 2]},
             "g": [1, 2],
         }
+
+    def test_one_indented_line_is_text_too(self) -> None:
+        assert literals("x:\n  1.10\ny: z") == {"x": "1.10", "y": "z"}
 
     def test_comments_and_blank_lines_stand_between(self) -> None:
         assert literals("# what it is about\n\ntopic: x\n\n# and\nother: y") == {"topic": "x", "other": "y"}
@@ -177,6 +190,12 @@ class TestErrors:
             ("a: 1\na: 2", 2, 1, "given twice, first on line 1"),
             ("a:", 1, 3, 'Write `a: ""`'),
             ("a: |", 1, 4, "nothing is indented"),
+            ("a:\n  first\n  second", 2, 1, "`name: |`"),
+            ("a: | # note\n  x", 2, 1, "ends with its line"),
+            ('a: "C:\\data"', 1, 7, "escape"),
+            ("a: {b: 1, b: 2}", 1, 11, "b is given twice"),
+            ("a:\n  b: 1\n  b: 2", 3, 3, "b is given twice"),
+            ("a:\n  - &x 1", 2, 5, "put the text in quotes"),
             ("a:\n  - x #5", 2, 6, "put the text in quotes"),
             ("a:\n  b: [1", 2, 8, "no YAML"),
             ("x: 1\ny = 1 +", 2, 5, "no Python expression"),
@@ -184,7 +203,10 @@ class TestErrors:
             ("---\n@usr\nhi", 2, 2, "Did you mean @user?"),
             ("---\n@messages = history", 2, 2, "Messages from Python are"),
             ("---\n@tool\n42", 2, 1, "`@tool ID`"),
-            ("---\n@user hello", 2, 7, "on the next line"),
+            ("---\n@user hello", 2, 1, "on the lines below"),
+            ("---\n@assistant: ok", 2, 1, "on the lines below"),
+            ("---\n@user =", 2, 1, "on the lines below"),
+            ("---\n@tool c1 42", 2, 1, "on the lines below"),
             ("---\n@user\n@assistant\nx", 2, 1, "is empty"),
         ],
     )

@@ -1,0 +1,174 @@
+"""A literal in a cell: text as it is written, or what YAML marks by its first character. Pure.
+
+YAML is read so that nothing is lost or changed without a word: a number keeps its digits, and comments that would cut
+a value, keys given twice, anchors and tags are refused.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import yaml
+
+from cozeloop_magic.errors import CellError
+
+__all__ = ["BLOCK", "opens", "parse_block", "parse_value"]
+
+BLOCK = re.compile(r"[|>][-+]?")
+"""What stands after ``name:`` where the text is indented below it."""
+
+
+def opens(text: str) -> bool:
+    """Tell whether a value begins as a list or an object."""
+    return text[:1] in ("[", "{")
+
+
+def parse_value(text: str, line: int = 1, column: int = 1, source: str = "") -> Any:
+    """Read a value on one line: text as it is written, unless all of it is quoted, or a YAML list or object.
+
+    JSON is sent as it is written, too: it is the text that the wire carries.
+
+    Raises
+    ------
+    CellError
+        If it is quoted text with an escape that YAML does not know, or an object with a key given twice.
+    """
+    if text[0] not in "\"'[{" or _is_json(text):
+        return text
+    try:
+        node = _compose(text, line - 1)
+    except CellError as error:
+        if "escape" in error.message or "twice" in error.message:
+            raise CellError(
+                error.message, line=line, column=column + error.column - 1, source=source or text
+            ) from None
+        return text  # "so called" is text like any other, and so is {{name}}
+    whole = node is not None and node.end_mark.index == len(text)
+    return _construct(node, line - 1) if whole and not _is_text_in_braces(node) else text
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return opens(text)
+
+
+def _is_text_in_braces(node: yaml.Node | None) -> bool:
+    """Tell whether braces mean themselves, as in ``{name}`` and ``{a:1}``, which YAML reads as keys alone."""
+    return isinstance(node, yaml.MappingNode) and any(value.value == "" for _, value in node.value)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with JSON's idea of a scalar: no dates, no ``yes``, no ``12:30`` in base 60, no octal ``0123``.
+
+    A number keeps its digits, and what would lose something without a word is refused.
+    """
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  # PyYAML reads it from the class
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML's parser carries no types
+        if getattr(event, "anchor", None) or getattr(event, "tag", None):
+            raise yaml.MarkedYAMLError(
+                problem="`&`, `*` and `!` mark anchors and tags; put the text in quotes",
+                problem_mark=event.start_mark,
+            )
+        node: yaml.Node | None = super().compose_node(parent, index)
+        if isinstance(node, yaml.MappingNode):
+            _refuse_twice(node)
+        return node
+
+    def construct_number(self, node: yaml.ScalarNode) -> Decimal:
+        return Decimal(node.value)
+
+
+def _refuse_twice(node: yaml.MappingNode) -> None:
+    seen: set[str] = set()
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode) and key.value not in seen:
+            seen.add(key.value)
+        elif isinstance(key, yaml.ScalarNode):
+            raise yaml.MarkedYAMLError(problem=f"{key.value} is given twice", problem_mark=key.start_mark)
+
+
+for _tag, _pattern, _first in (
+    ("bool", r"true|false", "tf"),
+    ("null", r"null|", ["n", ""]),
+    ("int", r"-?(0|[1-9]\d*)", "-0123456789"),
+    ("float", r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?", "-0123456789"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_number)
+
+
+def _compose(text: str, at: int) -> yaml.Node | None:
+    """Read YAML into nodes; `at` is the index of its first line in the cell."""
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+        _refuse_comments(node, text.split("\n"))
+        return node
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line, column = (mark.line, mark.column) if mark else (0, 0)
+        source = [*text.split("\n"), ""][line]
+        message = f"this is no YAML: {error.problem or 'it cannot be read'}."
+        raise CellError(message, line=at + line + 1, column=column + 1, source=source) from None
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        raise CellError(f"this is no YAML: {error}.", line=at + 1) from None
+
+
+def _construct(node: yaml.Node | None, at: int) -> Any:
+    """Give what nodes hold."""
+    loader = _Loader("")
+    try:
+        return loader.construct_document(node)
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        raise CellError(f"this is no YAML: {error}.", line=at + 1) from None
+    finally:
+        loader.dispose()
+
+
+def _refuse_comments(node: yaml.Node | None, lines: Sequence[str]) -> None:
+    """Refuse a plain text that YAML would cut at `` #``: a value must not lose its end without a word."""
+    if isinstance(node, yaml.ScalarNode) and node.style is None:
+        line = lines[node.end_mark.line] if node.end_mark.line < len(lines) else ""
+        if re.match(r"[ \t]+#", line[node.end_mark.column :]):
+            raise yaml.MarkedYAMLError(
+                problem="` #` would begin a comment; put the text in quotes", problem_mark=node.end_mark
+            )
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_comments(item, lines)
+    elif isinstance(node, yaml.MappingNode):
+        for _, value in node.value:
+            _refuse_comments(value, lines)
+
+
+def parse_block(lines: Sequence[str], at: int, after: int, rest: str) -> Any:
+    """Read a value over several lines: YAML, or text below ``|``."""
+    if rest and not opens(rest) and rest[0] not in "\"'" and not BLOCK.fullmatch(rest):
+        raise _no_block(lines, at)
+    text = "\n".join([rest, *lines[at + 1 : after]])
+    if rest[:1] in ("|", ">"):
+        text += "\n"
+    node = _compose(text, at)
+    if not rest and isinstance(node, yaml.ScalarNode) and node.style is None:
+        if after > at + 2:
+            raise _no_block(lines, at)
+        return lines[at + 1].strip()
+    return _construct(node, at)
+
+
+def _no_block(lines: Sequence[str], at: int) -> CellError:
+    return CellError(
+        "a plain value ends with its line.",
+        line=at + 2,
+        source=lines[at + 1],
+        hint="For text over several lines write `name: |` and indent the text below it.",
+    )

@@ -192,7 +192,7 @@ class TestErrors:
             ("a: |", 1, 4, "nothing is indented"),
             ("a:\n  first\n  second", 2, 1, "`name: |`"),
             ("a: | # note\n  x", 2, 1, "ends with its line"),
-            ('a: "C:\\data"', 1, 7, "escape"),
+            ('a: "C:\\data"', 1, 8, "escape"),
             ("a: {b: 1, b: 2}", 1, 11, "b is given twice"),
             ("a:\n  b: 1\n  b: 2", 3, 3, "b is given twice"),
             ("a:\n  - &x 1", 2, 5, "put the text in quotes"),

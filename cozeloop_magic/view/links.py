@@ -11,7 +11,7 @@ __all__ = ["SAFE_URL", "disguised", "is_safe"]
 SAFE_URL = re.compile(r"(?:https?://[^\s/?#\\<>\"']|mailto:[^\s\\<>\"'])[^\s<>\"\\]*", re.IGNORECASE)
 """An address with one of the allowed schemes, written plainly: no entities, spaces or backslashes before its host."""
 
-_HOST = re.compile(r"(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W\d_][\w-]+|\d{1,3}(?:\.\d{1,3}){3}")
+_NOT_IN_A_HOST = re.compile(r"[^\w.-]+")
 
 
 def is_safe(url: str) -> bool:
@@ -22,13 +22,24 @@ def is_safe(url: str) -> bool:
 def disguised(text: str, url: str) -> str | None:
     """Give where a link leads if its text names another place; None if it does not."""
     target = _target(url)
-    named = set(_HOST.findall(_plain(text)))
+    named = {word.strip(".-_") for word in _NOT_IN_A_HOST.split(_plain(text))}
     address = url.lower().startswith("mailto:") and "@" in text
     if address:
         return None if target in _plain(text) else target
     if "@" in urlsplit(url).netloc:
         return target
-    return target if any(_bare(host) != _bare(target.rpartition("@")[2]) for host in named) else None
+    return (
+        target
+        if any(_bare(host) != _bare(target.rpartition("@")[2]) for host in named if _looks_like_a_host(host))
+        else None
+    )
+
+
+def _looks_like_a_host(word: str) -> bool:
+    *labels, last = word.split(".")
+    if not labels or not all(labels):
+        return False
+    return (len(last) > 1 and not last[0].isdigit()) or (len(labels) == 3 and word.replace(".", "").isdigit())
 
 
 def _target(url: str) -> str:

@@ -90,20 +90,30 @@ def _mistyped(definition: VariableDef, value: Any) -> list[str]:
     if sent.value is None:
         return [f"{key} must be {kind}, not messages or content parts"]
     if kind == VariableType.STRING:
-        return _not_text(key, value)
+        return _not_text(key, value, sent.value)
+    if not sent.value or _fits(kind, sent.value):
+        return []
+    shown = sent.value if len(sent.value) <= 40 else sent.value[:40] + "…"
+    return [f"{key} must be {kind}, not {shown!r}; {_WAYS.get(kind, 'mend it')}"]
+
+
+def _fits(kind: str, text: str) -> bool:
+    """Tell whether a server can read the text, and whether what it reads is what the type's name says."""
     try:
-        if sent.value:
-            decode(kind, sent.value)
+        value = decode(kind, text)
     except ValueError:
-        shown = sent.value if len(sent.value) <= 40 else sent.value[:40] + "…"
-        return [f"{key} must be {kind}, not {shown!r}; {_WAYS.get(kind, 'mend it')}"]
-    return []
+        return False
+    if kind == VariableType.OBJECT:
+        return isinstance(value, dict)
+    if kind == VariableType.ARRAY_OBJECT:
+        return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+    return True
 
 
-def _not_text(key: str, value: Any) -> list[str]:
+def _not_text(key: str, value: Any, sent: str) -> list[str]:
     if value is None:
         return [f"{key} is None, which would be sent as the word null"]
-    if isinstance(value, (list, dict)):
+    if not isinstance(value, str) and sent[:1] in ("[", "{"):
         kind = type(value).__name__
         return [f"{key} must be text, not a {kind}; put it in quotes, or write `{key} = json.dumps(...)`"]
     return []

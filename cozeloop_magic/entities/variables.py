@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -134,12 +135,16 @@ def _no_json_form(value: Any, where: str) -> VariableError:
 
 
 def _loads(text: str) -> Any:
-    return json.loads(text)
+    return json.loads(text, parse_constant=_refuse)
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(constant)  # Python reads NaN and Infinity, JSON does not have them
 
 
 def _array(of: Callable[[Any], bool]) -> Callable[[str], Any]:
     def read(text: str) -> Any:
-        items = json.loads(text)
+        items = _loads(text)
         if not isinstance(items, list) or not all(of(item) for item in items):
             raise ValueError(text)
         return items
@@ -160,15 +165,21 @@ def _boolean(text: str) -> bool:
 
 
 def _integer(text: str) -> int:
-    if not text.lstrip("+-").isascii() or not text.lstrip("+-").isdigit():
+    if not re.fullmatch(r"[+-]?[0-9]+", text) or not -(2**63) <= int(text) < 2**63:
         raise ValueError(text)
     return int(text)
+
+
+def _float(text: str) -> float:
+    if not re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text):
+        raise ValueError(text)
+    return float(text)
 
 
 _DECODERS: dict[str, Callable[[str], Any]] = {
     VariableType.BOOLEAN: _boolean,
     VariableType.INTEGER: _integer,
-    VariableType.FLOAT: float,
+    VariableType.FLOAT: _float,
     VariableType.OBJECT: _loads,
     VariableType.ARRAY_STRING: _array(lambda item: isinstance(item, str)),
     VariableType.ARRAY_BOOLEAN: _array(lambda item: isinstance(item, bool)),

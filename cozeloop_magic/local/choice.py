@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from cozeloop_magic.errors import LocalLoopError
 from cozeloop_magic.local import weights
@@ -92,21 +93,43 @@ Choice = Endpoint | Gguf
 
 
 def chosen_model(environment: Mapping[str, str] = os.environ) -> Choice:
-    """Give the model that the environment chooses: an endpoint before a file, a file before the default.
+    """Give the model that the environment chooses: an endpoint, or a file, or else the default.
 
     Raises
     ------
     LocalLoopError
-        If an endpoint is chosen by halves.
+        If an endpoint is chosen by halves, cannot be one, or if a file is chosen as well.
     """
+    path = environment.get(GGUF_VARIABLE)
     base_url, model = environment.get(BASE_URL_VARIABLE, ""), environment.get(MODEL_VARIABLE, "")
     if base_url and model:
-        return Endpoint(base_url, model, environment.get(API_KEY_VARIABLE, ""))
+        if path:
+            raise LocalLoopError(f"{GGUF_VARIABLE} and {BASE_URL_VARIABLE} are both set; unset the one not wanted.")
+        return Endpoint(_checked_url(base_url), model, _checked_key(environment.get(API_KEY_VARIABLE, "")))
     if base_url or model:
         missing = MODEL_VARIABLE if base_url else BASE_URL_VARIABLE
         raise LocalLoopError(f"{missing} is not set.", hint="An endpoint needs both its base URL and its model.")
-    path = environment.get(GGUF_VARIABLE)
-    return Gguf(Path(path).expanduser().absolute() if path else None)
+    return Gguf(Path(os.path.expanduser(path)).absolute() if path else None)
+
+
+def _checked_url(base_url: str) -> str:
+    try:
+        url = urlsplit(base_url)
+        is_usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        is_usable = False
+    if "@" in base_url:  # quoted nowhere, as it may be a password
+        raise LocalLoopError(f"{BASE_URL_VARIABLE} holds a user or password; use {API_KEY_VARIABLE} for the key.")
+    if not is_usable:
+        raise LocalLoopError(f"{BASE_URL_VARIABLE} must be a URL such as http://localhost:11434/v1.")
+    return base_url
+
+
+def _checked_key(key: str) -> str:
+    key = key.strip()
+    if not (key.isascii() and key.isprintable()):
+        raise LocalLoopError(f"{API_KEY_VARIABLE} holds characters that no key has; copy it again.")
+    return key
 
 
 def _digest(*parts: str) -> str:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import http.server
+import json
+import threading
+import traceback
+
 import pytest
 import xllamacpp
 
@@ -67,7 +73,7 @@ class TestAgainstARealEndpoint:
         assert len(pieces) == 1
 
     def test_a_wrong_key_is_told_with_the_endpoint(self, endpoint):
-        with pytest.raises(RemoteError, match="smollm2 at http"):
+        with pytest.raises(RemoteError, match="smollm2 at 127"):
             said(OpenAIModel(endpoint, "smollm2", "wrong"), QUESTION, BRIEF)
 
     def test_a_prompt_too_long_is_a_bad_request(self, endpoint):
@@ -76,8 +82,56 @@ class TestAgainstARealEndpoint:
 
 
 def test_an_endpoint_that_is_not_there_is_told():
-    with pytest.raises(RemoteError, match=r"m at http://127\.0\.0\.1:9/v1 cannot answer"):
+    with pytest.raises(
+        RemoteError, match=r"m at 127\.0\.0\.1:9 .* is it running\? Check COZELOOP_MAGIC_OPENAI_BASE_URL"
+    ):
         said(OpenAIModel("http://127.0.0.1:9/v1", "m", ""), QUESTION, BRIEF)
+
+
+class TestSecrets:
+    @pytest.fixture
+    def parrot(self):
+        """An endpoint that says back what it is told, as bad gateways do."""
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                given = self.headers["Authorization"]
+                basic = base64.b64encode(f":{given.removeprefix('Bearer ')}".encode()).decode()
+                body = json.dumps({"error": {"message": f"{given} Basic {basic} {self.headers['X-Also']}\x1b[31m"}})
+                self.send_response(401)
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def log_message(self, *args):
+                pass
+
+        with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+            thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+            thread.start()
+            yield f"127.0.0.1:{server.server_port}"
+            server.shutdown()
+            thread.join()
+
+    @pytest.mark.parametrize("key", ["k3y", "sk-0123456789abcdef/'\"", "a-long-key-0123456789"])
+    def test_the_key_is_quoted_in_no_form(self, parrot, key):
+        with pytest.raises(RemoteError) as caught:
+            said(OpenAIModel(f"http://{parrot}/v1?k=query-secret", "m", key), QUESTION, BRIEF)
+        text = "".join(traceback.format_exception(caught.value))
+        basic = base64.b64encode(f":{key}".encode()).decode()
+        assert key not in text and repr(key)[1:-1] not in text and basic not in text
+        assert f"m at {parrot} cannot answer" in str(caught.value) and "query-secret" not in str(caught.value)
+        assert "\x1b" not in str(caught.value)
+
+    def test_a_key_that_is_no_header_is_quoted_in_no_traceback(self, parrot):
+        key = base64.b64decode("czNjcmV0Cmtleg==").decode()  # so that the traceback's source lines do not hold it
+        with pytest.raises(RemoteError) as caught:
+            said(OpenAIModel(f"http://{parrot}/v1", "m", key), QUESTION, BRIEF)
+        assert key[:6] not in "".join(traceback.format_exception(caught.value))
+
+    def test_a_mistake_of_the_caller_stays_one(self, parrot):
+        tools = Parameters(LLMConfig(), [Tool("function", Function("f", parameters="{"))])
+        with pytest.raises(BadRequest, match="tool f"):
+            said(OpenAIModel(f"http://{parrot}/v1", "m", "k"), QUESTION, tools)
 
 
 class TestTheFormat:

@@ -1,12 +1,14 @@
 """Where the embedded Loop keeps its things.
 
-``COZELOOP_MAGIC_HOME`` puts everything in one directory; without it, each kind is where the platform has it.
+``COZELOOP_MAGIC_HOME`` puts everything below one directory; without it, each kind is where the platform has it.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+from cozeloop_magic.errors import LocalLoopError
 
 __all__ = ["cache_dir", "data_dir", "home", "runtime_dir"]
 
@@ -17,12 +19,13 @@ _APP = "cozeloop-magic"
 def home() -> Path | None:
     """Give the one directory the user chose for everything, if any."""
     chosen = os.environ.get(HOME_VARIABLE)
-    return Path(chosen).expanduser().absolute() if chosen else None
+    return Path(os.path.expanduser(chosen)).absolute() if chosen else None
 
 
 def data_dir() -> Path:
     """Give the directory of the prompts; they are the user's work and must last."""
-    return _private(home() or _platform("data"))
+    chosen = home()
+    return _private(chosen / "data" if chosen else _platform("data"))
 
 
 def cache_dir() -> Path:
@@ -44,8 +47,17 @@ def _platform(kind: str) -> Path:
 
 
 def _private(directory: Path) -> Path:
-    """Make the directory, for its owner's eyes only: tokens and prompts live there."""
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if os.name == "posix" and directory.stat().st_mode & 0o077:
-        directory.chmod(0o700)
+    """Make the directory, for its owner's eyes only: tokens and prompts live there. Leave one that is there alone."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise _unusable(directory, str(error.strerror)) from error
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise _unusable(directory, "Permission denied")
     return directory
+
+
+def _unusable(directory: Path, why: str) -> LocalLoopError:
+    return LocalLoopError(
+        f"The embedded Loop cannot keep its things in {directory} ({why}); set {HOME_VARIABLE} to another directory."
+    )

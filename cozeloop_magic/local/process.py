@@ -17,8 +17,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from cozeloop_magic.errors import LocalLoopError
@@ -26,10 +28,11 @@ from cozeloop_magic.local import paths
 from cozeloop_magic.local.choice import Choice, chosen_model
 from cozeloop_magic.local.proof import prove
 
-__all__ = ["LocalLoop", "RuntimeFile", "ensure_running", "require_extra"]
+__all__ = ["LocalLoop", "RuntimeFile", "ensure_running", "require_extra", "still_there"]
 
 START_SECONDS = 60.0
 HEALTH_SECONDS = 5.0
+HEALTH_BYTES = 4096
 POLL_SECONDS = 0.02
 _MODULES = ("starlette", "uvicorn", "jinja2", "semver", "filelock")
 
@@ -58,9 +61,10 @@ class RuntimeFile:
     def read(self) -> LocalLoop | None:
         """Read it; None if it is not there or no longer makes sense."""
         try:
-            return LocalLoop(**json.loads(self.path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            loop = LocalLoop(**json.loads(self.path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
+        return loop if all(isinstance(value, str) for value in asdict(loop).values()) else None
 
     def write(self, loop: LocalLoop) -> None:
         """Write it, for its owner's eyes only, in one step."""
@@ -91,14 +95,14 @@ def ensure_running(progress: Callable[[str], None] | None = None) -> LocalLoop:
     choice = chosen_model()
     file = RuntimeFile.of(choice)
     loop = file.read()
-    if loop is not None and _answers(loop):
+    if loop is not None and still_there(loop):
         return loop
     require_extra(choice)
     from filelock import FileLock
 
     with FileLock(file.path.with_suffix(".lock")):
         loop = file.read()  # another notebook may have started it meanwhile
-        if loop is not None and _answers(loop):
+        if loop is not None and still_there(loop):
             return loop
         choice.fetch(progress)
         if progress:
@@ -122,20 +126,26 @@ def require_extra(choice: Choice) -> None:
         )
 
 
-def _answers(loop: LocalLoop) -> bool:
-    """Tell whether the server is there and is the one that the runtime file speaks of."""
-    nonce = secrets.token_hex(16)
-    address = urlsplit(loop.base_url)
+def still_there(loop: LocalLoop) -> bool:
+    """Tell whether the server at that address is there, and is the one that knows the token.
+
+    It takes about a millisecond, and the token is not sent: ask before each call that bears it.
+    """
+    try:
+        nonce = secrets.token_hex(16)
+        proof = _health(loop.base_url, nonce).get("proof", "")
+        return hmac.compare_digest(str(proof).encode(), prove(loop.token, nonce).encode())
+    except Exception:  # whatever a file that somebody wrote, or a stranger on the port, comes up with
+        return False
+
+
+def _health(base_url: str, nonce: str) -> Any:
+    address = urlsplit(base_url)
     # Straight to the socket: no proxy that the environment names has a say about loopback.
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=HEALTH_SECONDS)
-    try:
+    with closing(connection):
         connection.request("GET", f"/health?nonce={nonce}")
-        proof = json.loads(connection.getresponse().read()).get("proof", "")
-        return hmac.compare_digest(str(proof), prove(loop.token, nonce))
-    except (OSError, http.client.HTTPException, ValueError, AttributeError):
-        return False
-    finally:
-        connection.close()
+        return json.loads(connection.getresponse().read(HEALTH_BYTES))
 
 
 def _start(choice: Choice, file: RuntimeFile) -> LocalLoop:
@@ -145,7 +155,7 @@ def _start(choice: Choice, file: RuntimeFile) -> LocalLoop:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         loop = file.read()
-        if loop is not None and _answers(loop):
+        if loop is not None and still_there(loop):
             return loop
         if process.poll() is not None:
             raise LocalLoopError(f"The embedded Loop ended at once: {_last_line(log)}", hint=f"Its log: {log}.")
@@ -184,6 +194,7 @@ def _fresh_log(log: Path) -> Path:
     """Put the log of the last run aside."""
     if log.exists():
         os.replace(log, log.with_suffix(".log.1"))
+    log.touch(mode=0o600)
     return log
 
 

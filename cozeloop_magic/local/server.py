@@ -140,11 +140,14 @@ async def _stop_when_idle(server: Server, activity: Activity, idle_seconds: floa
 
 def listen(host: str, port: int) -> socket.socket:
     """Bind and listen at once: whoever is told of the port can connect, and waits until the server takes the call."""
+    if not 0 <= port <= 65535:
+        raise LocalLoopError(f"The embedded Loop cannot listen on port {port}; a port is a number from 0 to 65535.")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=128)
-    except OSError as error:
-        raise LocalLoopError(f"The embedded Loop cannot listen on {host}, port {port}: {error.strerror}.") from error
+    except (OSError, UnicodeError) as error:  # the latter for a name that cannot be one
+        why = getattr(error, "strerror", None) or "this is no address"
+        raise LocalLoopError(f"The embedded Loop cannot listen on {host}, port {port}: {why}.") from error
     # asyncio does this only for sockets made with a protocol number; without it each answer waits 40 ms for an ACK.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener

@@ -134,6 +134,7 @@ class Store:
     """
 
     def __init__(self, path: Path) -> None:
+        path.touch(mode=0o600)  # SQLite's own files beside it take after it
         # One connection for all threads: opening and closing WAL databases costs a checkpoint each time.
         self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
         self._db.row_factory = sqlite3.Row

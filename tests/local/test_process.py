@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import psutil
@@ -22,7 +23,7 @@ import requests
 from cozeloop_magic.errors import LocalLoopError
 from cozeloop_magic.local import paths, process
 from cozeloop_magic.local.choice import Endpoint, Gguf, chosen_model
-from cozeloop_magic.local.process import LocalLoop, RuntimeFile, ensure_running
+from cozeloop_magic.local.process import LocalLoop, RuntimeFile, ensure_running, still_there
 from cozeloop_magic.local.server import serve
 from tests.local.conftest import asked
 
@@ -153,7 +154,41 @@ class TestEnding:
         assert again.base_url != loop.base_url and again.workspace_id == loop.workspace_id
         assert ensure_running() == again
 
-    @pytest.mark.parametrize("text", ["", "{", "[]", '{"base_url": 1}', '{"base_url": "http://127.0.0.1:9"}'])
+    @pytest.mark.parametrize("base_url", ["http://127.0.0.1:99999", "5", "http://[::1", "", "\ud800", "http://a b"])
+    def test_an_odd_address_in_the_runtime_file_starts_anew(self, base_url):
+        odd = LocalLoop(base_url, "1", "t", "m")
+        assert not still_there(odd)
+        RuntimeFile.of(chosen_model()).write(odd)
+        loop = ensure_running()
+        assert loop != odd and RuntimeFile.of(chosen_model()).read() == loop
+
+    def test_it_is_seen_at_once_that_it_is_gone_or_another(self):
+        loop = ensure_running()
+        assert still_there(loop) and not still_there(replace(loop, token="another"))
+        stop(loop)
+        assert not still_there(loop)
+
+    def test_that_takes_a_millisecond_or_so(self):
+        loop = ensure_running()
+        times = []
+        for _ in range(50):
+            began = time.perf_counter()
+            assert still_there(loop)
+            times.append(time.perf_counter() - began)
+        assert sorted(times)[25] < 0.01
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "{",
+            "[]",
+            '{"base_url": 1}',
+            '{"base_url": "http://127.0.0.1:9"}',
+            "[" * 100_000,
+            '{"base_url": 5, "workspace_id": "1", "token": "t", "model": "m"}',
+        ],
+    )
     def test_a_runtime_file_that_makes_no_sense_is_none(self, text):
         file = RuntimeFile.of(chosen_model())
         file.path.write_text(text)
@@ -202,9 +237,8 @@ class TestTheChoiceOfModel:
     def test_the_default_is_a_file_of_ours(self):
         assert chosen_model({}) == Gguf(None)
 
-    def test_an_endpoint_wins_over_a_file(self):
+    def test_an_endpoint_s_key_is_not_shown(self):
         environment = {
-            "COZELOOP_MAGIC_GGUF": "x.gguf",
             "COZELOOP_MAGIC_OPENAI_BASE_URL": "http://localhost:11434/v1",
             "COZELOOP_MAGIC_OPENAI_MODEL": "llama3",
             "COZELOOP_MAGIC_OPENAI_API_KEY": "sk-secret",
@@ -217,6 +251,26 @@ class TestTheChoiceOfModel:
     def test_half_an_endpoint_is_an_error(self, name):
         with pytest.raises(LocalLoopError, match="not set"):
             chosen_model({f"COZELOOP_MAGIC_OPENAI_{name}": "x"})
+
+    @pytest.mark.parametrize(
+        ("name", "value", "words"),
+        [
+            ("OPENAI_BASE_URL", "https://me:s3cret@example.com/v1", "COZELOOP_MAGIC_OPENAI_API_KEY"),
+            ("OPENAI_BASE_URL", "localhost:11434", "must be a URL"),
+            ("OPENAI_BASE_URL", "http://localhost:99999", "must be a URL"),
+            ("OPENAI_API_KEY", "s3cret\u2019", "copy it again"),
+            ("GGUF", "x.gguf", "both set"),
+        ],
+    )
+    def test_what_cannot_be_meant_is_refused_and_no_secret_told(self, name, value, words):
+        environment = {
+            "COZELOOP_MAGIC_OPENAI_BASE_URL": "http://localhost:11434/v1",
+            "COZELOOP_MAGIC_OPENAI_MODEL": "llama3",
+            f"COZELOOP_MAGIC_{name}": value,
+        }
+        with pytest.raises(LocalLoopError, match=words) as caught:
+            chosen_model(environment)
+        assert "s3cret" not in str(caught.value)
 
     def test_each_has_its_own_server(self):
         choices = [Gguf(None), Endpoint("http://a", "b", "c"), Endpoint("http://a", "b", "d")]
@@ -263,6 +317,11 @@ class TestServingInTheForeground:
     def test_a_port_that_is_taken_is_told(self):
         with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(LocalLoopError, match="cannot listen"):
             serve("127.0.0.1", taken.getsockname()[1], announce=print)
+
+    @pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 99999), ("127.0.0.1", -1), ("a" * 70, 0), ("a..b", 0)])
+    def test_what_is_no_port_or_address_is_told(self, host, port):
+        with pytest.raises(LocalLoopError, match="cannot listen"):
+            serve(host, port, announce=print)
 
     def test_notebooks_do_not_share_it_but_share_its_prompts(self, served):
         base_url, workspace_id, token = served.stdout.readline().split()

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from cozeloop_magic.errors import AuthenticationFailed, ConfigurationError
+from cozeloop_magic.errors import AuthenticationFailed, ConfigurationError, without_frames
 
 __all__ = ["Auth", "JWTOAuth", "PersonalToken", "Secret"]
 
 _LIFETIME = 900  # seconds an access token is asked for
 _REFRESH_AHEAD = 60  # seconds before it ends that a new one is fetched
+_DOTS = "••••••"
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
@@ -29,10 +30,14 @@ class Secret(str):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return "'••••••'"
+        return repr(_DOTS)
 
     def __reduce__(self) -> Any:
         raise TypeError("a secret is not pickled")
+
+    def hidden_in(self, text: str) -> str:
+        """Give `text` with dots where it holds the secret, with or without its ``Bearer``."""
+        return text.replace(self.removeprefix("Bearer "), _DOTS)
 
 
 class Auth(Protocol):
@@ -52,7 +57,7 @@ class PersonalToken:
     """
 
     def __init__(self, token: str) -> None:
-        token = token.strip()
+        token = Secret(token.strip())
         if not token.isascii() or not token.isprintable() or " " in token:
             raise ConfigurationError(
                 "The API token holds characters that no token has.",
@@ -111,10 +116,11 @@ class JWTOAuth:
             return self._header
 
     def _take(self, answer: Mapping[str, Any]) -> None:
-        token, ends = answer.get("access_token"), answer.get("expires_in")
-        if not isinstance(token, str) or not isinstance(ends, (int, float)):
+        ends = answer.get("expires_in")
+        if not isinstance(answer.get("access_token"), str) or not isinstance(ends, (int, float)):
+            answer = {}  # no frame of an error holds a token
             raise AuthenticationFailed(f"{self._audience} answered the JWT OAuth exchange with no access token.")
-        self._header, self._ends = Secret(f"Bearer {token}"), float(ends)
+        self._header, self._ends = Secret(f"Bearer {answer['access_token']}"), float(ends)
 
     def _claim(self) -> Secret:
         try:
@@ -135,19 +141,20 @@ class JWTOAuth:
             return Secret(
                 jwt.encode(claims, str(self._private_key), algorithm="RS256", headers={"kid": self._public_key_id})
             )
-        except (ValueError, TypeError, jwt.PyJWTError):
+        except (ValueError, TypeError, jwt.PyJWTError) as error:
             raise ConfigurationError(
                 "The JWT OAuth private key cannot be read.", hint="It must be an RSA key in PEM form."
-            ) from None
+            ) from without_frames(error)
 
 
 def _read_key(text: str) -> Secret:
-    text = text.strip().replace("\\n", "\n")
+    text = Secret(text.strip().replace("\\n", "\n"))
     if text.startswith("-----BEGIN"):
-        return Secret(text)
+        return text
     try:
         return Secret(Path(text).expanduser().read_text(encoding="utf-8").strip())
-    except (OSError, UnicodeDecodeError):
-        raise ConfigurationError(
-            "The JWT OAuth private key is neither a PEM text nor the path of a file that can be read."
-        ) from None
+    except (OSError, UnicodeDecodeError, RuntimeError):
+        pass  # raised below, so that no frame in the error's chain holds the text: it may be a key after all
+    raise ConfigurationError(
+        "The JWT OAuth private key is neither a PEM text nor the path of a file that can be read."
+    )

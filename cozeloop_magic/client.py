@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Protocol, TypeVar, overload
 
+from cozeloop_magic.call import Call
 from cozeloop_magic.endpoint import Endpoint, Timeouts
-from cozeloop_magic.entities.prompt import ExecuteRequest, ExecuteResult, Message, Prompt, PromptPage
-from cozeloop_magic.entities.variables import encode_all
-from cozeloop_magic.errors import ClientClosed, ConnectFailed, InvalidRequest, PromptNotFound, UnexpectedContent
-from cozeloop_magic.reader import AsyncStreamReader, StreamReader, in_thread
-from cozeloop_magic.transport import Transport
+from cozeloop_magic.entities.prompt import (
+    ExecuteRequest,
+    ExecuteResult,
+    Message,
+    Prompt,
+    PromptPage,
+    Tool,
+    ToolCallConfig,
+)
+from cozeloop_magic.errors import (
+    ClientClosed,
+    ConnectFailed,
+    InvalidRequest,
+    LoopError,
+    PromptNotFound,
+    UnexpectedContent,
+)
+from cozeloop_magic.reader import AsyncStreamReader, StreamReader
+from cozeloop_magic.request import execute_body
+from cozeloop_magic.retry import retry_policy
+from cozeloop_magic.threads import Threads
+from cozeloop_magic.transport import EventStream, Reply, Transport
 
 __all__ = ["Client", "Connector"]
 
 T = TypeVar("T")
 
+log = logging.getLogger("cozeloop_magic")
+
+_PARTING = 1.0  # seconds for threads to notice that their call was ended
 _EXECUTE = "/v1/loop/prompts/execute"
 _EXECUTE_STREAMING = "/v1/loop/prompts/execute_streaming"
 _MGET = "/v1/loop/prompts/mget"
@@ -50,12 +72,18 @@ class Client:
         Does the HTTP.
     timeouts : Timeouts
         Limits of a call that names none.
+    max_retries : int
+        How many times a call that the server cannot have begun, or asks to come again with, is made again.
     """
 
-    def __init__(self, connect: Connector, transport: Transport, timeouts: Timeouts | None = None) -> None:
+    def __init__(
+        self, connect: Connector, transport: Transport, timeouts: Timeouts | None = None, *, max_retries: int = 2
+    ) -> None:
         self._connect = connect
         self._transport = transport
         self._timeouts = timeouts or Timeouts()
+        self._max_retries = max_retries
+        self._threads = Threads()
         self._lock = threading.Lock()
         self._endpoint: Endpoint | None = None
         self._prompts: dict[tuple[str, str], Prompt] = {}
@@ -78,9 +106,10 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close every connection; further calls raise `ClientClosed`."""
+        """Close every connection, also under a call or a stream; further calls raise `ClientClosed`."""
         self._closed = True
         self._transport.close()
+        self._threads.close(_PARTING)
 
     @property
     def workspace_id(self) -> str:
@@ -107,6 +136,9 @@ class Client:
         messages: Sequence[Message] | None = None,
         stream: Literal[False] = False,
         timeout: float | None = None,
+        custom_model_config: Mapping[str, Any] | None = None,
+        custom_tools: Sequence[Tool] | None = None,
+        custom_tool_call_config: ToolCallConfig | None = None,
     ) -> ExecuteResult: ...
 
     @overload
@@ -120,6 +152,9 @@ class Client:
         messages: Sequence[Message] | None = None,
         stream: Literal[True],
         timeout: float | None = None,
+        custom_model_config: Mapping[str, Any] | None = None,
+        custom_tools: Sequence[Tool] | None = None,
+        custom_tool_call_config: ToolCallConfig | None = None,
     ) -> StreamReader: ...
 
     def execute_prompt(
@@ -132,6 +167,9 @@ class Client:
         messages: Sequence[Message] | None = None,
         stream: bool = False,
         timeout: float | None = None,
+        custom_model_config: Mapping[str, Any] | None = None,
+        custom_tools: Sequence[Tool] | None = None,
+        custom_tool_call_config: ToolCallConfig | None = None,
     ) -> ExecuteResult | StreamReader:
         """Run a prompt (``POST /v1/loop/prompts/execute`` or ``.../execute_streaming``).
 
@@ -149,31 +187,49 @@ class Client:
         stream : bool
             Whether to give a `StreamReader` over the pieces instead of the whole answer.
         timeout : float, optional
-            Seconds for the whole call; 600 unless the client was made with another limit.
+            Seconds for the whole call, retries included; 600 unless the client was made with another limit.
+        custom_model_config : Mapping[str, Any], optional
+            In place of the prompt's whole model configuration; it must hold a ``model_id``.
+        custom_tools : sequence of Tool, optional
+            In place of the prompt's tools.
+        custom_tool_call_config : ToolCallConfig, optional
+            In place of the prompt's.
 
         Raises
         ------
+        InvalidRequest
+            If the request cannot be sent as it is; nothing was sent.
         VariableError
             If a value has no JSON form; nothing was sent.
         LoopError
             If the call failed; ``partial`` holds what had been received of a stream.
         """
-        request = ExecuteRequest(prompt_key, version, label, variable_vals or {}, messages or ())
+        custom = (custom_model_config, custom_tools, custom_tool_call_config)
+        request = ExecuteRequest(prompt_key, version, label, variable_vals or {}, messages or (), *custom)
         return self.stream(request, timeout) if stream else self.run(request, timeout)
 
     def run(self, request: ExecuteRequest, timeout: float | None = None) -> ExecuteResult:
         """Run a request and give the whole answer; see `execute_prompt`."""
-        body, timeouts = _execute_body(request), self._limits(timeout)
-        return self._reach(lambda at: self._execute(at, body, timeouts))
+        return self._run(execute_body(request), self._call(timeout))
 
     def stream(self, request: ExecuteRequest, timeout: float | None = None) -> StreamReader:
         """Run a request and give a reader over the pieces of the answer; see `execute_prompt`."""
-        body, timeouts = _execute_body(request), self._limits(timeout)
+        return self._stream(execute_body(request), self._call(timeout, streamed=True))
 
-        def begin(at: Endpoint) -> StreamReader:
-            return StreamReader(self._transport.stream(at, _EXECUTE_STREAMING, _in_workspace(body, at), timeouts))
+    def _run(self, body: Mapping[str, Any], call: Call) -> ExecuteResult:
+        return self._reach(call, lambda at: self._execute(at, body, call))
 
-        return self._reach(begin)
+    def _stream(self, body: Mapping[str, Any], call: Call) -> StreamReader:
+        tries = _Tries(self, call)
+
+        def begin(at: Endpoint) -> EventStream:
+            return self._transport.stream(at, _EXECUTE_STREAMING, _in_workspace(body, at), call)
+
+        def reopen(fault: LoopError) -> EventStream:
+            tries.wait_after(fault)
+            return tries.run(begin)
+
+        return StreamReader(tries.run(begin), reopen)
 
     async def aexecute_prompt(
         self,
@@ -185,6 +241,9 @@ class Client:
         messages: Sequence[Message] | None = None,
         stream: bool = False,
         timeout: float | None = None,
+        custom_model_config: Mapping[str, Any] | None = None,
+        custom_tools: Sequence[Tool] | None = None,
+        custom_tool_call_config: ToolCallConfig | None = None,
     ) -> Any:
         """Run a prompt without blocking the event loop; see `execute_prompt`.
 
@@ -193,10 +252,13 @@ class Client:
         ExecuteResult or AsyncStreamReader
             The latter with ``stream=True``, for ``async for``.
         """
-        request = ExecuteRequest(prompt_key, version, label, variable_vals or {}, messages or ())
+        custom = (custom_model_config, custom_tools, custom_tool_call_config)
+        request = ExecuteRequest(prompt_key, version, label, variable_vals or {}, messages or (), *custom)
+        body, call = execute_body(request), self._call(timeout, streamed=stream)
         if stream:
-            return AsyncStreamReader(await in_thread(lambda: self.stream(request, timeout)))
-        return await in_thread(lambda: self.run(request, timeout))
+            reader = await self._threads.run(lambda: self._stream(body, call), call.cancel)
+            return AsyncStreamReader(reader, self._threads)
+        return await self._threads.run(lambda: self._run(body, call), call.cancel)
 
     def get_prompt(self, prompt_key: str, version: str = "", label: str = "") -> Prompt:
         """Get a prompt's definition (``POST /v1/loop/prompts/mget``).
@@ -215,7 +277,7 @@ class Client:
             return known
         query = {"prompt_key": prompt_key, "version": version, "label": label}
         body = {"queries": [{name: value for name, value in query.items() if value}]}
-        reply = self._reach(lambda at: self._transport.call(at, _MGET, _in_workspace(body, at), self._timeouts))
+        reply = self._post(_MGET, body)
         items = (reply.body.get("data") or {}).get("items") or []
         found = items[0].get("prompt") if items and isinstance(items[0], dict) else None
         if not found:
@@ -237,11 +299,15 @@ class Client:
         body: dict[str, Any] = {"page_number": page_number, "page_size": page_size}
         if key_word:
             body["key_word"] = key_word
-        reply = self._reach(lambda at: self._transport.call(at, _LIST, _in_workspace(body, at), self._timeouts))
+        reply = self._post(_LIST, body)
         return PromptPage.from_json(reply.body.get("data") or {})
 
-    def _execute(self, at: Endpoint, body: Mapping[str, Any], timeouts: Timeouts) -> ExecuteResult:
-        reply = self._transport.call(at, _EXECUTE, _in_workspace(body, at), timeouts)
+    def _post(self, path: str, body: Mapping[str, Any]) -> Reply:
+        call = self._call(None)
+        return self._reach(call, lambda at: self._transport.call(at, path, _in_workspace(body, at), call))
+
+    def _execute(self, at: Endpoint, body: Mapping[str, Any], call: Call) -> ExecuteResult:
+        reply = self._transport.call(at, _EXECUTE, _in_workspace(body, at), call)
         data = reply.body.get("data")
         result = ExecuteResult.from_json(data) if isinstance(data, dict) else ExecuteResult()
         if result.message is None or not result.finish_reason:
@@ -251,41 +317,60 @@ class Client:
                 log_id=reply.log_id,
                 partial=result if result.message else None,
             )
-        return replace(result, log_id=reply.log_id, model=reply.model)
+        return replace(result, log_id=reply.log_id, model=reply.model, retries=call.retries)
 
-    def _reach(self, call: Callable[[Endpoint], T]) -> T:
-        """Call the server; where it is gone and another can be had, that one."""
-        endpoint = self.connect()
-        try:
-            return call(endpoint)
-        except ConnectFailed:
-            with self._lock:
-                if self._endpoint is endpoint:
-                    self._endpoint = self._connect(failed=endpoint)
-                fresh = self._endpoint
-            if fresh is endpoint or fresh is None:
-                raise
-            return call(fresh)
+    def _reach(self, call: Call, attempt: Callable[[Endpoint], T]) -> T:
+        return _Tries(self, call).run(attempt)
 
-    def _limits(self, timeout: float | None) -> Timeouts:
+    def _call(self, timeout: float | None, *, streamed: bool = False) -> Call:
         if timeout is None:
-            return self._timeouts
+            return Call(self._timeouts, streamed=streamed)
         if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:
             raise InvalidRequest(f"timeout is {timeout!r}; it must be a number of seconds above 0.")
-        return replace(self._timeouts, total=float(timeout))
+        return Call(replace(self._timeouts, total=float(timeout)), streamed=streamed)
+
+    def _reconnect(self, failed: Endpoint) -> Endpoint:
+        with self._lock:
+            if self._endpoint is failed:
+                self._endpoint = self._connect(failed=failed)
+            return self._endpoint or failed
 
 
 def _in_workspace(body: Mapping[str, Any], at: Endpoint) -> dict[str, Any]:
     return {"workspace_id": at.workspace_id, **body}
 
 
-def _execute_body(request: ExecuteRequest) -> dict[str, Any]:
-    identifier = {"prompt_key": request.prompt_key, "version": request.version, "label": request.label}
-    if not request.prompt_key:
-        raise InvalidRequest("There is no prompt key.", hint="Name the prompt to run.")
-    body: dict[str, Any] = {"prompt_identifier": {name: value for name, value in identifier.items() if value}}
-    if request.variable_vals:
-        body["variable_vals"] = [value.to_json() for value in encode_all(request.variable_vals)]
-    if request.messages:
-        body["messages"] = [message.to_json() for message in request.messages]
-    return body
+class _Tries:
+    """Drives the retry policy for one call: finds the server, attempts, waits."""
+
+    def __init__(self, client: Client, call: Call) -> None:
+        self._client = client
+        self._call = call
+        self._policy = retry_policy(client._max_retries)
+        next(self._policy)
+        self._endpoint = client.connect()
+
+    def run(self, attempt: Callable[[Endpoint], T]) -> T:
+        """Attempt until it is answered, or until the policy has enough."""
+        while True:
+            try:
+                return attempt(self._endpoint)
+            except LoopError as fault:
+                self.wait_after(fault)
+
+    def wait_after(self, fault: LoopError) -> None:
+        """Wait as long as the policy says, or raise the fault."""
+        try:
+            seconds = self._policy.send(fault)
+        except StopIteration:
+            raise fault from fault.__cause__
+        if isinstance(fault, ConnectFailed) and self._moved():
+            seconds = 0.0  # a server that has just been started is not busy
+        if not self._call.wait(seconds):
+            raise fault
+        self._call.retries += 1
+        log.debug("retry %d in %.2f s: %s", self._call.retries, seconds, fault)
+
+    def _moved(self) -> bool:
+        before, self._endpoint = self._endpoint, self._client._reconnect(self._endpoint)
+        return self._endpoint is not before

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from cozeloop_magic.auth import Auth, JWTOAuth, PersonalToken, Secret
+from cozeloop_magic.call import Call
 from cozeloop_magic.client import Client
 from cozeloop_magic.endpoint import Endpoint, Timeouts
+from cozeloop_magic.errors import ConfigurationError
 from cozeloop_magic.settings import Settings
 from cozeloop_magic.transport import Transport
 
 __all__ = ["client_for", "new_client"]
+
+_OURS = ("authorization", "accept", "content-type", "content-length", "transfer-encoding")
 
 
 def new_client(
@@ -25,6 +30,9 @@ def new_client(
     *,
     timeout: float = 600.0,
     connect_timeout: float = 10.0,
+    first_token_timeout: float | None = None,
+    max_retries: int = 2,
+    headers: Mapping[str, str] | None = None,
 ) -> Client:
     """Make a client.
 
@@ -44,12 +52,23 @@ def new_client(
         A JWT OAuth application in place of a token; the key as PEM text or a file's path.
     timeout, connect_timeout : float
         Seconds for a whole call, and to connect.
+    first_token_timeout : float, optional
+        Seconds to a stream's first piece; as long as the whole call unless told otherwise.
+    max_retries : int
+        How many times a call is made again where the server cannot have begun it (it refused the connection) or
+        asks to come again (HTTP 429 and 503, its limits of calls a second); 0 for never.
+    headers : Mapping[str, str], optional
+        Sent with every call. Proxies and CA bundles are taken from the environment, as requests does.
 
     Raises
     ------
     ConfigurationError
-        If something is configured but not enough.
+        If something is configured but not enough, or cannot be.
     """
+    api_token, jwt_oauth_private_key = _wrapped(api_token), _wrapped(jwt_oauth_private_key)
+    timeouts = _limits(connect_timeout, timeout, first_token_timeout)
+    if isinstance(max_retries, bool) or not isinstance(max_retries, int) or max_retries < 0:
+        raise ConfigurationError(f"max_retries is {max_retries!r}; it must be a whole number, 0 for never.")
     arguments = {
         "api_base_url": api_base_url,
         "workspace_id": workspace_id,
@@ -58,16 +77,50 @@ def new_client(
         "jwt_oauth_private_key": jwt_oauth_private_key,
         "jwt_oauth_public_key_id": jwt_oauth_public_key_id,
     }
-    return client_for(Settings.gather(arguments), Timeouts(connect=connect_timeout, total=timeout))
+    return client_for(Settings.gather(arguments), timeouts, max_retries=max_retries, headers=_checked(headers or {}))
 
 
-def client_for(settings: Settings, timeouts: Timeouts | None = None) -> Client:
+def client_for(
+    settings: Settings,
+    timeouts: Timeouts | None = None,
+    *,
+    max_retries: int = 2,
+    headers: Mapping[str, str] | None = None,
+) -> Client:
     """Make the client that `settings` describe."""
-    transport = Transport(trust_env=not settings.local)
+    transport = Transport(trust_env=not settings.local, headers=headers)
     if settings.local:
-        return Client(_embedded, transport, timeouts)
+        return Client(_embedded, transport, timeouts, max_retries=max_retries)
     endpoint = _endpoint(settings, transport, timeouts or Timeouts())
-    return Client(lambda *, progress=None, failed=None: endpoint, transport, timeouts)
+    return Client(lambda *, progress=None, failed=None: endpoint, transport, timeouts, max_retries=max_retries)
+
+
+def _wrapped(secret: str | None) -> Secret | None:
+    return None if secret is None else Secret(secret)
+
+
+def _limits(connect: float, total: float, first_token: float | None) -> Timeouts:
+    named = {"connect_timeout": connect, "timeout": total, "first_token_timeout": first_token}
+    for name, value in named.items():
+        odd = isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0
+        if odd and not (value is None and name == "first_token_timeout"):
+            raise ConfigurationError(f"{name} is {value!r}; it must be a number of seconds above 0.")
+    return Timeouts(connect, total, first_token)
+
+
+def _checked(headers: Mapping[str, str]) -> dict[str, str]:
+    """Check extra headers; their values may be secrets and are not shown."""
+    for name, value in headers.items():
+        if not isinstance(name, str) or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+            raise ConfigurationError(f"{name!r} is no name of a header.")
+        if name.lower() in _OURS:
+            raise ConfigurationError(
+                f"The header {name} is the client's own.",
+                hint="Use api_token for the token." if name.lower() == "authorization" else None,
+            )
+        if not isinstance(value, str) or not re.fullmatch(r"[\x20-\x7e\t]*", value):
+            raise ConfigurationError(f"The header {name} holds a value that no header can carry.")
+    return {name: Secret(value) for name, value in headers.items()}
 
 
 def _embedded(*, progress: Callable[[str], None] | None = None, failed: Endpoint | None = None) -> Endpoint:
@@ -83,7 +136,7 @@ def _endpoint(settings: Settings, transport: Transport, timeouts: Timeouts) -> E
     origin = urlsplit(base_url).netloc
 
     def exchange(path: str, body: Mapping[str, Any], header: Secret) -> Mapping[str, Any]:
-        return transport.call(Endpoint(base_url, "", lambda: header, origin), path, body, timeouts).body
+        return transport.call(Endpoint(base_url, "", lambda: header, origin), path, body, Call(timeouts)).body
 
     auth: Auth
     if settings.api_token:

@@ -21,7 +21,8 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Limits of a call, in seconds: to connect, and in total."""
+    """Limits of a call, in seconds: to connect, in total, and for a stream's first token (None: as in total)."""
 
     connect: float = 10.0
     total: float = 600.0
+    first_token: float | None = None

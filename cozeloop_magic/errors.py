@@ -66,6 +66,7 @@ __all__ = [
     "VariableError",
     "VersionNotFound",
     "remote_error",
+    "without_frames",
 ]
 
 
@@ -89,6 +90,10 @@ class LoopError(Exception):
     """
 
     hint = ""
+    repeatable = False
+    """Whether the same call may be made again at once: the server has not begun it, or asks to come again."""
+    retry_after: float | None = None
+    """Seconds the server asks to be left alone before that, where it names any."""
 
     def __init__(
         self,
@@ -244,6 +249,7 @@ class AlreadyExists(RemoteError):
 class RateLimited(RemoteError):
     """Too many calls in a second."""
 
+    repeatable = True
     hint = "Wait a moment and run it again."
 
 
@@ -305,4 +311,20 @@ def remote_error(
         kind = _BY_STATUS[http_status]
     elif http_status is not None and http_status >= 500:
         kind = ServerFailed
-    return kind(message, code=code, http_status=http_status, log_id=log_id, partial=partial)
+    error = kind(message, code=code, http_status=http_status, log_id=log_id, partial=partial)
+    error.repeatable = kind.repeatable or http_status == 503
+    return error
+
+
+def without_frames(error: BaseException) -> BaseException:
+    """Forget the frames of a foreign error and of what caused it: their variables may hold credentials."""
+    seen: set[int] = set()
+    todo = [error]
+    while todo:
+        current = todo.pop()
+        if id(current) not in seen:
+            seen.add(id(current))
+            current.__traceback__ = None
+            inner = (current.__cause__, current.__context__, getattr(current, "reason", None), *current.args)
+            todo += [cause for cause in inner if isinstance(cause, BaseException)]
+    return error

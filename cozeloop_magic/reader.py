@@ -5,26 +5,28 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from cozeloop_magic.entities.prompt import ExecuteResult
-from cozeloop_magic.entities.stream import ResultBuilder
+from cozeloop_magic.entities.stream import PieceReader, ResultBuilder
 from cozeloop_magic.errors import LoopError
+from cozeloop_magic.threads import Threads, tell
 from cozeloop_magic.transport import EventStream
 
-__all__ = ["AsyncStreamReader", "StreamReader", "in_thread"]
+__all__ = ["AsyncStreamReader", "Reopen", "StreamReader"]
 
-T = TypeVar("T")
+Reopen = Callable[[LoopError], EventStream]
+"""Makes the call again after a fault, or raises the fault."""
 
 
 class StreamReader:
     """Iterates over the pieces of one answer (``POST /v1/loop/prompts/execute_streaming``).
 
     An answer is complete only if a finish reason came; iteration that just ends has given a complete one. A context
-    manager; `close` may be called from any thread and wakes one that reads.
+    manager; `close` may be called from any thread and wakes one that reads. A reader that is dropped closes itself.
 
     Raises
     ------
@@ -32,11 +34,11 @@ class StreamReader:
         From ``next()``: the server reported an error, or the stream broke off. ``partial`` holds what came.
     """
 
-    def __init__(self, events: EventStream) -> None:
-        self._events = events
-        self._iterator = iter(events)
+    def __init__(self, events: EventStream, reopen: Reopen) -> None:
+        self._reopen = reopen
         self._builder = ResultBuilder()
         self._done = False
+        self._take(events)
 
     def __iter__(self) -> Iterator[ExecuteResult]:
         return self
@@ -62,6 +64,7 @@ class StreamReader:
         self._builder.add(piece)
         if piece.finish_reason:
             self._done = True
+            self._dropped.detach()
             self._events.close(complete=True)
         return piece
 
@@ -73,91 +76,70 @@ class StreamReader:
     def close(self) -> None:
         """Stop reading and free the connection."""
         self._done = True
-        self._events.close()
+        self._events.call.cancel()
+        self._dropped()
+
+    def _take(self, events: EventStream) -> None:
+        self._events = events
+        self._iterator = iter(events)
+        self._pieces = PieceReader(log_id=events.log_id, model=events.model, retries=events.call.retries)
+        self._dropped = weakref.finalize(self, events.close)
+        self._dropped.atexit = False
+        if self._done:  # closed meanwhile
+            self._dropped()
 
     def _read(self) -> ExecuteResult:
+        while True:
+            try:
+                return self._next_piece()
+            except LoopError as error:
+                if self._builder or not error.repeatable:
+                    raise
+                self._dropped()
+                self._take(self._reopen(error))
+
+    def _next_piece(self) -> ExecuteResult:
         for name, data in self._iterator:
             if name == "error":
                 raise self._events.refused(data)
-            if data.strip() == "[DONE]":
-                break
             piece = self._parse(name, data)
             if piece is not None:
+                self._events.call.spoke()
                 return piece
-        raise self._events.interrupted("the stream ended without a finish reason")
+            if data.strip() == "[DONE]":
+                break
+        raise self._events.ended()
 
     def _parse(self, name: str, data: str) -> ExecuteResult | None:
         """Read an event; None where it is of a kind that carries no piece of an answer."""
         known = name in ("data", "message")
+        body: Any = None
         try:
-            body: Any = json.loads(data)
-        except ValueError as error:
-            if known:
-                raise self._events.unreadable("is not JSON") from error
-            return None
-        if not isinstance(body, dict):
-            if known:
-                raise self._events.unreadable("is no JSON object")
-            return None
-        if body.get("code"):
-            raise self._events.refused(data)
-        piece = ExecuteResult.from_json(body)
-        if not (piece.message or piece.finish_reason or piece.usage):
-            return None
-        return replace(piece, log_id=self._events.log_id, model=self._events.model)
-
-
-async def in_thread(work: Callable[[], T]) -> T:
-    """Run blocking `work` in a thread of its own and wait for it without blocking the event loop.
-
-    A thread of its own, not a pool's: a pool would queue the calls that `asyncio.gather` means to run at once.
-    """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def settle(value: T | None, error: BaseException | None) -> None:
-        if future.cancelled():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(value)  # type: ignore[arg-type]  # T may itself be Optional
-
-    def run() -> None:
-        value, error = None, None
-        try:
-            value = work()
-        except BaseException as caught:
-            error = caught
-        _tell(loop, settle, value, error)
-
-    threading.Thread(target=run, name="cozeloop-call", daemon=True).start()
-    return await future
-
-
-def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[..., object], *args: object) -> None:
-    try:
-        loop.call_soon_threadsafe(callback, *args)
-    except RuntimeError:
-        pass  # the loop was closed; nobody waits any more
+            body = json.loads(data)
+        except (ValueError, RecursionError):
+            if known and data.strip() not in ("", "[DONE]"):
+                raise self._events.unreadable("is not JSON") from None
+        if isinstance(body, dict):
+            if body.get("code"):
+                raise self._events.refused(data)
+            return self._pieces.read(body)
+        if known and body is not None:
+            raise self._events.unreadable("is no JSON object")
+        return None
 
 
 class AsyncStreamReader:
     """`StreamReader` for ``async for``: a thread reads, the event loop never blocks.
 
-    An async context manager; leaving it, or cancelling the task that iterates, closes the stream.
+    An async context manager; leaving it, cancelling the task that iterates, or dropping it closes the stream.
     """
 
-    _AHEAD = 1000  # pieces read but not yet taken, before the thread waits and the server feels it
-
-    def __init__(self, reader: StreamReader) -> None:
-        self._reader = reader
-        self._loop = asyncio.get_running_loop()
-        self._pieces: deque[ExecuteResult | BaseException | None] = deque()
-        self._room = threading.Semaphore(self._AHEAD)
-        self._news = asyncio.Event()
+    def __init__(self, reader: StreamReader, threads: Threads) -> None:
+        self._pump = _Pump(reader, asyncio.get_running_loop())
         self._ended = False
-        threading.Thread(target=self._read, name="cozeloop-stream", daemon=True).start()
+        self._dropped = weakref.finalize(self, self._pump.close)
+        self._dropped.atexit = False
+        threads.start(self._pump.run)
 
     def __aiter__(self) -> AsyncIterator[ExecuteResult]:
         return self
@@ -172,14 +154,10 @@ class AsyncStreamReader:
         if self._ended:
             raise StopAsyncIteration
         try:
-            while not self._pieces:
-                self._news.clear()
-                await self._news.wait()
+            piece = await self._pump.take()
         except asyncio.CancelledError:
             self.close()
             raise
-        piece = self._pieces.popleft()
-        self._room.release()
         if isinstance(piece, ExecuteResult):
             return piece
         self._ended = True
@@ -190,22 +168,48 @@ class AsyncStreamReader:
     @property
     def partial(self) -> ExecuteResult | None:
         """The answer as far as it has been read; None before anything was."""
-        return self._reader.partial
+        return self._pump.reader.partial
 
     def close(self) -> None:
         """Stop reading and free the connection."""
         self._ended = True
-        self._reader.close()
-        self._room.release(self._AHEAD)
+        self._dropped()
 
-    def _read(self) -> None:
+
+class _Pump:
+    """Carries pieces from the thread that reads to the event loop; knows nothing of who takes them."""
+
+    _AHEAD = 1000  # pieces read but not yet taken, before the thread waits and the server feels it
+
+    def __init__(self, reader: StreamReader, loop: asyncio.AbstractEventLoop) -> None:
+        self.reader = reader
+        self._loop = loop
+        self._pieces: deque[ExecuteResult | BaseException | None] = deque()
+        self._room = threading.Semaphore(self._AHEAD)
+        self._news = asyncio.Event()
+
+    def run(self) -> None:
         end: BaseException | None = None
         try:
-            for piece in self._reader:
+            for piece in self.reader:
                 self._room.acquire()
-                self._pieces.append(piece)
-                _tell(self._loop, self._news.set)
+                self._put(piece)
         except BaseException as error:
             end = error
-        self._pieces.append(end)
-        _tell(self._loop, self._news.set)
+        self._put(end)
+
+    def _put(self, item: ExecuteResult | BaseException | None) -> None:
+        self._pieces.append(item)
+        if len(self._pieces) == 1:  # else the loop has been told
+            tell(self._loop, self._news.set)
+
+    async def take(self) -> ExecuteResult | BaseException | None:
+        while not self._pieces:
+            self._news.clear()
+            await self._news.wait()
+        self._room.release()
+        return self._pieces.popleft()
+
+    def close(self) -> None:
+        self.reader.close()
+        self._room.release(self._AHEAD)

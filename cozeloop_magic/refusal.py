@@ -64,7 +64,6 @@ def _readable(content: bytes, headers: Mapping[str, str]) -> str:
 
 def _quote(text: str, endpoint: Endpoint) -> str:
     """Make a server's words safe to show: one line, not long, no control characters, no credentials."""
-    secret = endpoint.auth().removeprefix("Bearer ")
-    text = " ".join(text.replace(secret, "••••••").split())
+    text = " ".join(endpoint.auth().hidden_in(text).split())
     text = "".join(c if c.isprintable() else "�" for c in text)
     return text if len(text) <= 300 else text[:300] + "…"

@@ -62,26 +62,33 @@ class Settings:
         ConfigurationError
             If something is configured but not enough: what is missing is named, and nothing else is fallen back to.
         """
-        environ = os.environ if environ is None else environ
         places = (
-            {name: (arguments or {}).get(name) for name in _NAMES},
-            {name: environ.get(_PREFIX + name.upper()) for name in _NAMES},
-            {name: (config or {}).get(name) for name in _NAMES},
+            _taken(arguments or {}),
+            _taken(os.environ if environ is None else environ, _PREFIX),
+            _taken(config or {}),
         )
         values: dict[str, str] = {}
         sources: dict[str, str] = {}
         for name in _NAMES:
             labels = ("argument", _PREFIX + name.upper(), "%config")
             for place, label in zip(places, labels, strict=True):
-                value = str(place[name] or "").strip()
-                if value:
-                    values[name] = Secret(value) if name in _SECRET else value
+                if place[name]:
+                    values[name] = place[name]
                     sources[name] = label
                     break
         if not values or values.get("api_base_url") == LOCAL:
             return cls(local=True, api_base_url=LOCAL, sources=sources)
         values = _complete(values, sources)
         return cls(sources=sources, **values)  # type: ignore[arg-type]  # mypy: any str might be `local`
+
+
+def _taken(place: Mapping[str, str | None], prefix: str = "") -> dict[str, str]:
+    """Take what a place has, secrets wrapped at once: any frame may be shown by an error."""
+    found = {}
+    for name in _NAMES:
+        kind = Secret if name in _SECRET else str
+        found[name] = kind(str(place.get(prefix + (name.upper() if prefix else name)) or "").strip())
+    return found
 
 
 def _complete(values: dict[str, str], sources: dict[str, str]) -> dict[str, str]:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,17 +39,18 @@ def serve() -> Iterator[Callable[[Script], WireServer]]:
 
 
 @pytest.fixture
-def client_of(serve: Callable[[Script], WireServer]) -> Iterator[Callable[[WireServer], Client]]:
-    """Make clients of a server."""
+def client_of(serve: Callable[[Script], WireServer]) -> Iterator[Callable[..., Client]]:
+    """Make clients of a server, which try once unless told otherwise; see that they leave no thread behind."""
     clients: list[Client] = []
 
-    def make(server: WireServer) -> Client:
-        clients.append(new_client(server.url, "73917", TOKEN))
+    def make(server: WireServer, **options: Any) -> Client:
+        clients.append(new_client(server.url, "73917", TOKEN, **{"max_retries": 0} | options))
         return clients[-1]
 
     yield make
     for client in clients:
         client.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("cozeloop")]
 
 
 @pytest.fixture(scope="session")

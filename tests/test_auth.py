@@ -17,8 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cozeloop_magic import errors, new_client
 from cozeloop_magic.auth import PersonalToken, Secret
-from tests.test_client import WHOLE
-from tests.wire_server import Script, WireServer, answer, by_path
+from tests.wire_server import WHOLE, Script, WireServer, answer, by_path
 
 Serve = Callable[[Script], WireServer]
 

@@ -14,8 +14,7 @@ from traitlets.config import Config
 
 from cozeloop_magic import errors
 from tests.conftest import TOKEN
-from tests.test_client import WHOLE
-from tests.wire_server import Script, WireServer, answer, by_path, delta, event, last, stream
+from tests.wire_server import WHOLE, Script, WireServer, answer, by_path, delta, event, last, stream
 
 DEFINITION = {
     "prompt_key": "greet",

@@ -160,3 +160,18 @@ def by_path(**scripts: Script) -> Script:
         scripts[request.path.rpartition("/")[2]](request, connection)
 
     return script
+
+
+WHOLE = answer(
+    {
+        "code": 0,
+        "msg": "",
+        "data": {
+            "message": {"role": "assistant", "content": "Hello world"},
+            "finish_reason": "stop",
+            "usage": {"input_tokens": 5, "output_tokens": 3},
+        },
+    },
+    x_tt_logid="log-1",
+)
+STREAMED = stream([delta("Hel"), delta("lo "), delta("world"), last()])

@@ -292,6 +292,8 @@ class ExecuteResult(Wire):
         The server's id of the call (response header ``x-tt-logid`` or ``X-Log-ID``).
     model : str or None
         The model that answers, where the server names it (response header ``X-Loop-Model``; the embedded Loop does).
+    retries : int
+        How many times the call had to be made again before it was answered.
     """
 
     message: Message | None = wire.of(Message)
@@ -299,6 +301,7 @@ class ExecuteResult(Wire):
     usage: TokenUsage | None = wire.of(TokenUsage)
     log_id: str | None = None
     model: str | None = None
+    retries: int = 0
 
     @property
     def text(self) -> str:
@@ -323,6 +326,12 @@ class ExecuteRequest:
         Values by variable, as Python has them.
     messages : tuple of Message
         Appended after the prompt's own.
+    custom_model_config : Mapping[str, Any] or None
+        In place of the prompt's whole model configuration; it must hold a ``model_id``.
+    custom_tools : sequence of Tool or None
+        In place of the prompt's tools.
+    custom_tool_call_config : ToolCallConfig or None
+        In place of the prompt's.
     """
 
     prompt_key: str
@@ -330,3 +339,6 @@ class ExecuteRequest:
     label: str | None = None
     variable_vals: Mapping[str, Any] = field(default_factory=dict)
     messages: Sequence[Message] = ()
+    custom_model_config: Mapping[str, Any] | None = None
+    custom_tools: Sequence[Tool] | None = None
+    custom_tool_call_config: ToolCallConfig | None = None

@@ -6,13 +6,71 @@ seen (the Loop server's ``execute_streaming``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
 from io import StringIO
+from typing import Any
 
-from cozeloop_magic.entities.prompt import ExecuteResult, FunctionCall, Message, TokenUsage, ToolCall
+from cozeloop_magic.entities.prompt import ExecuteResult, FunctionCall, Message, Role, TokenUsage, ToolCall
 
-__all__ = ["ResultBuilder", "join_results"]
+__all__ = ["PieceReader", "ResultBuilder", "join_results"]
+
+_ROLES: dict[str, Role] = {role.value: role for role in Role}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class PieceReader:
+    """Reads the events of one answer as pieces, each with what is known of the call.
+
+    A character beyond U+FFFF is two escapes in JSON, which a server may cut between two events: the first half is
+    held back until the second is there.
+    """
+
+    def __init__(self, *, log_id: str | None = None, model: str | None = None, retries: int = 0) -> None:
+        self._log_id, self._model, self._retries = log_id, model, retries
+        self._halves: dict[Hashable, str] = {}
+
+    def read(self, body: Mapping[str, Any]) -> ExecuteResult | None:
+        """Read an event's JSON; None where it holds no piece of an answer."""
+        usual = None if self._halves else _usual(body)
+        if usual is not None:  # read field by field, a long answer's text would take twice as long
+            return ExecuteResult(usual, "", None, self._log_id, self._model, self._retries)
+        piece = ExecuteResult.from_json(body)
+        if not (piece.message or piece.finish_reason or piece.usage):
+            return None
+        piece = replace(piece, log_id=self._log_id, model=self._model, retries=self._retries)
+        return self._whole(piece) if piece.message or self._halves else piece
+
+    def _whole(self, piece: ExecuteResult) -> ExecuteResult:
+        message, last = piece.message or Message(""), bool(piece.finish_reason)
+        content = self._join("content", message.content, last)
+        reasoning = self._join("reasoning", message.reasoning_content, last)
+        calls = message.tool_calls and tuple(
+            self._whole_call(n, call, last) for n, call in enumerate(message.tool_calls)
+        )
+        if (content, reasoning, calls) == (message.content, message.reasoning_content, message.tool_calls):
+            return piece
+        message = replace(message, content=content, reasoning_content=reasoning, tool_calls=calls)
+        return replace(piece, message=message)
+
+    def _whole_call(self, position: int, call: ToolCall, last: bool) -> ToolCall:
+        function = call.function_call
+        if function is None:
+            return call
+        key = position if call.index is None else call.index
+        return replace(call, function_call=replace(function, arguments=self._join(key, function.arguments, last)))
+
+    def _join(self, key: Hashable, text: str | None, last: bool) -> str | None:
+        """Put halves of a character together; a half whose other half never comes shows as U+FFFD."""
+        before = self._halves.pop(key, "") if text or last else ""
+        joined = before + (text or "")
+        if not joined or not _SURROGATE.search(joined):
+            return text
+        if "\ud800" <= joined[-1] <= "\udbff" and not last:
+            self._halves[key] = joined[-1]
+            joined = joined[:-1]
+        return joined.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 class ResultBuilder:
@@ -27,6 +85,7 @@ class ResultBuilder:
         self._usage: TokenUsage | None = None
         self._log_id: str | None = None
         self._model: str | None = None
+        self._retries = 0
         self._extra: dict[str, object] = {}
 
     def add(self, piece: ExecuteResult) -> None:
@@ -37,6 +96,7 @@ class ResultBuilder:
         self._usage = piece.usage or self._usage
         self._log_id = piece.log_id or self._log_id
         self._model = piece.model or self._model
+        self._retries = piece.retries or self._retries
         if piece.extra:
             self._extra.update(piece.extra)
 
@@ -47,6 +107,8 @@ class ResultBuilder:
             key = position if call.index is None else call.index
             self._tool_calls[key] = _join_calls(self._tool_calls.get(key), call)
         before, extra = self._last, dict(message.extra)
+        if before is not None and _is_text(message) and message.role in ("", before.role):
+            return
         if before is not None:
             message = replace(
                 message,
@@ -66,11 +128,30 @@ class ResultBuilder:
             reasoning_content=self._reasoning.getvalue() or None,
             tool_calls=tuple(self._tool_calls[key] for key in sorted(self._tool_calls)) or None,
         )
-        return ExecuteResult(message, self._finish_reason, self._usage, self._log_id, self._model, extra=self._extra)
+        known = (self._log_id, self._model, self._retries)
+        return ExecuteResult(message, self._finish_reason, self._usage, *known, extra=self._extra)
 
     def __bool__(self) -> bool:
         """Tell whether anything came."""
         return self._last is not None or self._finish_reason is not None
+
+
+def _usual(body: Mapping[str, Any]) -> Message | None:
+    """Read the message of an event that holds a role, some text and nothing else."""
+    message = body.get("message")
+    if len(body) != 2 or body.get("finish_reason") != "" or type(message) is not dict or len(message) != 2:
+        return None
+    role, content = message.get("role"), message.get("content")
+    if type(role) is not str or type(content) is not str or (not content.isascii() and _SURROGATE.search(content)):
+        return None
+    return Message(_ROLES.get(role, role), content)
+
+
+def _is_text(message: Message) -> bool:
+    """Tell whether a delta brings nothing but text and tool calls."""
+    return not (
+        message.parts or message.tool_call_id or message.skip_render is not None or message.metadata or message.extra
+    )
 
 
 def _join_calls(before: ToolCall | None, call: ToolCall) -> ToolCall:

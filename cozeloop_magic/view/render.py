@@ -69,6 +69,7 @@ def status(state: RunState) -> str:
         state.result.model,
         state.ttft is not None and f"first token {_seconds(state.ttft)}",
         state.latency is not None and _seconds(state.latency),
+        _retries(state.result.retries),
         usage and f"{usage.input_tokens:,} → {usage.output_tokens:,} tokens",
         _progress(state),
         *state.notes,
@@ -90,6 +91,10 @@ def _prompt(state: RunState) -> str:
 
 def _version(state: RunState) -> str | None:
     return state.version or state.request.version
+
+
+def _retries(number: int) -> str:
+    return f"{number} {'retry' if number == 1 else 'retries'}" if number else ""
 
 
 def _seconds(seconds: float) -> str:

@@ -1,0 +1,132 @@
+"""One call on its way: its time limits, and a hand on its socket, so that any thread can end it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+
+from cozeloop_magic.endpoint import Timeouts
+from cozeloop_magic.errors import DeadlineExceeded
+
+__all__ = ["Call"]
+
+
+class Call:
+    """A call on its way, over however many attempts.
+
+    Parameters
+    ----------
+    limits : Timeouts
+        Counted from now.
+    streamed : bool
+        Whether a first token is waited for.
+
+    Attributes
+    ----------
+    reused : bool
+        Whether the attempt under way goes over a connection that served another call before.
+    answered : bool
+        Whether a byte of an answer to this attempt came.
+    sent_at : float
+        When the attempt was begun.
+    retries : int
+        How many attempts failed before this one.
+    """
+
+    def __init__(self, limits: Timeouts, *, streamed: bool = False) -> None:
+        self.limits = limits
+        self.reused = self.answered = False
+        self.retries = 0
+        self.sent_at = self._started = time.monotonic()
+        self._first_token = limits.first_token if streamed else None
+        self._ends = self._started + self._limit
+        self._pid = os.getpid()
+        self._socket: socket.socket | None = None
+        self._over = threading.Event()
+        self._holding = threading.Lock()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was ended from outside."""
+        return self._over.is_set()
+
+    @property
+    def _limit(self) -> float:
+        if self._first_token is None:
+            return self.limits.total
+        return min(self._first_token, self.limits.total)
+
+    def remaining(self) -> float:
+        """Give the seconds that are left.
+
+        Raises
+        ------
+        TimeoutError
+            If none are.
+        """
+        left = self._ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+    def spoke(self) -> None:
+        """Note that the answer's first token came."""
+        if self._first_token is not None:
+            self._first_token = None
+            self._ends = self._started + self._limit
+
+    def end_within(self, seconds: float) -> None:
+        """Leave it at most some seconds more."""
+        self._ends = min(self._ends, time.monotonic() + seconds)
+
+    def attempt(self) -> None:
+        """Note that the request is sent, again perhaps."""
+        self.reused = self.answered = False
+        self.sent_at = time.monotonic()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait, unless too little time is left or the call is ended meanwhile; tell whether it did."""
+        if time.monotonic() + seconds >= self._ends:
+            return False
+        return not self._over.wait(seconds)
+
+    def hold(self, sock: socket.socket) -> None:
+        """Take the socket that the call goes over.
+
+        Raises
+        ------
+        ConnectionAbortedError
+            If the call was ended meanwhile.
+        """
+        with self._holding:
+            self._socket = sock
+        if self.cancelled:
+            raise ConnectionAbortedError("the call was cancelled")
+
+    def release(self) -> None:
+        """Let go of the socket: it may be another call's next."""
+        with self._holding:
+            self._socket = None
+
+    def cancel(self) -> None:
+        """End the call; a thread that reads or waits wakes up."""
+        self._over.set()
+        with self._holding:
+            if self._socket is None or self._pid != os.getpid():  # after a fork the socket is the parent's, too
+                return
+            try:
+                self._socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # it is gone already
+
+    def exceeded(self, origin: str, log_id: str | None = None) -> DeadlineExceeded:
+        """Make the error for the limit that passed."""
+        if self._limit < self.limits.total:
+            what = f"{origin} sent no text within {self._limit:g} s, the limit for the first token."
+            hint = "Give it more with new_client(first_token_timeout=...)."
+        else:
+            what = f"The answer from {origin} was not complete after {self._limit:g} s, the call's time limit."
+            hint = "Give it more with timeout=... (--timeout in a cell)."
+        return DeadlineExceeded(what, hint=hint, log_id=log_id)

@@ -1,0 +1,193 @@
+"""The server-sent events of one answer."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Iterator
+
+import urllib3
+from sseclient import SSEClient
+
+from cozeloop_magic.call import Call
+from cozeloop_magic.endpoint import Endpoint
+from cozeloop_magic.errors import LoopError, StreamInterrupted, UnreadableEvent, without_frames
+from cozeloop_magic.refusal import refusal
+from cozeloop_magic.transport.faults import READ_ERRORS, reason, timed_out
+
+__all__ = ["EventStream"]
+
+_READ_SIZE = 65536
+_LINGER = 0.05  # seconds a finished stream may take to end its body before its connection is given up
+_BOM = b"\xef\xbb\xbf"
+_HINT = "The text so far is kept; run it again for a complete answer."
+
+
+class EventStream:
+    """The server-sent events of one answer, as ``(event, data)``.
+
+    Attributes
+    ----------
+    call : Call
+        The call it answers.
+    log_id, model : str or None
+        What the headers tell.
+    bytes_read, events_read : int
+        How much came.
+    """
+
+    def __init__(self, raw: urllib3.BaseHTTPResponse, endpoint: Endpoint, call: Call, log_id: str | None) -> None:
+        self.call = call
+        self.log_id = log_id
+        self.model = raw.headers.get("X-Loop-Model")
+        self.bytes_read = self.events_read = 0
+        self._raw = raw
+        self._endpoint = endpoint
+        self._open = True
+        self._torn = False
+        self._reading = threading.Lock()
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        try:
+            for event in SSEClient(self._events()).events():
+                self.events_read += 1
+                yield event.event, event.data
+        except UnicodeDecodeError as error:
+            self.events_read += 1
+            raise self.unreadable("is not UTF-8") from without_frames(error)
+
+    def _events(self) -> Iterator[bytes]:
+        """Give whole events, so that the parser sees each byte once; what the end cut off comes last."""
+        pending = bytearray()
+        for lines in _lines(self._chunks()):
+            start = max(len(pending) - 1, 0)
+            pending += lines
+            end = pending.rfind(b"\n\n", start) + 2
+            if end > 1:
+                yield _plain(bytes(pending[:end]))
+                del pending[:end]
+        if pending:
+            self._torn = True
+            yield bytes(pending)
+
+    def _chunks(self) -> Iterator[bytes]:
+        """Give bytes as soon as they are there: of all ways to read, `read1` alone never waits for more."""
+        while chunk := self._read():
+            self.bytes_read += len(chunk)
+            yield chunk
+
+    def _read(self) -> bytes:
+        try:
+            with self._reading:
+                return self._raw.read1(_READ_SIZE, decode_content=True)
+        except READ_ERRORS as error:
+            raise self._broken(error) from without_frames(error)
+        finally:
+            if not self._open:  # closed meanwhile, from another thread
+                self._raw.close()
+
+    def _broken(self, error: Exception) -> LoopError:
+        if not self._open:
+            return self.interrupted("it was closed")
+        if self.call.cancelled:
+            return self.interrupted("the client was closed")
+        if timed_out(error):
+            return self.call.exceeded(self._endpoint.origin, self.log_id)
+        return self.interrupted(reason(error))
+
+    def ended(self) -> StreamInterrupted:
+        """Make the error for a stream that ended, or was ended, before its answer did."""
+        if not self._open or self.call.cancelled:
+            return self.interrupted("it was closed")
+        return self.interrupted(
+            "the stream ended in the middle of an event" if self._torn else "the stream ended without a finish reason"
+        )
+
+    def interrupted(self, why: str) -> StreamInterrupted:
+        """Make the error for a stream that broke off."""
+        return StreamInterrupted(
+            f"The answer from {self._endpoint.origin} broke off: {why} "
+            f"({self.events_read} events, {self.bytes_read} bytes received).",
+            hint=_HINT,
+            log_id=self.log_id,
+        )
+
+    def unreadable(self, why: str) -> StreamInterrupted:
+        """Make the error for an event that cannot be read."""
+        if self._torn:
+            return self.ended()
+        return UnreadableEvent(
+            f"Event {self.events_read} of the answer from {self._endpoint.origin} {why} "
+            f"({self.bytes_read} bytes received).",
+            hint=_HINT,
+            log_id=self.log_id,
+        )
+
+    def refused(self, data: str) -> LoopError:
+        """Make the error for an ``event: error``, whose data is JSON ``{code, msg}`` or plain text."""
+        try:
+            body = json.loads(data)
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            body = {"msg": data}
+        return refusal(body, self._endpoint, http_status=self._raw.status, log_id=self.log_id)
+
+    def close(self, *, complete: bool = False) -> None:
+        """Give the connection back where the answer is complete, else cut it; wakes a thread that reads."""
+        if not self._open:
+            return
+        self._open = False
+        if complete and self._drained():
+            self._raw.release_conn()
+            return
+        self.call.cancel()
+        if self._reading.acquire(blocking=False):
+            try:
+                self._raw.close()
+            finally:
+                self._reading.release()
+        # else a thread is inside a read: it has been woken, and it closes when it is out
+
+    def _drained(self) -> bool:
+        self.call.end_within(_LINGER)
+        try:
+            return not self._raw.read1(_READ_SIZE)
+        except READ_ERRORS:
+            return False
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Make every line end a line feed, as the parser sees the end of an event only where its two line ends are alike.
+
+    A carriage return that ends a chunk is held back: its line feed may be on its way.
+    """
+    held = b""
+    for chunk in _without_mark(chunks):
+        if held or b"\r" in chunk:
+            chunk = held + chunk
+            held = b"\r" if chunk.endswith(b"\r") else b""
+            chunk = chunk.removesuffix(held).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        yield chunk
+    if held:
+        yield b"\n"
+
+
+def _without_mark(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Leave out a byte order mark at the start, also one that comes in pieces."""
+    start: bytes | None = b""
+    for chunk in chunks:
+        if start is None:
+            yield chunk
+            continue
+        start += chunk
+        if len(start) >= len(_BOM) or not _BOM.startswith(start):
+            yield start.removeprefix(_BOM)
+            start = None
+    if start:
+        yield start
+
+
+def _plain(events: bytes) -> bytes:
+    """Leave out the line that names the usual kind of event: it is what the parser spends a third of its time on."""
+    return events.removeprefix(b"event: data\n").replace(b"\nevent: data\n", b"\n")

@@ -1,0 +1,101 @@
+"""What requests and urllib3 raise, as errors of this package."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import time
+
+import requests
+import urllib3
+
+from cozeloop_magic.call import Call
+from cozeloop_magic.errors import ClientClosed, ConnectFailed, LoopError, StreamInterrupted, TransportError
+
+__all__ = ["READ_ERRORS", "SEND_ERRORS", "reason", "timed_out", "unsent"]
+
+READ_ERRORS = (urllib3.exceptions.HTTPError, OSError, ValueError)  # ValueError: read from what was closed meanwhile
+SEND_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+
+_AT_ONCE = 1.0  # seconds within which a connection that had lain idle shows that it was dead
+
+
+def unsent(error: BaseException, origin: str, call: Call) -> LoopError:
+    """Make the error for a call to which no answer came."""
+    if call.cancelled:
+        return ClientClosed("The call was ended before its answer came.", hint="")
+    if isinstance(error, requests.ConnectTimeout):
+        return _no_connection_in_time(origin, call)
+    if isinstance(error, (requests.Timeout, TimeoutError)):
+        return call.exceeded(origin)
+    if isinstance(error, requests.exceptions.SSLError):
+        return ConnectFailed(
+            f"The certificate of {origin} was not accepted.",
+            hint="Behind a company proxy, set REQUESTS_CA_BUNDLE to its certificate file.",
+        )
+    if isinstance(error, requests.exceptions.ProxyError):
+        return ConnectFailed(
+            f"The proxy on the way to {origin} did not let the call through: {reason(error)}.",
+            hint="Check HTTP_PROXY and HTTPS_PROXY, or add the host to NO_PROXY.",
+        )
+    if isinstance(error, requests.ConnectionError):
+        return _unreached(error, origin, call)
+    return TransportError(f"The call to {origin} failed: {reason(error)}.")
+
+
+def _no_connection_in_time(origin: str, call: Call) -> LoopError:
+    if call.limits.connect >= call.limits.total:
+        return call.exceeded(origin)
+    return ConnectFailed(
+        f"{origin} accepted no connection within {call.limits.connect:g} s, the limit to connect.",
+        hint="Check the address and the network, or give it more with new_client(connect_timeout=...).",
+    )
+
+
+def _unreached(error: requests.ConnectionError, origin: str, call: Call) -> TransportError:
+    said = error.args[0] if error.args else None
+    fault: TransportError
+    if isinstance(getattr(said, "reason", said), urllib3.exceptions.NewConnectionError):
+        fault = ConnectFailed(
+            f"{origin} cannot be reached: {reason(error)}.",
+            hint="Check the address and the network, then run it again.",
+        )
+        fault.repeatable = _innermost(error, ConnectionRefusedError)
+        return fault
+    fault = StreamInterrupted(
+        f"{origin} closed the connection before it answered: {reason(error)}.",
+        hint="Run it again; whether the call was begun is not known.",
+    )
+    fault.repeatable = call.reused and not call.answered and time.monotonic() - call.sent_at < _AT_ONCE
+    return fault
+
+
+def timed_out(error: BaseException) -> bool:
+    """Tell whether a read came to its limit."""
+    return isinstance(error, (urllib3.exceptions.ReadTimeoutError, TimeoutError))
+
+
+def _innermost(error: BaseException, kind: type[BaseException]) -> bool:
+    return any(isinstance(cause, kind) for cause in _causes(error))
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Give an error and what caused it, outermost first."""
+    seen: list[BaseException] = []
+    todo = [error]
+    while todo and len(seen) < 12:
+        current = todo.pop()
+        seen.append(current)
+        inner = [current.__cause__, current.__context__, getattr(current, "reason", None), *current.args]
+        todo += [cause for cause in inner if isinstance(cause, BaseException) and cause not in seen]
+    return seen
+
+
+def reason(error: BaseException) -> str:
+    """Find the innermost cause worth a person's attention."""
+    for cause in reversed(_causes(error)):
+        if isinstance(cause, http.client.IncompleteRead):
+            return "the connection ended before the announced end"
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror.lower()
+    return re.sub(r"<[^>]*object at [^>]*>:? ?", "", str(error)) or type(error).__name__

@@ -1,0 +1,188 @@
+"""Making calls: a pool of connections, and what came back."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import weakref
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import requests
+
+from cozeloop_magic.auth import Secret
+from cozeloop_magic.call import Call
+from cozeloop_magic.endpoint import Endpoint
+from cozeloop_magic.errors import LoopError, StreamInterrupted, UnexpectedContent, without_frames
+from cozeloop_magic.refusal import refusal, unexpected
+from cozeloop_magic.retry import read_retry_after
+from cozeloop_magic.transport.connection import CALL, Adapter
+from cozeloop_magic.transport.events import EventStream
+from cozeloop_magic.transport.faults import READ_ERRORS, SEND_ERRORS, reason, timed_out, unsent
+from cozeloop_magic.version import __version__
+
+__all__ = ["Reply", "Transport"]
+
+log = logging.getLogger("cozeloop_magic")
+
+
+class Reply(NamedTuple):
+    """A JSON answer, with what its headers tell."""
+
+    body: dict[str, Any]
+    log_id: str | None
+    model: str | None
+
+
+class Transport:
+    """A pool of connections. Thread-safe, and fresh in a forked process.
+
+    Parameters
+    ----------
+    trust_env : bool
+        Whether proxies and CA bundles are taken from the environment, as requests does. Off for the embedded Loop:
+        a proxy cannot reach this machine's loopback.
+    headers : Mapping[str, str], optional
+        Sent with every call.
+    """
+
+    def __init__(self, *, trust_env: bool = True, headers: Mapping[str, str] | None = None) -> None:
+        self._trust_env = trust_env
+        self._headers = {name: Secret(value) for name, value in (headers or {}).items()}
+        self._inherited: list[requests.Session] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
+        self._calls: weakref.WeakSet[Call] = weakref.WeakSet()
+        self._prepared: dict[str, tuple[requests.PreparedRequest, dict[str, Any]]] = {}
+        self._session = requests.Session()
+        self._session.trust_env = self._trust_env
+        self._session.headers["User-Agent"] = f"cozeloop-magic/{__version__}"
+        self._session.headers.update(self._headers)
+        adapter = Adapter(pool_connections=4, pool_maxsize=256)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+
+    def close(self) -> None:
+        """Close every connection; calls under way end with an error."""
+        for call in list(self._calls):
+            call.cancel()
+        self._session.close()
+
+    def call(self, endpoint: Endpoint, path: str, body: Mapping[str, Any], call: Call) -> Reply:
+        """Post a JSON body and give the JSON answer.
+
+        Raises
+        ------
+        LoopError
+            A `TransportError` if no answer came that can be read, a `RemoteError` if the server said no.
+        """
+        response, endpoint = self._post(endpoint, path, body, call, "application/json")
+        with response:
+            return _reply(response, endpoint, call)
+
+    def stream(self, endpoint: Endpoint, path: str, body: Mapping[str, Any], call: Call) -> EventStream:
+        """Post a JSON body and give the answer's server-sent events.
+
+        Raises
+        ------
+        LoopError
+            As `call`; also where the server answers with JSON in place of a stream.
+        """
+        response, endpoint = self._post(endpoint, path, body, call, "text/event-stream, application/json")
+        if _is_event_stream(response):
+            return EventStream(response.raw, endpoint, call, _log_id(response))
+        with response:
+            reply = _reply(response, endpoint, call)
+        raise UnexpectedContent(
+            f"{endpoint.origin} answered with one JSON object where a stream was asked for.",
+            hint="Run it again without streaming.",
+            http_status=response.status_code,
+            log_id=reply.log_id,
+        )
+
+    def _post(
+        self, endpoint: Endpoint, path: str, body: Mapping[str, Any], call: Call, accept: str
+    ) -> tuple[requests.Response, Endpoint]:
+        """Give the response, and the endpoint with the credentials that were sent."""
+        if self._pid != os.getpid():  # the connections are the parent's: neither used nor closed here
+            self._inherited.append(self._session)
+            self._begin()
+        header = endpoint.auth()
+        request, settings = self._request(endpoint.base_url + path)
+        request.body = json.dumps(body, allow_nan=False).encode()
+        request.headers["Content-Length"] = str(len(request.body))
+        request.headers["Accept"] = accept
+        request.headers["Authorization"] = header
+        return self._send(request, settings, endpoint.origin, call), replace(endpoint, auth=lambda: header)
+
+    def _request(self, url: str) -> tuple[requests.PreparedRequest, dict[str, Any]]:
+        """Prepare a request and read the environment, once for each address: requests takes longer than the call."""
+        if url not in self._prepared:
+            plain = requests.Request("POST", url, headers={"Content-Type": "application/json"}, auth=lambda r: r)
+            settings = dict(self._session.merge_environment_settings(url, {}, True, None, None))
+            self._prepared[url] = self._session.prepare_request(plain), settings
+        request, settings = self._prepared[url]
+        return request.copy(), settings
+
+    def _send(
+        self, request: requests.PreparedRequest, settings: dict[str, Any], origin: str, call: Call
+    ) -> requests.Response:
+        log.debug("POST %s", request.url)
+        self._calls.add(call)
+        call.attempt()
+        token = CALL.set(call)
+        try:
+            adapter = self._session.get_adapter(request.url or "")
+            left = call.remaining()
+            return adapter.send(request, timeout=(min(call.limits.connect, left), left), **settings)
+        except SEND_ERRORS as error:
+            fault = unsent(error, origin, call)
+            raise fault from without_frames(error)
+        finally:
+            CALL.reset(token)
+
+
+def _is_event_stream(response: requests.Response) -> bool:
+    kind = response.headers.get("Content-Type", "")
+    return response.status_code == 200 and kind.partition(";")[0].strip().lower() == "text/event-stream"
+
+
+def _log_id(response: requests.Response) -> str | None:
+    return response.headers.get("x-tt-logid") or response.headers.get("X-Log-ID")
+
+
+def _reply(response: requests.Response, endpoint: Endpoint, call: Call) -> Reply:
+    """Read a JSON answer and raise what it says went wrong."""
+    log_id, status = _log_id(response), response.status_code
+    content = _content(response, endpoint, call)
+    try:
+        body = json.loads(content)
+    except ValueError:
+        body = None
+    if isinstance(body, dict) and status == 200 and not body.get("code"):
+        return Reply(body, log_id, response.headers.get("X-Loop-Model"))
+    error: LoopError
+    if isinstance(body, dict) and (body.get("code") or status >= 400):
+        error = refusal(body, endpoint, http_status=status, log_id=log_id)
+    else:
+        error = unexpected(status, response.headers, content, endpoint, log_id)
+    error.retry_after = read_retry_after(response.headers.get("Retry-After"))
+    raise error
+
+
+def _content(response: requests.Response, endpoint: Endpoint, call: Call) -> bytes:
+    try:
+        return bytes(response.raw.read(decode_content=True))
+    except READ_ERRORS as error:
+        if timed_out(error):
+            raise call.exceeded(endpoint.origin, _log_id(response)) from without_frames(error)
+        raise StreamInterrupted(
+            f"The answer from {endpoint.origin} broke off: {reason(error)}.",
+            hint="Run it again.",
+            http_status=response.status_code,
+            log_id=_log_id(response),
+        ) from without_frames(error)

@@ -1,18 +1,24 @@
 """Rendering a prompt by the server's rules: messages and values in, the messages the model sees out.
 
-The embedded Loop and a dry run share it, so both show what the platform would do. It is pure, except that a jinja2
-template may run for up to ten seconds.
+The embedded Loop and a dry run share it, so both show what the platform would do.
 
-What the limits on jinja2 templates cover: the clock is looked at before every call and every turn of a loop, and
-the size of text before it is joined, multiplied or written. What they cannot stop is a single filter or string
-method that is slow or vast by itself, such as ``"x"|center(10**9)``: Python cannot interrupt it.
+What bounds a jinja2 template: its text ends at 1 MB and its time at ten seconds. One that only shows, compares and
+loops over what it is given cannot make anything vast, and is rendered here, the clock looked at in every turn and
+filter. Anything more (calls, literals of lists, other filters, macros) is rendered in a process of its own, which is
+killed when the time is over. On Linux that process also has a limit of memory; Windows has none for it, and macOS
+does not keep to it.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import functools
+import json
 import re
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -24,6 +30,7 @@ from cozeloop_magic.entities.variables import VariableVal, decode
 from cozeloop_magic.errors import ConfigurationError, RemoteError, remote_error
 
 if TYPE_CHECKING:
+    from jinja2.nodes import Node
     from jinja2.nodes import Template as Syntax
     from jinja2.sandbox import SandboxedEnvironment
 
@@ -33,10 +40,30 @@ MAX_OUTPUT_BYTES = 1024 * 1024
 MAX_SECONDS = 10.0
 MAX_RANGE = 10_000
 MAX_INTEGER_BITS = 65_536
+MAX_MEMORY_MB = 256
+LONGEST_QUOTE = 300
 
 INVALID_PARAMETER = 600500202
 PARSE_FAILED = 600501004
 RENDER_FAILED = 600501005
+
+_PLAIN_NODES = frozenset(
+    "Template Output TemplateData Name Const If For Assign Getattr Getitem Compare Operand And Or Not CondExpr Add Sub "
+    "Concat Test Filter Call".split()
+)
+_PLAIN_FILTERS = frozenset(
+    "abs capitalize count d default e escape first float int join last length list lower reverse round safe sort "
+    "string title tojson trim unique upper".split()
+)
+_SMALL = 10  # in characters, or as a number: a filter's argument that makes nothing vast
+_CHILDREN = threading.BoundedSemaphore(4)
+_CHILD = """
+import json, sys
+request = json.load(sys.stdin)
+sys.path[:] = request["path"]
+from cozeloop_magic.template import _answer_parent
+_answer_parent(request)
+"""
 
 _SPOKEN = (Role.SYSTEM, Role.USER, Role.ASSISTANT, Role.TOOL)
 _TAG = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
@@ -187,7 +214,7 @@ def _decoded(types: Mapping[str, str], values: Values) -> dict[str, Any]:
 
 def _jinja2(variables: Mapping[str, Any]) -> RenderText:
     try:
-        from jinja2 import TemplateError, TemplateSyntaxError
+        import jinja2  # noqa: F401
     except ImportError:
         raise ConfigurationError(
             "This prompt is a jinja2 template, and Jinja2 is not installed.",
@@ -196,18 +223,111 @@ def _jinja2(variables: Mapping[str, Any]) -> RenderText:
     deadline = time.monotonic() + MAX_SECONDS
 
     def render_text(text: str) -> str:
-        environment = _sandbox(deadline)
-        try:
-            return environment.from_string(_restricted(environment, text)).render(variables)
-        except TemplateSyntaxError as error:
-            why = str(error.message).rstrip(".")
-            message = f"The template cannot be parsed: {why} (line {error.lineno})."
-            raise remote_error(message, code=PARSE_FAILED) from error
-        except (TemplateError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
-            why = str(error).rstrip(".")
-            raise remote_error(f"The template cannot be rendered: {why}.", code=RENDER_FAILED) from error
+        if _is_plain(_parsed(_sandbox(deadline), text)):
+            return _rendered_here(text, variables, deadline)
+        return _rendered_apart(text, variables, deadline)
 
     return render_text
+
+
+def _parsed(environment: SandboxedEnvironment, text: str) -> Syntax:
+    try:
+        return environment.parse(text)
+    except Exception as error:
+        raise _failed(error, PARSE_FAILED) from error
+
+
+def _is_plain(node: Node) -> bool:
+    """Tell whether a template, or a part of it, can make nothing much larger than what it is given."""
+    from jinja2 import nodes
+
+    children = list(node.iter_child_nodes())
+    is_plain = type(node).__name__ in _PLAIN_NODES and not getattr(node, "recursive", False)
+    if isinstance(node, nodes.Call):  # only of `range`, which has a limit
+        is_plain = isinstance(node.node, nodes.Name) and node.node.name == "range" and len(children) <= 4
+    elif isinstance(node, nodes.Assign):
+        is_plain = isinstance(node.target, nodes.Name)
+    elif isinstance(node, (nodes.Add, nodes.Sub)):  # of numbers: lists would grow
+        is_plain = any(isinstance(child, nodes.Const) and isinstance(child.value, (int, float)) for child in children)
+    elif isinstance(node, nodes.Filter):
+        arguments = [*node.args, *node.kwargs, *filter(None, (node.dyn_args, node.dyn_kwargs))]
+        is_plain = node.name in _PLAIN_FILTERS and all(map(_is_small, arguments))
+        is_plain = is_plain and not (arguments and node.name == "tojson")  # its indentation multiplies
+    return is_plain and all(map(_is_plain, children))
+
+
+def _is_small(node: Node) -> bool:
+    value = getattr(node, "value", None)
+    return (abs(value) if isinstance(value, (int, float)) else len(value) if isinstance(value, str) else 99) <= _SMALL
+
+
+def _rendered_here(text: str, variables: Mapping[str, Any], deadline: float) -> str:
+    environment = _sandbox(deadline)
+    try:
+        template = environment.from_string(_restricted(environment, text))
+    except Exception as error:
+        raise _failed(error, PARSE_FAILED) from error
+    try:
+        return template.render(variables)
+    except Exception as error:
+        raise _failed(error, RENDER_FAILED) from error
+
+
+def _rendered_apart(text: str, variables: Mapping[str, Any], deadline: float) -> str:
+    """Render in a process of its own. It is given this one's path, whatever the current directory holds."""
+    waits = functools.partial(max, 0.0)
+    if not _CHILDREN.acquire(timeout=waits(deadline - time.monotonic())):
+        raise _failed(_too_long(), RENDER_FAILED)
+    try:
+        seconds = waits(deadline - time.monotonic())
+        request = {"path": sys.path, "text": text, "variables": variables, "seconds": seconds}
+        command, no_window = [sys.executable, "-I", "-c", _CHILD], getattr(subprocess, "CREATE_NO_WINDOW", 0)
+        pipes = {"input": json.dumps(request).encode(), "capture_output": True, "timeout": seconds}
+        done = subprocess.run(command, creationflags=no_window, **pipes)
+        answer = json.loads(done.stdout) if done.returncode == 0 else {}
+    except subprocess.TimeoutExpired:
+        raise _failed(_too_long(), RENDER_FAILED) from None
+    except Exception as error:
+        raise _failed(error, RENDER_FAILED) from error
+    finally:
+        _CHILDREN.release()
+    if "text" not in answer:
+        message = answer.get("message") or str(_failed(MemoryError(), RENDER_FAILED).message)
+        raise remote_error(message, code=answer.get("code", RENDER_FAILED))
+    return str(answer["text"])
+
+
+def _answer_parent(request: Mapping[str, Any]) -> None:
+    """Do the work of the process that renders."""
+    deadline = time.monotonic() + request["seconds"]
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_MB << 20,) * 2)
+        resource.setrlimit(resource.RLIMIT_CPU, (int(request["seconds"]) + 2,) * 2)  # should the parent be gone
+    try:
+        answer: dict[str, Any] = {"text": _rendered_here(request["text"], request["variables"], deadline)}
+    except RemoteError as error:
+        answer = {"code": error.code, "message": error.message}
+    print(json.dumps(answer))
+
+
+def _failed(error: Exception, code: int) -> RemoteError:
+    said = " ".join(str(error).split()).rstrip(".")[:LONGEST_QUOTE] or type(error).__name__
+    line = getattr(error, "lineno", None)
+    if isinstance(error, MemoryError):
+        said = f"it needs more than {MAX_MEMORY_MB} MB of memory"
+    elif isinstance(error, RecursionError):
+        said = "it is nested too deep"
+    elif code == PARSE_FAILED and line:
+        said = f"{str(getattr(error, 'message', None) or getattr(error, 'msg', said)).rstrip('.')} (line {line})"
+    return remote_error(
+        f"The template cannot be {'parsed' if code == PARSE_FAILED else 'rendered'}: {said}.", code=code
+    )
+
+
+def _too_long() -> ValueError:
+    return ValueError(f"it takes longer than {MAX_SECONDS:g} s")
 
 
 def _restricted(environment: SandboxedEnvironment, text: str) -> Syntax:
@@ -263,6 +383,7 @@ def _sandbox(deadline: float) -> SandboxedEnvironment:
             return super().call_binop(context, operator, left, right)
 
     environment = Sandbox()
+    environment.filters = {name: _bounded(made, deadline) for name, made in environment.filters.items()}
     environment.globals["range"] = _short_range
     del environment.globals["lipsum"]
     return environment
@@ -270,13 +391,25 @@ def _sandbox(deadline: float) -> SandboxedEnvironment:
 
 def _look_at_clock(deadline: float) -> None:
     if time.monotonic() > deadline:
-        raise ValueError(f"it takes longer than {MAX_SECONDS:g} s")
+        raise _too_long()
+
+
+def _bounded(filter_: Callable[..., Any], deadline: float) -> Callable[..., Any]:
+    @functools.wraps(filter_)
+    def bounded(*args: Any, **kwargs: Any) -> Any:
+        _look_at_clock(deadline)
+        result = filter_(*args, **kwargs)
+        if isinstance(result, str) and len(result) > MAX_OUTPUT_BYTES:
+            raise ValueError("a text in it is longer than 1 MB")
+        return result
+
+    return bounded
 
 
 def _joined(pieces: Iterable[str], deadline: float) -> str:
     joined, size = [], 0
     for piece in pieces:
-        size += len(piece.encode(errors="surrogatepass"))
+        size += len(piece if len(piece) > MAX_OUTPUT_BYTES else piece.encode(errors="surrogatepass"))
         if size > MAX_OUTPUT_BYTES:
             raise ValueError("its text is longer than 1 MB")
         _look_at_clock(deadline)

@@ -21,8 +21,9 @@ from cozeloop_magic.entities.prompt import (
 from cozeloop_magic.errors import ServerFailed
 from cozeloop_magic.run import Phase, RunState
 from cozeloop_magic.view.render import bundle, has_something, metadata, status
-from tests.hostile import PAYLOADS, faults, read
+from tests.hostile import ATTRIBUTES, PAYLOADS, faults, read
 
+FRAME = ("details", "summary", "dl", "dt", "dd")
 CALL = ToolCall(0, "call_1", None, FunctionCall("get_weather", '{"city":"北京"}'))
 
 
@@ -112,10 +113,14 @@ def test_nothing_from_outside_acts_wherever_it_stands(payload: str) -> None:
         reasoning_content=payload,
         tool_calls=(ToolCall(0, payload, None, FunctionCall(payload, payload)),),
     )
-    hostile = replace(hostile, origin=payload, notes=(payload,), version=payload)
-    html = bundle(hostile)["text/html"]
+    said = Message(Role.USER, payload)
+    request = ExecuteRequest(payload, payload, payload, {payload: payload, "said": [said]}, (said,))
+    error = ServerFailed(payload, hint=payload, log_id=payload)
+    hostile = replace(hostile, request=request, origin=payload, notes=(payload,), version=payload, error=error)
+    html = bundle(hostile, fold_height=1, with_error=True)["text/html"]
     head, _, rest = html.partition("<style>")
-    assert faults(head + rest.partition("</style>")[2]) in ([], ["element details", "element summary"])
+    found = faults(head + rest.partition("</style>")[2], ATTRIBUTES | {"style"})
+    assert set(found) <= {f"element {tag}" for tag in FRAME}
 
 
 def test_reasoning_is_folded_away_as_plain_text() -> None:

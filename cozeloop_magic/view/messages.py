@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from IPython.display import display
 
-from cozeloop_magic.entities.prompt import ContentPart, Message, Prompt
+from cozeloop_magic.entities.prompt import Message, Prompt
+from cozeloop_magic.view import request
 from cozeloop_magic.view.visible import visible
 
 __all__ = ["show_messages"]
@@ -20,28 +21,17 @@ _TEXT = "margin: 0; padding: 0 0 0 1em; white-space: pre-wrap; overflow-wrap: an
 def show_messages(prompt: Prompt, messages: Sequence[Message], *, plain: bool) -> None:
     """Show what a model would be given."""
     title = f"{prompt.prompt_key} @ {prompt.version} · {_TITLE}"
-    named = [(str(message.role), _content(message)) for message in messages]
+    named = [(str(message.role), request.content(message)) for message in messages]
     text = "\n\n".join(f"{role}\n" + "\n".join(f"    {line}" for line in said.split("\n")) for role, said in named)
     plain_text = visible(f"{title}\n\n{text}")
     if plain:
         print(plain_text)
         return
     blocks = "".join(
-        f'<div style="{_ROLE}">{html.escape(visible(role))}</div><pre style="{_TEXT}">{html.escape(visible(said))}</pre>'
+        f'<div style="{_ROLE}">{html.escape(visible(role))}</div><pre style="{_TEXT}">'
+        f"{html.escape(visible(said))}</pre>"
         for role, said in named
     )
     caption = f'<div style="{_ROLE}">{html.escape(visible(title))}</div>'
     markup = f'<div class="cozeloop-messages tex2jax_ignore">{blocks}{caption}</div>'
-    display({"text/html": markup, "text/plain": plain_text}, raw=True)
-
-
-def _content(message: Message) -> str:
-    return "\n".join(_part(part) for part in message.parts) if message.parts else message.content or ""
-
-
-def _part(part: ContentPart) -> str:
-    if part.text is not None:
-        return part.text
-    if part.base64_data is not None:
-        return f"[{part.type}: {len(part.base64_data):,} characters]"
-    return f"[{part.type}: {part.image_url or part.video_url or ''}]"
+    display({"text/html": markup, "text/plain": plain_text}, raw=True)  # type: ignore[no-untyped-call]

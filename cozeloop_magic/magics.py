@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from argparse import Namespace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
-from traitlets import Unicode
+from traitlets import Bool, Float, Integer, Unicode
 
 if TYPE_CHECKING:
     from cozeloop_magic.session import Session
@@ -19,6 +20,8 @@ __all__ = ["LoopMagics"]
 # They open at the start of a word or after `=`, so that an apostrophe is one.
 _WORD = re.compile(r"""(?:(?<![^\s=])(?:"[^"]*"|'[^']*')|\S)+""")
 
+_PREFERENCES = ("timeout", "plain", "refresh_rate", "fold_height", "short_errors")
+
 
 @magics_class
 class LoopMagics(Magics):
@@ -26,6 +29,15 @@ class LoopMagics(Magics):
 
     api_base_url = Unicode("", help="The Loop server, where COZELOOP_API_BASE_URL names none.").tag(config=True)
     workspace_id = Unicode("", help="The workspace, where COZELOOP_WORKSPACE_ID names none.").tag(config=True)
+    timeout = Float(None, allow_none=True, help="Seconds for a whole call, where --timeout gives none.").tag(
+        config=True
+    )
+    plain = Bool(False, help="Show plain text always, as --plain does.").tag(config=True)
+    refresh_rate = Float(20.0, min=0.5, max=60.0, help="How often a second a growing answer is drawn.").tag(
+        config=True
+    )
+    fold_height = Integer(1200, min=0, help="Pixels above which an answer is folded; 0 never folds.").tag(config=True)
+    short_errors = Bool(True, help="Show an error as its sentence alone; False adds the traceback.").tag(config=True)
 
     @no_var_expand
     @line_cell_magic
@@ -39,6 +51,9 @@ class LoopMagics(Magics):
     @argument("-o", "--out", metavar="NAME", help="Bind the answer to this name; `_loop` always holds the last one.")
     @argument("--no-stream", action="store_true", help="Ask for the whole answer at once.")
     @argument("--timeout", type=float, metavar="S", help="Seconds for the whole call; 600 unless given.")
+    @argument(
+        "--background", action="store_true", help="Return at once; the answer goes on here while other cells run."
+    )
     @argument("--plain", action="store_true", help="Show plain text, without a widget.")
     @argument("--quiet", action="store_true", help="Show nothing; the answer is bound all the same.")
     @argument("--dry-run", action="store_true", help="Show the rendered messages without calling a model.")
@@ -50,9 +65,13 @@ class LoopMagics(Magics):
         `@assistant`, `@system` or `@tool ID` begins another; `@user = expression` takes it from Python.
         """
         parser = LoopMagics.loop_prompt.parser  # type: ignore[union-attr]  # put there by magic_arguments
-        args = parser.parse_args(_WORD.findall(line))
+        args = parser.parse_args(_WORD.findall(line), self._defaults())
         config = {"api_base_url": self.api_base_url, "workspace_id": self.workspace_id}
         self._session.loop_prompt(args, cell or "", config)
+
+    def _defaults(self) -> Namespace:
+        """Give what ``%config`` says: options that a line may override, and what has no option."""
+        return Namespace(**{name: getattr(self, name) for name in _PREFERENCES})
 
     @cached_property
     def _session(self) -> Session:

@@ -56,6 +56,10 @@ class RunState:
         The answer as far as it has come.
     ttft, latency : float or None
         Seconds from the call to its first text, and to its end.
+    pieces : int
+        How many pieces have come; of most models each is a token.
+    at : float
+        Seconds from the call to the last of them.
     error : LoopError or None
         Why it failed.
     notes : tuple of str
@@ -70,6 +74,8 @@ class RunState:
     result: ExecuteResult = field(default_factory=ExecuteResult)
     ttft: float | None = None
     latency: float | None = None
+    pieces: int = 0
+    at: float = 0.0
     error: LoopError | None = None
     notes: tuple[str, ...] = ()
 
@@ -77,6 +83,13 @@ class RunState:
     def ended(self) -> bool:
         """Whether nothing more will come."""
         return self.phase in (Phase.DONE, Phase.INTERRUPTED, Phase.FAILED)
+
+    @property
+    def speed(self) -> float | None:
+        """Tokens a second, from the first to the last; pieces are counted where tokens are not yet known."""
+        spoke = self.at - (self.at if self.ttft is None else self.ttft)
+        tokens = self.result.usage.output_tokens if self.result.usage else self.pieces
+        return (tokens - 1) / spoke if spoke > 0.2 and self.pieces > 1 and tokens > 1 else None
 
     @property
     def text(self) -> str:
@@ -110,10 +123,12 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A piece of the answer came, or several joined into one."""
+    """A piece of the answer came, or several joined into one: the first of them `at`, the last `until`."""
 
     at: float
     piece: ExecuteResult
+    pieces: int = 1
+    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +163,11 @@ def fold(state: RunState, event: Event) -> RunState:
             return replace(state, preparing=text)
         case Prepared(origin, version, notes):
             return replace(state, preparing="", origin=origin, version=version, notes=state.notes + notes)
-        case Arrived(at, piece):
+        case Arrived(at, piece, pieces, until):
             result = join_results((state.result, piece))
             spoke = state.ttft is not None or result.text or _has_reasoning(result)
             ttft = state.ttft if state.ttft is not None else (at if spoke else None)
+            state = replace(state, pieces=state.pieces + pieces, at=at if until is None else until)
             return replace(state, phase=Phase.STREAMING, preparing="", result=result, ttft=ttft)
         case Finished(at):
             return replace(state, phase=Phase.DONE, preparing="", latency=at)

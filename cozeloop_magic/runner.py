@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 
 from cozeloop_magic.check import check_variables
@@ -28,10 +28,10 @@ from cozeloop_magic.reader import StreamReader
 from cozeloop_magic.run import Arrived, Event, Failed, Finished, Interrupted, Prepared, Preparing, RunState, fold
 from cozeloop_magic.view import View
 
-__all__ = ["drive", "look_up"]
+__all__ = ["Stop", "drive", "look_up"]
 
-_INTERVAL = 0.05  # seconds between paints
 _FOREVER = 3600.0  # an untimed wait cannot be interrupted on Windows
+_Call = Callable[[], Iterable[ExecuteResult]]
 _FATAL = (AuthenticationFailed, PromptNotFound, VersionNotFound, LabelNotFound)
 
 
@@ -60,28 +60,69 @@ def look_up(client: Client, request: ExecuteRequest) -> tuple[Prompt | None, tup
     return prompt, ()
 
 
+class Stop:
+    """Stops a run from another thread, as an interrupt stops it in its own: a button does it, or another cell."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+        self._wake: Callable[[], None] = lambda: None
+
+    def __call__(self) -> None:
+        """Stop the run; nothing happens if it has ended."""
+        self._asked.set()
+        self._wake()
+
+    def wakes(self, wake: Callable[[], None]) -> None:
+        """Have `wake` called when a stop is asked for, or now if it was before."""
+        self._wake = wake
+        if self._asked.is_set():
+            wake()
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if a stop was asked for."""
+        if self._asked.is_set():
+            raise KeyboardInterrupt
+
+
 def drive(
-    client: Client, request: ExecuteRequest, view: View, *, stream: bool = True, timeout: float | None = None
+    client: Client,
+    request: ExecuteRequest,
+    view: View,
+    *,
+    stream: bool = True,
+    timeout: float | None = None,
+    interval: float = 0.05,
+    stop: Stop | None = None,
 ) -> RunState:
     """Run a request from start to end and show it all the way.
+
+    Parameters
+    ----------
+    client, request, view
+        Who runs what, and what draws it.
+    stream : bool
+        Whether to ask for the answer piece by piece.
+    timeout : float or None
+        Seconds for the whole call; None leaves it to the client.
+    interval : float
+        Seconds between paints.
+    stop : Stop or None
+        What stops it from another thread.
 
     Returns
     -------
     RunState
         The last state. A failed or interrupted run returns, too: its state says so and holds what came.
     """
-    run = _Run(view, RunState(request))
+    run = _Run(view, RunState(request), stop or Stop())
     try:
         endpoint = client.connect(lambda text: run.happen(Preparing(text)))
         prompt, notes = look_up(client, request)
         if prompt is not None:
             request = replace(request, version=prompt.version)  # what was checked is what runs
         run.begin(Prepared(endpoint.origin, prompt.version if prompt else None, notes))
-        if stream:
-            run.follow(client.stream(request, timeout))
-        else:
-            run.happen(Arrived(run.clock(), client.run(request, timeout)))
-            run.end(Finished(run.clock()))
+        call = _opened(lambda: client.stream(request, timeout) if stream else [client.run(request, timeout)])
+        run.follow(call, interval)
     except LoopError as error:
         run.end(Failed(run.clock(), error))
     except KeyboardInterrupt:
@@ -92,11 +133,20 @@ def drive(
     return run.state
 
 
+def _opened(call: _Call) -> _Call:
+    """Make the call here if an interrupt reaches this thread: it cuts even a connection that waits for its answer."""
+    if threading.current_thread() is not threading.main_thread():
+        return call
+    pieces = call()
+    return lambda: pieces
+
+
 class _Run:
     """A state on its way, and the view that shows it."""
 
-    def __init__(self, view: View, state: RunState) -> None:
+    def __init__(self, view: View, state: RunState, stop: Stop) -> None:
         self._view = view
+        self._stop = stop
         self._started = time.monotonic()
         self.state = state
         view.update(state)
@@ -111,54 +161,64 @@ class _Run:
     def happen(self, event: Event) -> None:
         self.state = fold(self.state, event)
         self._view.update(self.state)
+        self._stop.check()
 
     def end(self, event: Event) -> None:
         self.state = fold(self.state, event)
         self._view.finish(self.state)
 
-    def follow(self, reader: StreamReader) -> None:
-        pump = _Pump(reader, self.clock)
+    def follow(self, call: _Call, interval: float) -> None:
+        pump = _Pump(call, self.clock)
+        self._stop.wakes(pump.interrupt)
         try:
-            for batch in pump.batches():
-                self.happen(Arrived(batch.at, batch.piece))
+            for batch in pump.batches(interval):
+                self.happen(batch)
         except BaseException:
-            reader.close()
+            pump.close()
             self._keep(pump.rest())
             raise
         self.end(Finished(pump.ended_at))
 
-    def _keep(self, batch: _Batch | None) -> None:
+    def _keep(self, batch: Arrived | None) -> None:
         if batch is not None:
-            self.state = fold(self.state, Arrived(batch.at, batch.piece))
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """Pieces that came close together, joined; `at` is when the first did."""
-
-    at: float
-    piece: ExecuteResult
+            self.state = fold(self.state, batch)
 
 
 class _Pump:
-    """Reads a stream in a thread and gives what came in batches, the first at once and then at most 20 a second."""
+    """Reads a stream in a thread and gives what came in batches, the first at once and then at a steady pace."""
 
-    def __init__(self, reader: StreamReader, clock: Callable[[], float]) -> None:
+    def __init__(self, call: _Call, clock: Callable[[], float]) -> None:
         self._queue: SimpleQueue[tuple[float, ExecuteResult | BaseException | None]] = SimpleQueue()
         self._taken: list[tuple[float, ExecuteResult]] = []
+        self._clock = clock
+        self._closed = False
+        self._pieces: Iterable[ExecuteResult] = ()
         self.ended_at = 0.0
-        threading.Thread(target=self._read, args=(reader, clock), name="cozeloop-stream", daemon=True).start()
+        threading.Thread(target=self._read, args=(call,), name="cozeloop-stream", daemon=True).start()
 
-    def _read(self, reader: StreamReader, clock: Callable[[], float]) -> None:
+    def interrupt(self) -> None:
+        """Have `batches` raise KeyboardInterrupt; any thread may."""
+        self._queue.put((self._clock(), KeyboardInterrupt()))
+
+    def close(self) -> None:
+        """Stop reading, and close the stream as soon as there is one."""
+        self._closed = True
+        if isinstance(self._pieces, StreamReader):
+            self._pieces.close()
+
+    def _read(self, call: _Call) -> None:
         end: BaseException | None = None
         try:
-            for piece in reader:
-                self._queue.put((clock(), piece))
+            self._pieces = call()
+            if self._closed:
+                self.close()
+            for piece in self._pieces:
+                self._queue.put((self._clock(), piece))
         except BaseException as error:
             end = error
-        self._queue.put((clock(), end))
+        self._queue.put((self._clock(), end))
 
-    def batches(self) -> Iterator[_Batch]:
+    def batches(self, interval: float) -> Iterator[Arrived]:
         """Give batches until the answer is complete; raise what the reader raised, after all that came before it."""
         tick = 0.0
         while True:
@@ -170,7 +230,7 @@ class _Pump:
                 raise error
             if ended:
                 return
-            tick = time.monotonic() + _INTERVAL
+            tick = time.monotonic() + interval
 
     def _gather(self, until: float) -> tuple[bool, BaseException | None]:
         """Collect until the tick, and at least one piece; tell whether the end came, and with what error."""
@@ -186,11 +246,13 @@ class _Pump:
             self._taken.append((at, item))
             wait = max(until - time.monotonic(), 0.0)
 
-    def _take(self) -> _Batch | None:
+    def _take(self) -> Arrived | None:
         taken, self._taken = self._taken, []
-        return _Batch(taken[0][0], join_results(piece for _, piece in taken)) if taken else None
+        if not taken:
+            return None
+        return Arrived(taken[0][0], join_results(piece for _, piece in taken), len(taken), taken[-1][0])
 
-    def rest(self) -> _Batch | None:
+    def rest(self) -> Arrived | None:
         """Give what was read and not yet taken, once the reading has been stopped."""
         while not self._queue.empty():
             at, item = self._queue.get()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
 from cozeloop_magic.answer import Answer
+from cozeloop_magic.background import BackgroundAnswer
 from cozeloop_magic.bind import bind_messages, bind_variables, options_to_variables
 from cozeloop_magic.cell import parse_cell
 from cozeloop_magic.check import check_variables
@@ -20,11 +22,11 @@ from cozeloop_magic.entities.prompt import ExecuteRequest
 from cozeloop_magic.entities.variables import encode_all
 from cozeloop_magic.errors import InvalidRequest, LoopError
 from cozeloop_magic.run import Phase, RunState
-from cozeloop_magic.runner import drive
+from cozeloop_magic.runner import Stop, drive
 from cozeloop_magic.settings import Settings
 from cozeloop_magic.template import render
 from cozeloop_magic.view import View
-from cozeloop_magic.view.live import LiveView
+from cozeloop_magic.view.live import LiveView, is_watched
 from cozeloop_magic.view.messages import show_messages
 from cozeloop_magic.view.render import bundle
 from cozeloop_magic.view.terminal import TerminalView
@@ -58,7 +60,7 @@ class Session:
             else:
                 self._run(client, request, args)
         except LoopError as error:
-            raise _shortly(error) from None
+            raise (_shortly(error) if args.short_errors else error) from None
 
     def _request(self, args: argparse.Namespace, cell: str) -> ExecuteRequest:
         spec, namespace = parse_cell(cell), self._shell.user_ns
@@ -71,12 +73,28 @@ class Session:
         )
 
     def _run(self, client: Client, request: ExecuteRequest, args: argparse.Namespace) -> None:
-        state = drive(client, request, self._view(args), stream=not args.no_stream, timeout=args.timeout)
+        stop = Stop()
+        view = self._view(args, stop)
+        options = {"stream": not args.no_stream, "timeout": args.timeout, "interval": 1 / args.refresh_rate}
+        run = partial(drive, client, request, view, stop=stop, **options)
+        if args.background:
+            self._run_behind(run, request, view, stop, args)
+            return
+        state = run()
         self._bind(Answer.of(state), args.out)
         if state.error is not None:
             raise state.error
         if state.phase is Phase.INTERRUPTED:
             raise _shortly(KeyboardInterrupt("stopped; the text so far is kept."))
+
+    def _run_behind(
+        self, run: Callable[[], RunState], request: ExecuteRequest, view: View, stop: Stop, args: argparse.Namespace
+    ) -> None:
+        view.update(RunState(request))  # where the answer goes is settled while this cell runs
+        answer = BackgroundAnswer(request, run, stop)
+        self._bind(answer, args.out)
+        if not is_watched():  # a machine moves on to the next cell, or ends, and would save an answer half written
+            answer.result()
 
     def _dry_run(self, client: Client, request: ExecuteRequest, args: argparse.Namespace) -> None:
         prompt = client.get_prompt(request.prompt_key, request.version or "", request.label or "")
@@ -95,12 +113,12 @@ class Session:
             self._client = settings, client_for(settings)
         return self._client[1]
 
-    def _view(self, args: argparse.Namespace) -> View:
-        if args.quiet:
+    def _view(self, args: argparse.Namespace, stop: Stop) -> View:
+        if args.quiet or (args.background and not self._in_kernel):
             return _Silent()
         if args.plain or not self._in_kernel:
             return TerminalView(sys.stdout, sys.stdout if self._in_kernel else sys.stderr)
-        return LiveView()
+        return LiveView(stop, behind=args.background, fold_height=args.fold_height)
 
     def _bind(self, value: Any, name: str | None) -> None:
         self._shell.user_ns["_loop"] = value

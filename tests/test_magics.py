@@ -6,6 +6,7 @@ import atexit
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -220,6 +221,97 @@ class TestErrors:
         error, out = self.fail(shell, capsys, "greet -o hello")
         assert isinstance(error, KeyboardInterrupt) and "the text so far is kept" in out
         assert (str(shell.user_ns["hello"]), shell.user_ns["hello"].complete) == ("Hel", False)
+
+
+class TestBackground:
+    """``--background`` returns at once."""
+
+    def test_the_answer_comes_later(self, shell: InteractiveShell, configured: Configured, capsys: Any) -> None:
+        held = threading.Event()
+        configured(by_path(mget=MGET, execute_streaming=stream([delta("Hel"), held, delta("lo"), last()])))
+        assert run(shell, "greet --background -o hello").success
+        hello = shell.user_ns["hello"]
+        assert hello is shell.user_ns["_loop"] and not hello.done
+        assert repr(hello) == "<BackgroundAnswer to greet: on its way>"
+        with pytest.raises(TimeoutError, match="it goes on"):
+            hello.result(timeout=0.01)
+        held.set()
+        assert (str(hello.result(timeout=10)), hello.done) == ("Hello", True)
+        assert capsys.readouterr().out == ""
+
+    def test_it_can_be_awaited(self, shell: InteractiveShell, configured: Configured) -> None:
+        configured(GREET)
+        assert run(shell, "greet --background -o hello").success
+        assert shell.run_cell("text = str(await hello)").success
+        assert shell.user_ns["text"] == "Hello Ada"
+
+    def test_stopping_closes_the_stream_and_keeps_the_text(
+        self, shell: InteractiveShell, configured: Configured
+    ) -> None:
+        began, gone = threading.Event(), threading.Event()
+
+        def endless() -> Iterator[bytes]:
+            for n in count():
+                yield delta(f"{n} ")
+                began.set()
+
+        def script(request: Any, connection: Any) -> None:
+            try:
+                stream(endless())(request, connection)
+            except OSError:
+                gone.set()
+
+        configured(by_path(mget=MGET, execute_streaming=script))
+        assert run(shell, "greet --background -o hello").success
+        assert began.wait(10)
+        shell.user_ns["hello"].stop()
+        answer = shell.user_ns["hello"].result(timeout=10)
+        assert not answer.complete and answer.error is None
+        assert gone.wait(10)
+
+    def test_a_stop_does_not_wait_for_a_server_that_says_nothing(
+        self, shell: InteractiveShell, configured: Configured
+    ) -> None:
+        held = threading.Event()
+        configured(by_path(mget=MGET, execute_streaming=lambda request, connection: held.wait(10) and None))
+        assert run(shell, "greet --background -o hello").success
+        shell.user_ns["hello"].stop()
+        assert str(shell.user_ns["hello"].result(timeout=5)) == ""
+        held.set()
+
+    def test_a_failure_is_raised_where_the_answer_is_asked_for(
+        self, shell: InteractiveShell, configured: Configured
+    ) -> None:
+        configured(by_path(mget=MGET, execute_streaming=stream([delta("Hel")])))
+        assert run(shell, "greet --background -o hello").success
+        with pytest.raises(errors.StreamInterrupted) as caught:
+            shell.user_ns["hello"].result(timeout=10)
+        assert str(caught.value.partial) == "Hel"
+
+
+class TestPreferences:
+    """``%config LoopMagics``."""
+
+    def test_options_have_defaults_that_a_line_overrides(
+        self, shell: InteractiveShell, configured: Configured
+    ) -> None:
+        configured(by_path(mget=MGET, execute_streaming=stream([threading.Event()])))
+        shell.run_cell("%config LoopMagics.timeout = 0.2")
+        assert isinstance(run(shell, "greet").error_in_exec, errors.DeadlineExceeded)
+        configured(GREET)
+        assert run(shell, "greet --timeout 30").success
+
+    def test_errors_can_have_their_traceback(
+        self, shell: InteractiveShell, configured: Configured, capsys: Any
+    ) -> None:
+        configured(GREET)
+        shell.run_cell("%config LoopMagics.short_errors = False")
+        assert not run(shell, "greet", "nmae: Ada").success
+        assert "Traceback" in capsys.readouterr().out
+
+    def test_a_pace_out_of_range_is_refused(self, shell: InteractiveShell) -> None:
+        shell.run_cell("%config LoopMagics.refresh_rate = 0")
+        assert shell.magics_manager.registry["LoopMagics"].refresh_rate == 20
 
 
 def test_the_manual_is_the_magics_help(shell: InteractiveShell) -> None:

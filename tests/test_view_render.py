@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -21,8 +22,9 @@ from cozeloop_magic.entities.prompt import (
 from cozeloop_magic.errors import ServerFailed
 from cozeloop_magic.run import Phase, RunState
 from cozeloop_magic.view.render import bundle, has_something, metadata, status
-from tests.hostile import PAYLOADS, faults, read
+from tests.hostile import ATTRIBUTES, PAYLOADS, faults, read
 
+FRAME = ("details", "summary", "dl", "dt", "dd")
 CALL = ToolCall(0, "call_1", None, FunctionCall("get_weather", '{"city":"北京"}'))
 
 
@@ -99,6 +101,69 @@ def test_a_bundle_holds_the_answer_three_times() -> None:
     assert kept["text/markdown"] == kept["text/plain"] == "Hello *you*."
 
 
+def test_the_speed_is_told_while_it_comes_and_in_the_end() -> None:
+    streaming = RunState(ExecuteRequest("key"), Phase.STREAMING, ttft=0.5, pieces=98, at=1.5)
+    assert status(streaming) == "key · first token 0.50 s · 100 tokens/s · writing…"
+    assert "1,092 tokens · 546 tokens/s · stop" in status(state(pieces=1092, at=2.145))
+
+
+def test_a_request_shows_exactly_what_was_sent() -> None:
+    history = [Message(Role.USER, "Hi"), Message(Role.ASSISTANT, "Hello")]
+    asked = ExecuteRequest("key", "1.0.0", None, {"n": {"a": [1]}, "history": history}, (Message(Role.USER, "<b>"),))
+    html = bundle(state(request=asked))["text/html"]
+    section = html[html.index('<details class="cozeloop-request"') :]
+    for shown in ('<dt>n</dt><dd>{"a": [1]}</dd>', "<dd>@user\nHi</dd>", "<dt>@user</dt><dd>&lt;b&gt;</dd>"):
+        assert shown in section
+
+
+def test_a_long_answer_is_folded_and_whole() -> None:
+    long = state("word \n\n" * 200)
+    html = bundle(long)["text/html"]
+    assert '<details class="cozeloop-fold">' in html and html.count("<p>word</p>") == 200
+    assert 'cozeloop-fold"' not in bundle(long, fold_height=0)["text/html"]
+    assert 'cozeloop-fold"' not in bundle(state())["text/html"]
+
+
+def test_an_error_that_no_cell_tells_is_told_with_the_answer() -> None:
+    kept = bundle(state(phase=Phase.FAILED, error=ServerFailed("<b>no</b>")), with_error=True)
+    assert "ServerFailed: &lt;b&gt;no&lt;/b&gt;" in kept["text/html"]
+    assert "\n\nServerFailed: <b>no</b>" in kept["text/plain"]
+    assert "<b>" not in kept["text/markdown"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A paragraph.\n\n" * 70_000,
+        "x" * 200_000,
+        "`" * 20_000,
+        "[" * 20_000,
+        "*a " * 20_000,
+        "".join("  " * n + "- a\n" for n in range(200)),
+        "> " * 2_000 + "a",
+        "```python\n" + "x = 1\n" * 30_000,
+        "$" * 5_000,
+        "| a " * 3_000 + "|\n",
+    ],
+    ids=[
+        "1 MB",
+        "one line",
+        "ticks",
+        "brackets",
+        "stars",
+        "deep list",
+        "deep quote",
+        "open fence",
+        "dollars",
+        "cells",
+    ],
+)
+def test_answers_out_of_all_proportion_are_kept_quickly(text: str) -> None:
+    began = time.process_time()
+    bundle(state(text))
+    assert time.process_time() - began < 10
+
+
 def test_html_reads_well_where_style_sheets_are_taken_away() -> None:
     page = read(bundle(state("One.\n\nTwo."))["text/html"])
     style = next(text for text in page.text.split("\n\n") if ".cozeloop-run" in text)
@@ -112,10 +177,14 @@ def test_nothing_from_outside_acts_wherever_it_stands(payload: str) -> None:
         reasoning_content=payload,
         tool_calls=(ToolCall(0, payload, None, FunctionCall(payload, payload)),),
     )
-    hostile = replace(hostile, origin=payload, notes=(payload,), version=payload)
-    html = bundle(hostile)["text/html"]
+    said = Message(Role.USER, payload)
+    request = ExecuteRequest(payload, payload, payload, {payload: payload, "said": [said]}, (said,))
+    error = ServerFailed(payload, hint=payload, log_id=payload)
+    hostile = replace(hostile, request=request, origin=payload, notes=(payload,), version=payload, error=error)
+    html = bundle(hostile, fold_height=1, with_error=True)["text/html"]
     head, _, rest = html.partition("<style>")
-    assert faults(head + rest.partition("</style>")[2]) in ([], ["element details", "element summary"])
+    found = faults(head + rest.partition("</style>")[2], ATTRIBUTES | {"style"})
+    assert set(found) <= {f"element {tag}" for tag in FRAME}
 
 
 def test_reasoning_is_folded_away_as_plain_text() -> None:

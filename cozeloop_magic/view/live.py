@@ -2,13 +2,14 @@
 
 The widget's state is a flat table of short texts: settled blocks ``b0``, ``b1``, … that are sent once, pieces of
 reasoning ``r0``, …, the lines ``t0``, … of the tail, and a few names. An update sends the rows that changed. So the
-model in the browser holds the whole picture whenever a view is made of it, early or late.
+model in the browser holds the whole picture whenever a view is made of it, early or late. The source goes along,
+``s0``, …, for the reader who copies it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,15 @@ from IPython import get_ipython
 from IPython.display import DisplayHandle, clear_output, display
 
 from cozeloop_magic.run import Phase, RunState
-from cozeloop_magic.view import render
+from cozeloop_magic.view import render, request
 from cozeloop_magic.view.markdown import Blocks
 from cozeloop_magic.view.visible import visible
 
-__all__ = ["LiveView"]
+__all__ = ["LiveView", "is_watched"]
 
 _HERE = Path(__file__).parent
 _ARGUMENTS_SHOWN = 240  # characters of a tool call's arguments while they come
+_IDLE = 3  # times as long as drawing took, nothing is drawn
 _TAIL_SPEED = 100_000  # characters a second: a tail of 5,000 is drawn 20 times a second, a longer one less often
 
 Rows = dict[str, Any]
@@ -36,10 +38,11 @@ class _Widget(anywidget.AnyWidget):
     _esm = _HERE / "live.js"
     _css = render.style() + (_HERE / "live.css").read_text(encoding="utf-8")
 
-    def __init__(self, hint: str, rows: Rows) -> None:
+    def __init__(self, hint: str, rows: Rows, stop: Callable[[], None]) -> None:
         self._rows = rows
         self._hint = hint
         super().__init__()
+        self.on_msg(lambda widget, message, buffers: stop() if message == "stop" else None)
 
     def show(self, rows: Rows) -> None:
         """Send the rows that changed, in one message."""
@@ -71,36 +74,59 @@ class LiveView:
 
     Without a front end (nbclient, papermill, ``nbconvert --execute``) nobody watches and a widget's state would stay
     behind in the saved notebook, so only the end is shown there.
+
+    Parameters
+    ----------
+    stop : callable
+        What the Stop button calls where it cannot interrupt the kernel; any thread may.
+    behind : bool
+        Whether the run goes on behind other cells: then Stop must not interrupt those, and no cell tells its error.
+    fold_height : int
+        Pixels above which a long answer is folded; 0 never folds.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        stop: Callable[[], None] = lambda: None,
+        *,
+        behind: bool = False,
+        fold_height: int = render.FOLD_HEIGHT,
+    ) -> None:
+        self._stop = stop
+        self._behind = behind
+        self._fold_height = fold_height
+        self._watched = is_watched()
         self._widget: _Widget | None = None
         self._handle: DisplayHandle | None = None
         self._blocks = Blocks()
-        self._settled = self._thoughts = self._thought = 0
+        self._settled = 0
+        self._thoughts, self._source = _Growing("r", "thoughts"), _Growing("s", "sources")
         self._next = 0.0
 
     def update(self, state: RunState) -> None:
         """Draw what is new; the first time, make the widget."""
-        if not _is_watched():
+        if not self._watched:
             return
         if self._widget is None:
             hint = f"{state.request.prompt_key}: the answer appears here; use --plain to see it grow"
-            self._widget = _Widget(hint, {"root": render.ROOT, **self._drawn(state)})
+            self._widget = _Widget(visible(hint), self._frame(state) | self._drawn(state), self._stop)
             self._handle = display(self._widget, display_id=True)  # type: ignore[no-untyped-call]
         elif time.monotonic() >= self._next:
             self._widget.show(self._drawn(state))
 
     def finish(self, state: RunState) -> None:
-        """Put what is kept in the widget's place, and close it. A failure without an answer leaves nothing."""
-        if state.phase is Phase.FAILED and not render.has_something(state):
+        """Put what is kept in the widget's place, and close it. A failure that a cell tells leaves nothing alone."""
+        if state.phase is Phase.FAILED and not self._behind and not render.has_something(state):
             self._leave_nothing()
-        elif self._handle is not None:
-            self._handle.update(render.bundle(state), raw=True, metadata=render.metadata(state))  # type: ignore[no-untyped-call]
         else:
-            display(render.bundle(state), raw=True, metadata=render.metadata(state))  # type: ignore[no-untyped-call]
+            self._keep(state)
         if self._widget is not None:
             self._widget.close()
+
+    def _keep(self, state: RunState) -> None:
+        kept = render.bundle(state, fold_height=self._fold_height, with_error=self._behind)
+        show = self._handle.update if self._handle is not None else display
+        show(kept, raw=True, metadata=render.metadata(state))  # type: ignore[no-untyped-call]
 
     def _leave_nothing(self) -> None:
         """Clear a cell that is all ours; elsewhere empty our output alone, which leaves an empty record behind."""
@@ -111,32 +137,51 @@ class LiveView:
         else:
             self._handle.update({}, raw=True)  # type: ignore[no-untyped-call]
 
+    def _frame(self, state: RunState) -> Rows:
+        """Give what stays the same."""
+        sent = request.to_html(state.request)
+        return {"root": render.ROOT, "request": sent, "behind": self._behind, "height": self._fold_height}
+
     def _drawn(self, state: RunState) -> Rows:
+        began = time.monotonic()
         settled, tail = self._blocks.feed(state.text)
         lines = tail.splitlines(keepends=True)
         rows: Rows = {f"b{self._settled + i}": html for i, html in enumerate(settled)}
         rows |= {f"t{i}": line for i, line in enumerate(lines)}
         self._settled += len(settled)
-        rows |= self._reasoning(state.reasoning)
+        rows |= self._thoughts.feed(state.reasoning) | self._source.feed(state.text)
         rows |= {
             "blocks": self._settled,
             "tail": len(lines),
             "calls": render.calls_html(state, _ARGUMENTS_SHOWN),
             "status": render.status(state),
+            "progress": render.progress(state),
             "mood": render.mood(state),
+            "long": render.is_long(state, self._fold_height),
         }
-        self._next = time.monotonic() + len(tail) / _TAIL_SPEED
+        now = time.monotonic()
+        self._next = now + max(len(tail) / _TAIL_SPEED, _IDLE * (now - began))
         return rows
 
-    def _reasoning(self, reasoning: str) -> Rows:
-        if len(reasoning) == self._thought:
+
+class _Growing:
+    """A text that is sent piece by piece."""
+
+    def __init__(self, row: str, count: str) -> None:
+        self._row = row
+        self._count = count
+        self._sent = self._pieces = 0
+
+    def feed(self, text: str) -> Rows:
+        """Give the rows that are new, for the whole `text` as far as it has come."""
+        if len(text) == self._sent:
             return {}
-        piece, self._thought = visible(reasoning[self._thought :]), len(reasoning)
-        self._thoughts += 1
-        return {f"r{self._thoughts - 1}": piece, "thoughts": self._thoughts}
+        piece, self._sent = visible(text[self._sent :]), len(text)
+        self._pieces += 1
+        return {f"{self._row}{self._pieces - 1}": piece, self._count: self._pieces}
 
 
-def _is_watched() -> bool:
+def is_watched() -> bool:
     """Tell whether a person's front end runs this cell: it can answer ``input()``, and a machine says it cannot."""
     return bool(_request().get("allow_stdin", True))
 

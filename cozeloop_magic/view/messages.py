@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from IPython.display import display
 
-from cozeloop_magic.entities.prompt import ContentPart, Message, Prompt
+from cozeloop_magic.entities.prompt import Message, Prompt
+from cozeloop_magic.view import request
 from cozeloop_magic.view.visible import visible
 
 __all__ = ["show_messages"]
@@ -20,7 +21,7 @@ _TEXT = "margin: 0; padding: 0 0 0 1em; white-space: pre-wrap; overflow-wrap: an
 def show_messages(prompt: Prompt, messages: Sequence[Message], *, plain: bool) -> None:
     """Show what a model would be given."""
     title = f"{prompt.prompt_key} @ {prompt.version} · {_TITLE}"
-    named = [(_role(message), _content(message)) for message in messages]
+    named = [(str(message.role), request.content(message)) for message in messages]
     text = "\n\n".join(f"{role}\n" + "\n".join(f"    {line}" for line in said.split("\n")) for role, said in named)
     plain_text = visible(f"{title}\n\n{text}")
     if plain:
@@ -38,19 +39,3 @@ def _line(text: str) -> str:
 
 def _escape(text: str) -> str:
     return html.escape(visible(text))
-
-
-def _role(message: Message) -> str:
-    return f"{message.role} {message.tool_call_id or ''}".rstrip()
-
-
-def _content(message: Message) -> str:
-    return "\n".join(_part(part) for part in message.parts) if message.parts else message.content or ""
-
-
-def _part(part: ContentPart) -> str:
-    if part.text is not None:
-        return part.text
-    if part.base64_data is not None:
-        return f"[{part.type}: {len(part.base64_data):,} characters]"
-    return f"[{part.type}: {part.image_url or part.video_url or ''}]"

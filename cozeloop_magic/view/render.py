@@ -10,13 +10,30 @@ from typing import Any
 
 from cozeloop_magic.entities.prompt import ToolCall
 from cozeloop_magic.run import Phase, RunState
-from cozeloop_magic.view import markdown, safe_markdown
+from cozeloop_magic.view import markdown, request, safe_markdown
 from cozeloop_magic.view.visible import visible
 
-__all__ = ["ROOT", "bundle", "calls_html", "has_something", "metadata", "mood", "status", "style"]
+__all__ = [
+    "FOLD_HEIGHT",
+    "ROOT",
+    "bundle",
+    "calls_html",
+    "has_something",
+    "is_long",
+    "metadata",
+    "mood",
+    "progress",
+    "status",
+    "style",
+]
 
 ROOT = f"cozeloop-run {markdown.IGNORED}"
 """Classes of the element around a run, live or kept."""
+
+FOLD_HEIGHT = 1200
+"""Pixels above which an answer is folded, unless told otherwise."""
+
+_LINE = (100, 22)  # characters on a line, and its height in pixels: near enough to tell a long answer
 
 _FINISH_REASONS = {
     "length": "stopped at the length limit (length)",
@@ -25,13 +42,34 @@ _FINISH_REASONS = {
 }
 
 
-def bundle(state: RunState) -> dict[str, str]:
-    """Give a run by MIME type: HTML without scripts, Markdown, and the answer's plain text."""
+def bundle(state: RunState, *, fold_height: int = FOLD_HEIGHT, with_error: bool = False) -> dict[str, str]:
+    """Give a run by MIME type: HTML without scripts, Markdown, and the answer's plain text.
+
+    Parameters
+    ----------
+    state : RunState
+        The run.
+    fold_height : int
+        Pixels above which a long answer is folded; 0 never folds.
+    with_error : bool
+        Whether to say why it failed, where no failing cell does.
+    """
+    error = _error(state) if with_error else ""
+    said = safe_markdown.safe(state.text) or safe_markdown.safe(_calls_text(state))
+    plain = visible(state.text) or _calls_text(state)
     return {
-        "text/html": _html(state),
-        "text/markdown": safe_markdown.safe(state.text) or _calls_text(state) or status(state),
-        "text/plain": visible(state.text) or _calls_text(state) or status(state),
+        "text/html": _html(state, fold_height, error),
+        "text/markdown": "\n\n".join(filter(None, (said, safe_markdown.safe(error))))
+        or safe_markdown.safe(status(state)),
+        "text/plain": "\n\n".join(filter(None, (plain, error))) or status(state),
     }
+
+
+def is_long(state: RunState, fold_height: int) -> bool:
+    """Tell whether an answer is far higher than it may be unfolded."""
+    characters, height = _LINE
+    lines = state.text.count("\n") + len(state.text) / characters
+    return 0 < fold_height * 1.3 < lines * height
 
 
 def metadata(state: RunState) -> dict[str, Any]:
@@ -71,7 +109,8 @@ def status(state: RunState) -> str:
         state.latency is not None and _seconds(state.latency),
         _retries(state.result.retries),
         usage and f"{usage.input_tokens:,} → {usage.output_tokens:,} tokens",
-        _progress(state),
+        state.speed is not None and _speed(state),
+        progress(state),
         *state.notes,
     ]
     return visible(" · ".join(item for item in items if item)).replace("\n", " ")
@@ -103,7 +142,18 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
 
 
-def _progress(state: RunState) -> str:
+def _speed(state: RunState) -> str:
+    """Give the speed; while it changes, in steps that a reader can follow."""
+    speed = state.speed or 0.0
+    return f"{speed:,.0f} tokens/s" if state.ended or speed < 10 else f"{round(speed, -1):,.0f} tokens/s"
+
+
+def _error(state: RunState) -> str:
+    return visible(f"{type(state.error).__name__}: {state.error}") if state.error else ""
+
+
+def progress(state: RunState) -> str:
+    """Say in a word or two how far a run has come."""
     match state.phase:
         case Phase.WAITING:
             return "waiting…"
@@ -122,18 +172,27 @@ def _progress(state: RunState) -> str:
             )
 
 
-def _html(state: RunState) -> str:
+def _html(state: RunState, fold_height: int, error: str) -> str:
     answer = markdown.to_html(state.text)
+    long = is_long(state, fold_height)
+    height = f' style="--cz-fold: {fold_height}px"' if long else ""
     parts = [
         f'<div class="{ROOT} {mood(state)}">',
         f"<style>{style()}</style>",
         _reasoning_html(state.reasoning),
-        answer and f'<div class="cozeloop-answer jp-RenderedHTMLCommon">{answer}</div>',
+        answer and f'<div class="cozeloop-answer jp-RenderedHTMLCommon"{height}>{answer}</div>',
+        _FOLD if long else "",
         calls_html(state),
+        error and f'<p class="cozeloop-error">{escape(error, quote=False)}</p>',
         f'<p class="cozeloop-status">{escape(status(state))}</p>',
+        request.to_html(state.request),
         "</div>",
     ]
     return "\n".join(part for part in parts if part)
+
+
+# The style sheet cuts an answer while the element behind it is closed; without style sheets all of it shows.
+_FOLD = '<details class="cozeloop-fold"><summary><span>Show all</span></summary></details>'
 
 
 def _reasoning_html(reasoning: str) -> str:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -36,63 +37,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="there is no Chromium on this machine"))
 
 
-class Notebook:
-    """A notebook open in JupyterLab."""
-
-    def __init__(self, page: Page, path: Path) -> None:
-        self.page = page
-        self.path = path
-
-    def cell(self, index: int) -> Locator:
-        return self.page.locator(".jp-Notebook .jp-CodeCell").nth(index)
-
-    def output(self, index: int) -> Locator:
-        return self.cell(index).locator(".jp-OutputArea-output")
-
-    def start(self, index: int) -> None:
-        self.cell(index).locator(".cm-content").click()
-        self.page.keyboard.press("Control+Enter")
-
-    def wait(self, index: int, seconds: float = 60) -> None:
-        """Wait until a cell has run."""
-        prompt = self.cell(index).locator(".jp-InputArea-prompt")
-        until = time.monotonic() + seconds
-        while not prompt.inner_text().strip("[]: ").isdigit():
-            assert time.monotonic() < until, f"cell {index} still runs: {prompt.inner_text()}"
-            self.page.wait_for_timeout(50)
-
-    def run(self, index: int) -> None:
-        self.start(index)
-        self.wait(index)
-
-    def save(self) -> nbformat.NotebookNode:
-        self.page.keyboard.press("Escape")
-        self.page.keyboard.press("Control+s")
-        self.page.wait_for_timeout(1500)
-        return nbformat.read(self.path, as_version=4)
-
-    def keep(self, index: int, name: str) -> None:
-        """Keep a picture of a cell."""
-        ARTEFACTS.mkdir(exist_ok=True)
-        self.page.mouse.move(0, 0)
-        self.cell(index).screenshot(path=ARTEFACTS / f"{name}.png")
-
-
-@pytest.fixture(scope="session")
-def loop(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Iterator[Embedded]:
-    with embedded_loop(tmp_path_factory.mktemp("home"), weights) as loop:
-        yield loop
-
-
-@pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory, loop: Embedded) -> Iterator[tuple[str, Path, Path]]:
-    """A JupyterLab server: its address, its files, and where its settings are."""
-    home = tmp_path_factory.mktemp("lab")
+@contextmanager
+def jupyterlab(home: Path, environ: dict[str, str]) -> Iterator[tuple[str, Path, Path]]:
+    """Run JupyterLab; give its address, its files, and where its settings are."""
     files, settings = home / "files", home / "settings"
     files.mkdir()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    environ = loop.environ | {
+    environ = environ | {
         "JUPYTER_CONFIG_DIR": str(home / "config"),
         "JUPYTER_DATA_DIR": str(home / "data"),
         "JUPYTERLAB_SETTINGS_DIR": str(settings),
@@ -113,6 +65,107 @@ def lab(tmp_path_factory: pytest.TempPathFactory, loop: Embedded) -> Iterator[tu
         server.terminate()
 
 
+class Notebook:
+    """A notebook open in JupyterLab."""
+
+    def __init__(self, page: Page, path: Path) -> None:
+        self.page = page
+        self.path = path
+
+    def cell(self, index: int) -> Locator:
+        return self.page.locator(".jp-Notebook .jp-CodeCell").nth(index)
+
+    def output(self, index: int) -> Locator:
+        return self.cell(index).locator(".jp-OutputArea-output")
+
+    def start(self, index: int) -> None:
+        self.cell(index).locator(".cm-content").click()
+        self.page.keyboard.press("Control+Enter")
+
+    def wait(self, index: int, seconds: float = 60) -> None:
+        """Wait until a cell has run; start it again where a page that was just opened has forgotten it."""
+        prompt = self.cell(index).locator(".jp-InputArea-prompt")
+        until, again = time.monotonic() + seconds, time.monotonic() + 5
+        while not (said := prompt.inner_text().strip("[]: ")).isdigit():
+            assert time.monotonic() < until, f"cell {index} still runs: {prompt.inner_text()}"
+            if not said and time.monotonic() > again:
+                self.start(index)
+                again += 5
+            self.page.wait_for_timeout(50)
+
+    def run(self, index: int) -> None:
+        self.start(index)
+        self.wait(index)
+
+    def appears(self, index: int, selector: str, seconds: float = 30) -> Locator:
+        """Wait for something in a cell."""
+        found = self.cell(index).locator(selector).first
+        found.wait_for(timeout=seconds * 1000)
+        return found
+
+    def save(self) -> nbformat.NotebookNode:
+        self.page.keyboard.press("Escape")
+        self.page.keyboard.press("Control+s")
+        self.page.wait_for_timeout(1500)
+        return nbformat.read(self.path, as_version=4)
+
+    def keep(self, index: int, name: str) -> None:
+        """Keep a picture of a cell."""
+        ARTEFACTS.mkdir(exist_ok=True)
+        self.page.mouse.move(0, 0)
+        self.cell(index).screenshot(path=ARTEFACTS / f"{name}.png")
+
+
+def write(path: Path, cells: list[str], kernel: str = "python3") -> None:
+    """Write a notebook of code cells."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    notebook.metadata["kernelspec"] = {"name": kernel, "display_name": kernel}
+    nbformat.write(notebook, path)
+
+
+def go(page: Page, url: str, path: Path) -> Notebook:
+    """Open a notebook in a page and wait for its kernel."""
+    page.goto(f"{url}/lab/tree/{path.name}?reset")
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+    page.wait_for_selector(".jp-NotebookPanel-toolbar [data-status=idle]", state="attached", timeout=60_000)
+    page.keyboard.press("Control+b")  # the file browser out of the way
+    page.wait_for_timeout(500)
+    return Notebook(page, path)
+
+
+@pytest.fixture(scope="session")
+def loop(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Iterator[Embedded]:
+    with embedded_loop(tmp_path_factory.mktemp("home"), weights) as loop:
+        yield loop
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory, loop: Embedded) -> Iterator[tuple[str, Path, Path]]:
+    """A JupyterLab server: its address, its files, and where its settings are."""
+    with jupyterlab(tmp_path_factory.mktemp("lab"), loop.environ) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def kernel(lab: tuple[str, Path, Path], pytestconfig: pytest.Config) -> Callable[[str], str]:
+    """Give the name of a kernel with this version of ipykernel, from the package index the user has configured."""
+
+    def install(version: str) -> str:
+        place = pytestconfig.cache.mkdir("ipykernel") / version
+        if not place.exists():
+            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", f"--target={place}"]
+            subprocess.run([*pip, f"ipykernel=={version}.*"], check=True)
+        path = os.pathsep.join(filter(None, (str(place), os.environ.get("PYTHONPATH"))))
+        spec = {"argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]}
+        spec |= {"display_name": version, "language": "python", "env": {"PYTHONPATH": path}}
+        home = lab[2].parent / "data" / "kernels" / f"ipykernel-{version}"
+        home.mkdir(parents=True, exist_ok=True)
+        (home / "kernel.json").write_text(json.dumps(spec))
+        return home.name
+
+    return install
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Callable[[], Page]]:
     with sync_playwright() as playwright:
@@ -128,24 +181,19 @@ def open_notebook(lab: tuple[str, Path, Path], chromium: Callable[[], Page]) -> 
     pages: list[Page] = []
     errors: list[str] = []
 
-    def open_it(name: str, cells: list[str] | None = None, theme: str = "JupyterLab Light") -> Notebook:
+    def open_it(
+        name: str, cells: list[str] | None = None, theme: str = "JupyterLab Light", kernel: str = "python3"
+    ) -> Notebook:
         path = files / f"{name}.ipynb"
         if cells is not None:
-            notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-            notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-            nbformat.write(notebook, path)
+            write(path, cells, kernel)
         themes = settings / "@jupyterlab" / "apputils-extension" / "themes.jupyterlab-settings"
         themes.parent.mkdir(parents=True, exist_ok=True)
         themes.write_text(json.dumps({"theme": theme}))
         page = chromium()
         page.on("pageerror", lambda error: errors.append(str(error)))
         pages.append(page)
-        page.goto(f"{url}/lab/tree/{path.name}?reset")
-        page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
-        page.wait_for_selector(".jp-NotebookPanel-toolbar [data-status=idle]", state="attached", timeout=60_000)
-        page.keyboard.press("Control+b")  # the file browser out of the way
-        page.wait_for_timeout(500)
-        return Notebook(page, path)
+        return go(page, url, path)
 
     yield open_it
     for page in pages:

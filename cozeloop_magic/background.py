@@ -1,0 +1,87 @@
+"""`BackgroundAnswer`: an answer that is on its way while other cells run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable, Generator
+from concurrent import futures
+from typing import Any
+
+from cozeloop_magic.answer import Answer
+from cozeloop_magic.entities.prompt import ExecuteRequest
+from cozeloop_magic.run import RunState
+
+__all__ = ["BackgroundAnswer"]
+
+_FOREVER = 365 * 86_400.0  # an untimed wait cannot be interrupted on Windows
+
+
+class BackgroundAnswer:
+    """An answer that is on its way: ``answer.result()`` or ``await answer`` gives it, ``answer.stop()`` ends it.
+
+    Parameters
+    ----------
+    request : ExecuteRequest
+        What was asked.
+    run : callable
+        Does the run, in a thread of its own, and gives its last state.
+    stop : callable
+        Stops the run; any thread may.
+    """
+
+    def __init__(self, request: ExecuteRequest, run: Callable[[], RunState], stop: Callable[[], None]) -> None:
+        self.request = request
+        self._stop = stop
+        self._future: futures.Future[Answer] = futures.Future()
+        self._future.set_running_or_notify_cancel()  # a task that awaits it and is cancelled must not cancel it
+        # ipykernel 7 keeps in the context which cell's output this is.
+        follow = contextvars.copy_context().run
+        threading.Thread(target=follow, args=(self._run, run), name="cozeloop-run", daemon=True).start()
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more will come."""
+        return self._future.done()
+
+    def result(self, timeout: float | None = None) -> Answer:
+        """Wait for the answer; one that was stopped is given as far as it came.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds to wait.
+
+        Raises
+        ------
+        TimeoutError
+            If it has not ended by then; it goes on.
+        LoopError
+            If it failed; ``partial`` holds what came.
+        """
+        futures.wait([self._future], _FOREVER if timeout is None else timeout)
+        if not self._future.done():
+            raise TimeoutError(f"{self.request.prompt_key} has not ended within {timeout:g} s; it goes on.")
+        answer = self._future.result()
+        if answer.error is not None:
+            raise answer.error
+        return answer
+
+    def stop(self) -> None:
+        """Stop it; the text so far is kept."""
+        self._stop()
+
+    def __await__(self) -> Generator[Any, None, Answer]:
+        yield from asyncio.wrap_future(self._future).__await__()
+        return self.result()
+
+    def __repr__(self) -> str:
+        state = repr(self._future.result()) if self.done and not self._future.exception() else "on its way"
+        return f"<BackgroundAnswer to {self.request.prompt_key}: {state}>"
+
+    def _run(self, run: Callable[[], RunState]) -> None:
+        try:
+            self._future.set_result(Answer.of(run()))
+        except BaseException as error:
+            self._future.set_exception(error)

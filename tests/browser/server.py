@@ -1,0 +1,55 @@
+"""A Loop server whose answers a test writes, and the cell that names it to a kernel."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator
+
+from tests.conftest import TOKEN
+from tests.wire_server import Request, Script, WireServer, answer, by_path, delta, last, stream
+
+DEFINITION = {
+    "prompt_key": "greet",
+    "version": "1.2.0",
+    "prompt_template": {"template_type": "normal", "messages": [], "variable_defs": [{"key": "x", "type": "string"}]},
+}
+MGET = answer({"code": 0, "data": {"items": [{"query": {}, "prompt": DEFINITION}]}})
+
+
+class Loop(WireServer):
+    """Answers each call with the pieces of `script`, by what the variable ``x`` is; sees when a reader goes."""
+
+    def __init__(self) -> None:
+        self.gone = threading.Event()
+        self.gone_at = 0.0
+        self.answers: dict[str, Script] = {}
+        super().__init__(by_path(mget=MGET, execute_streaming=self._stream))
+
+    def says(self, name: str, texts: Iterable[str], pause: float = 0.0) -> None:
+        """Have the value `name` answered by these texts, with `pause` seconds before each."""
+
+        def pieces() -> Iterator[bytes]:
+            for text in texts:
+                time.sleep(pause)
+                yield delta(text)
+            yield last()
+
+        self.answers[name] = lambda request, connection: stream(pieces())(request, connection)
+
+    @property
+    def cell(self) -> str:
+        """Load the magic and name this server."""
+        given = {"API_BASE_URL": self.url, "WORKSPACE_ID": "7", "API_TOKEN": TOKEN}
+        environ = {f"COZELOOP_{name}": value for name, value in given.items()}
+        return f"import os\nos.environ.update({environ})\n%load_ext cozeloop_magic"
+
+    def _stream(self, request: Request, connection: socket.socket) -> None:
+        (value,) = request.body["variable_vals"]
+        try:
+            self.answers[value["value"]](request, connection)
+        except OSError:
+            self.gone_at = time.time()
+            self.gone.set()
+            raise

@@ -48,8 +48,8 @@ PARSE_FAILED = 600501004
 RENDER_FAILED = 600501005
 
 _PLAIN_NODES = frozenset(
-    "Template Output TemplateData Name Const If For Assign Getattr Getitem Compare Operand And Or Not CondExpr Add Sub "
-    "Concat Test Filter Call".split()
+    "Template Output TemplateData Name Const If For Assign Getattr Getitem Compare Operand And Or Not CondExpr Add "
+    "Sub Concat Test Filter Call".split()
 )
 _PLAIN_FILTERS = frozenset(
     "abs capitalize count d default e escape first float int join last length list lower reverse round safe sort "
@@ -362,7 +362,7 @@ def _sandbox(deadline: float) -> SandboxedEnvironment:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     class Sandbox(ImmutableSandboxedEnvironment):
-        intercepted_binops = frozenset({"+", "*", "**"})
+        intercepted_binops = frozenset({"+", "*", "**", "%"})
 
         @staticmethod
         def concat(pieces: Iterable[str]) -> str:
@@ -424,7 +424,7 @@ def _check_operands(operator: str, left: Any, right: Any) -> None:
         if bits > MAX_INTEGER_BITS:
             raise ValueError("a number in it is too large")
     size = _size(left) + _size(right) if operator == "+" else _size(left) * _size(right)
-    if operator != "**" and size > MAX_OUTPUT_BYTES and not (_is_number(left) and _is_number(right)):
+    if operator in "+*" and size > MAX_OUTPUT_BYTES and not (_is_number(left) and _is_number(right)):
         raise ValueError("a text or list in it is longer than 1 MB")
 
 

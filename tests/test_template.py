@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -156,6 +157,74 @@ class TestJinja2Limits:
     )
     def test_text_ends_at_1_mb(self, text):
         assert "1 MB" in refused(RENDER_FAILED, text, kind="jinja2")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "{{ ([range(10000)]*100000*2)|map('sum')|sum }}",
+            "{{ '%200000000d' % 1 }}",
+            "{{ '{:200000000d}'.format(1) }}",
+            "{{ ('a'*1000000)|replace('a','b'*1000000)|length }}",
+            "{{ 'x'|center(10**9) }}{{ 'x'.ljust(10**9) }}",
+            "{{ 5|round(-10**9) }}{{ (1).to_bytes(10**9, 'big') }}",
+            "{% set n = namespace(x='ab') %}{% for i in range(40) %}{% set n.x = [n.x, n.x] %}{% endfor %}{{ n.x }}",
+            "{{ n % 1 }}",
+        ],
+    )
+    def test_one_vast_step_ends_too(self, monkeypatch, text):
+        monkeypatch.setattr(template, "MAX_SECONDS", 2.0)
+        began, before = time.monotonic(), psutil.Process().memory_info().rss
+        refused(RENDER_FAILED, text, kind="jinja2", values={"n": "%200000000d"}, n="string")
+        assert time.monotonic() - began < 4
+        assert psutil.Process().memory_info().rss - before < 50_000_000
+
+    @pytest.mark.parametrize("step", ["x|join('0123456789')", "x|tojson", "x ~ x"])
+    def test_what_grows_in_a_loop_ends_at_1_mb_without_a_process(self, monkeypatch, step):
+        monkeypatch.setattr(template, "_rendered_apart", None)
+        text = "{% set x = '<>' %}" + f"{{% set x = {step} %}}" * 40
+        assert "1 MB" in refused(RENDER_FAILED, text, kind="jinja2")
+
+    def test_a_usual_template_takes_no_process_and_no_time(self, monkeypatch):
+        monkeypatch.setattr(template, "_rendered_apart", None)
+        text = (
+            "{% if p.items %}{% for i in p['list'] if i != 'x' %}{{ loop.index + 1 }} {{ i|upper|default('?') }}\n"
+            "{% else %}-{% endfor %}{% elif n is defined and not n %}{{ n ~ '!' }}{% endif %}"
+            "{{ p['list']|join(', ') }}{% set y = n %}{{ y }}{% for k in range(3) %}{{ k }}{% endfor %}"
+        )
+        times = []
+        for _ in range(9):
+            began = time.perf_counter()
+            values = {"p": {"list": ["a", "b"]}, "n": 1}
+            assert rendered(text, kind="jinja2", values=values, p="object", n="integer") == "2 A\n3 B\na, b1012"
+            times.append(time.perf_counter() - began)
+        assert sorted(times)[4] < 0.01
+
+    def test_what_is_rendered_apart_has_its_values_and_modules(self, monkeypatch, tmp_path):
+        (tmp_path / "json.py").write_text("raise SystemExit")
+        monkeypatch.chdir(tmp_path)
+        text = "{% for k, v in p.items() %}{{ k }}={{ v }}{% endfor %}{{ [1, 2]|map('string')|list }}"
+        values = {"p": {"é\u2028": "\ud800"}}
+        assert rendered(text, kind="jinja2", values=values, p="object") == "é\u2028=\ud800['1', '2']"
+
+    @pytest.mark.parametrize("text", ["{{ [1]|dictsort }}", "{{ 5|xmlattr }}", "{{ 1|nothing(}}", "{{ 1|nothing }}"])
+    def test_whatever_fails_is_a_failure_of_the_template(self, text):
+        with pytest.raises(TemplateFailed):
+            rendered(text, kind="jinja2")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "{% for i in range(1) %}" * 21 + "{% endfor %}" * 21,
+            "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",
+            "{{ " + "[" * 300 + "]" * 300 + " }}",
+            "{{ " + "9" * 5000 + " }}",
+            "{% if a %}" * 500 + "{% endif %}" * 500,
+        ],
+    )
+    def test_what_is_nested_too_deep_is_too(self, text):
+        with pytest.raises(TemplateFailed) as caught:
+            rendered(text, kind="jinja2", values={"a": "1"}, a="integer")
+        assert len(caught.value.message) < 500
 
     def test_a_range_ends_at_10_000(self):
         assert rendered("{{ range(10000) | length }}", kind="jinja2") == "10000"

@@ -66,6 +66,7 @@ _answer_parent(request)
 """
 
 _SPOKEN = (Role.SYSTEM, Role.USER, Role.ASSISTANT, Role.TOOL)
+_ROLES = f"the roles there are: {', '.join(_SPOKEN)}"
 _TAG = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _DATA_URI = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w.+-]+=[^;,\s]+)*;base64,(?P<data>.+)", re.DOTALL)
 
@@ -99,7 +100,7 @@ def render(prompt: Prompt, variable_vals: Sequence[VariableVal], messages: Seque
         rendered += _render_message(message, types, values, render_text)
     for message in messages:
         if message.role not in (*_SPOKEN, Role.PLACEHOLDER):
-            raise _invalid(f"An appended message has the role {message.role!r}, which nobody speaks.")
+            raise _invalid(f"An appended message has the role {message.role!r}; {_ROLES}, or placeholder.")
         as_written = message.role in (Role.ASSISTANT, Role.TOOL) or message.skip_render
         rendered += [message] if as_written else _render_message(message, types, values, render_text)
     for message in rendered:
@@ -122,7 +123,7 @@ def _placeholder_messages(key: str, values: Values) -> Sequence[Message]:
     messages = (value and value.placeholder_messages) or ()
     for message in messages:
         if message.role not in _SPOKEN:
-            raise _invalid(f"Placeholder {key} holds a message with the role {message.role!r}, which nobody speaks.")
+            raise _invalid(f"Placeholder {key} holds a message with the role {message.role!r}; {_ROLES}.")
     return messages
 
 
@@ -206,7 +207,7 @@ def _decoded(types: Mapping[str, str], values: Values) -> dict[str, Any]:
         if key in types and value.value:
             try:
                 decoded[key] = decode(types[key], value.value)
-            except ValueError:
+            except (ValueError, RecursionError):
                 shown = value.value if len(value.value) <= 80 else f"{value.value[:80]}..."
                 raise _invalid(f"Variable {key} is declared {types[key]}, but its value is {shown!r}.") from None
     return decoded

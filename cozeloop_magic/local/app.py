@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection
 
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -30,6 +31,22 @@ async def health(request: Request) -> Response:
     return answer({"status": "ok", "model": loop.model.name, "pid": os.getpid(), **proof})
 
 
+class Digits(Convertor[int]):
+    """A number of any length; one that is too long for an id is told by the store."""
+
+    regex = "[0-9]+"
+
+    def convert(self, value: str) -> int:
+        """Read it, or as much of it as tells that it is too long."""
+        return int(value[:30])
+
+    def to_string(self, value: int) -> str:
+        """Write it."""
+        return str(value)
+
+
+register_url_convertor("digits", Digits())
+
 ROUTES = [
     Route("/health", health, methods=["GET"]),
     Route("/v1/loop/prompts/execute", execute, methods=["POST"]),
@@ -37,11 +54,11 @@ ROUTES = [
     Route("/v1/loop/prompts/mget", endpoint(manage.mget_prompts), methods=["POST"]),
     Route("/v1/loop/prompts/list", endpoint(manage.list_prompts), methods=["POST"]),
     Route("/v1/loop/prompts", endpoint(manage.create_prompt), methods=["POST"]),
-    Route("/v1/loop/prompts/{id:int}", endpoint(manage.get_prompt), methods=["GET"]),
-    Route("/v1/loop/prompts/{id:int}", endpoint(manage.delete_prompt), methods=["DELETE"]),
-    Route("/v1/loop/prompts/{id:int}/drafts/save", endpoint(manage.save_draft), methods=["POST"]),
-    Route("/v1/loop/prompts/{id:int}/drafts/commit", endpoint(manage.commit_draft), methods=["POST"]),
-    Route("/v1/loop/prompts/{id:int}/commits/list", endpoint(manage.list_commits), methods=["POST"]),
+    Route("/v1/loop/prompts/{id:digits}", endpoint(manage.get_prompt), methods=["GET"]),
+    Route("/v1/loop/prompts/{id:digits}", endpoint(manage.delete_prompt), methods=["DELETE"]),
+    Route("/v1/loop/prompts/{id:digits}/drafts/save", endpoint(manage.save_draft), methods=["POST"]),
+    Route("/v1/loop/prompts/{id:digits}/drafts/commit", endpoint(manage.commit_draft), methods=["POST"]),
+    Route("/v1/loop/prompts/{id:digits}/commits/list", endpoint(manage.list_commits), methods=["POST"]),
 ]
 
 
@@ -57,7 +74,7 @@ def create_app(loop: Loop, *, hosts: Collection[str] | None = (), activity: Acti
     activity : Activity or None
         Is kept up to date with what is going on.
     """
-    errors = (RemoteError, HTTPException, ClientDisconnect, Exception)
+    errors = (RemoteError, HTTPException, ClientDisconnect, RecursionError, Exception)
     app = Starlette(routes=ROUTES, exception_handlers={kind: on_error for kind in errors})
     app.state.loop = loop
     # Outside everything, so that the answer to a failure has a log id too.

@@ -80,6 +80,8 @@ class Call:
             return [kind.from_json(item) for item in items or () if item is not None]
         except TypeError:
             raise invalid(f"{name} must be a list of objects.") from None
+        except OverflowError:
+            raise invalid(f"{name} holds a number that is too large.") from None
 
     def check_workspace(self) -> None:
         """Refuse a call for another workspace."""
@@ -87,7 +89,10 @@ class Call:
         if given in (None, ""):
             raise invalid("workspace_id is missing.")
         if str(given) != self.loop.workspace_id:
-            message = f"This Loop has one workspace, {self.loop.workspace_id}; the call is for {given}."
+            message = (
+                f"This Loop has one workspace, {self.loop.workspace_id}; the call is for {given}. "
+                "Check COZELOOP_WORKSPACE_ID."
+            )
             raise remote_error(message, code=NO_PERMISSION)
 
 
@@ -96,12 +101,16 @@ async def read_call(request: Request) -> Call:
     body: Any = {}
     if request.method == "POST":
         try:
-            body = json.loads(await request.body() or b"{}")
+            body = json.loads(await request.body() or b"{}", parse_constant=_no_constant)
         except ValueError:
             raise remote_error("The body is not JSON.", code=BAD_REQUEST) from None
     if not isinstance(body, dict):
         raise remote_error("The body must be a JSON object.", code=BAD_REQUEST)
     return Call(request.app.state.loop, body, request.query_params, request.path_params)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def endpoint(handler: Callable[[Call], Mapping[str, Any]]) -> Callable[[Request], Awaitable[Response]]:
@@ -131,8 +140,15 @@ def on_error(request: Request, error: Exception) -> Response:
     if isinstance(error, RemoteError):
         return answer(failure(error))
     if isinstance(error, HTTPException):
-        message = f"There is no call {request.method} {request.url.path}."
+        calls = "; ".join(
+            f"{method} {route.path.replace(':digits', '')}"
+            for route in request.app.routes
+            for method in sorted(route.methods - {"HEAD"})
+        )
+        message = f"There is no call {request.method} {request.url.path[:80]}. There are: {calls}."
         return answer({"code": BAD_REQUEST, "msg": message}, http_status=error.status_code)
+    if isinstance(error, RecursionError):
+        return answer({"code": BAD_REQUEST, "msg": "The body is nested too deep."})
     if isinstance(error, ClientDisconnect):
         return Response(status_code=499)  # nobody is there to read it
     log_id = request.scope["log_id"]

@@ -25,6 +25,7 @@ from cozeloop_magic.errors import RemoteError
 from cozeloop_magic.local.calls import Call, answer, dumps, failure, invalid, read_call
 from cozeloop_magic.local.generation import generate
 from cozeloop_magic.local.models import MODEL_ID, Parameters, model_failed
+from cozeloop_magic.local.shapes import check_model_config
 from cozeloop_magic.local.store import Commit
 from cozeloop_magic.template import render
 
@@ -90,6 +91,7 @@ def _parameters(call: Call, prompt: Prompt, commit: Commit) -> Parameters:
         known = {MODEL_ID, str(_model_config(commit).get("model_id", MODEL_ID))}
         if str(custom["model_id"]) not in known:
             raise invalid(f"There is no model {custom['model_id']} here; {call.loop.model.name} is model {MODEL_ID}.")
+        check_model_config(custom, "custom_model_config")
         config = LLMConfig.from_json(custom)
     tools = call.many("custom_tools", Tool) or prompt.tools or ()
     chosen = call.object("custom_tool_call_config")

@@ -16,7 +16,7 @@ from cozeloop_magic.local.calls import answer
 
 __all__ = ["Activity", "Gate"]
 
-OPEN_PATH = "/health"
+OPEN_PATHS = ("/", "/health")
 UNAUTHENTICATED = 4100
 FOREIGN_HOST = 600500101
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
@@ -55,8 +55,8 @@ class Gate:
 
     def __init__(self, app: ASGIApp, *, token: str, hosts: Collection[str] | None, activity: Activity) -> None:
         self._app = app
-        self._expected = f"Bearer {token}".encode()
-        self._hosts = None if hosts is None else LOOPBACK.union(hosts)
+        self._token = token.encode()
+        self._hosts = None if hosts is None else LOOPBACK.union(host.lower().removesuffix(".") for host in hosts)
         self._activity = activity
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,10 +81,11 @@ class Gate:
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        name = host if host.endswith("]") else host.rpartition(":")[0] or host
+        name = (host if host.endswith("]") else host.rpartition(":")[0] or host).lower().removesuffix(".")
         if self._hosts is not None and name not in self._hosts:
             return answer({"code": FOREIGN_HOST, "msg": f"This Loop is not {host[:80]}."}, http_status=403)
-        given = headers.get("authorization", "").encode()
-        if scope["path"] == OPEN_PATH or hmac.compare_digest(given, self._expected):
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        is_known = scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token)
+        if scope["path"] in OPEN_PATHS or is_known:
             return None
         return answer({"code": UNAUTHENTICATED, "msg": "authentication is invalid"}, http_status=401)

@@ -66,7 +66,9 @@ class LlamaModel:
         try:
             return xllamacpp.Server(_settings(self._path))
         except RuntimeError as error:
-            raise model_failed(f"llama.cpp cannot load {self._path}; is it a GGUF file?") from error
+            raise model_failed(
+                f"llama.cpp cannot load {self._path}; it is no GGUF file that it knows. Check COZELOOP_MAGIC_GGUF."
+            ) from error
 
     def generate(self, messages: Sequence[Message], parameters: Parameters, emit: Emit) -> None:
         """Answer on the calling thread. llama.cpp batches the calls of several threads."""

@@ -10,6 +10,7 @@ import semver
 
 from cozeloop_magic.local.calls import Call, invalid
 from cozeloop_magic.local.execute import open_prompt
+from cozeloop_magic.local.shapes import check_draft
 from cozeloop_magic.local.store import Commit, Draft, PromptRow
 
 __all__ = [
@@ -99,12 +100,7 @@ def delete_prompt(call: Call) -> Fields:
 
 def save_draft(call: Call) -> Fields:
     """Write a prompt's draft."""
-    draft = call.object("prompt_draft")
-    detail, info = draft.get("detail"), draft.get("draft_info")
-    if not isinstance(detail, dict) or not isinstance(info, dict):
-        raise invalid("prompt_draft needs its detail and its draft_info.")
-    if not isinstance(detail.get("prompt_template"), dict):
-        raise invalid("prompt_draft.detail needs its prompt_template.")
+    detail, info = check_draft(call.object("prompt_draft"))
     saved = call.loop.store.save_draft(call.path["id"], detail, str(info.get("base_version") or ""))
     return {"draft_info": _draft_info(saved)}
 
@@ -122,7 +118,7 @@ def list_commits(call: Call) -> Fields:
     """Give a page of a prompt's versions, latest first."""
     size = call.number("page_size", default=20, most=MOST_COMMITS)
     token = call.text("page_token")
-    if token and not token.isdecimal():
+    if token and not re.fullmatch(r"[0-9]{1,18}", token):
         raise invalid("page_token is not one that this Loop gave out.")
     commits = call.loop.store.commits(call.path["id"], size=size + 1, before=int(token) if token else None)
     page, has_more = commits[:size], len(commits) > size

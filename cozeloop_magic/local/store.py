@@ -186,7 +186,10 @@ class Store:
     def commit_of(self, prompt: PromptRow, *, version: str = "", label: str = "") -> Commit:
         """Give the version asked for: by number, else by label, else the latest."""
         if prompt.latest_version is None:
-            raise remote_error(f"Prompt {prompt.prompt_key} has no committed version yet.", code=NOT_COMMITTED)
+            raise remote_error(
+                f"Prompt {prompt.prompt_key} has no committed version yet; save its draft and commit it.",
+                code=NOT_COMMITTED,
+            )
         with self._transaction() as db:
             if label and not version:
                 version = _labelled(db, prompt, label)
@@ -248,8 +251,17 @@ class Store:
             try:
                 yield self._db
                 self._db.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
                 self._db.execute("ROLLBACK")
+                if isinstance(
+                    error, (OverflowError, UnicodeEncodeError)
+                ):  # SQLite knows 64 bits, and whole characters
+                    what = (
+                        "A number is too large."
+                        if isinstance(error, OverflowError)
+                        else "A text holds half a character (a lone surrogate)."
+                    )
+                    raise remote_error(what, code=INVALID_PARAMETER) from None
                 raise
 
 
@@ -314,7 +326,10 @@ def _labelled(db: sqlite3.Connection, prompt: PromptRow, label: str) -> str:
     }
     if label not in labels:
         there = ", ".join(f"{name} ({version})" for name, version in sorted(labels.items())) or "none"
-        message = f"Label {label!r} marks no version of prompt {prompt.prompt_key}. Labels there are: {there}."
+        message = (
+            f"Label {label!r} marks no version of prompt {prompt.prompt_key}. Labels there are: {there}. "
+            "Labels cannot be set through this Loop's API; name a version instead."
+        )
         raise remote_error(message, code=LABEL_NOT_FOUND)
     return str(labels[label])
 

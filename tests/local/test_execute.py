@@ -121,12 +121,19 @@ class TestRefusals:
             (asked("nobody"), 600501001, "nobody"),
             (asked(version="9.9.9"), 600501002, "0.0.1, 0.0.2, 0.0.5, 0.0.8"),
             ({"prompt_identifier": None}, 600500202, "prompt_key"),
-            ({"prompt_identifier": {"prompt_key": "ptaas_demo", "label": "beta"}}, 600501007, "production (0.0.1)"),
+            (
+                {"prompt_identifier": {"prompt_key": "ptaas_demo", "label": "beta"}},
+                600501007,
+                "production (0.0.1). Labels cannot be",
+            ),
             (asked(version="0.0.2", variable_vals=[{"key": "param", "value": "{"}]), 600500202, "param"),
             (asked(version="0.0.2", variable_vals=[]), 600501005, "undefined"),
             (asked(variable_vals="x"), 600500202, "variable_vals"),
             (asked(messages=["x"]), 600500202, "messages"),
-            (asked(workspace_id="1"), 600500101, "workspace"),
+            (asked(workspace_id="1"), 600500101, "Check COZELOOP_WORKSPACE_ID"),
+            (asked("\ud800"), 600500202, "half a character"),
+            (asked(messages=[{"role": "user", "tool_calls": [{"index": 10**400}]}]), 600500202, "too large"),
+            (asked(messages=[{"role": "bard"}]), 600500202, "system, user, assistant, tool, or placeholder"),
             (asked(workspace_id=None), 600500202, "workspace_id"),
         ],
     )
@@ -163,6 +170,14 @@ class TestModelConfiguration:
     def test_an_unknown_model_is_refused(self, server):
         code, message = server.refusal("/execute", asked(custom_model_config={"model_id": "77"}))
         assert code == 600500202 and "77" in message
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [("temperature", 3), ("top_p", -0.1), ("top_k", 10**400), ("max_tokens", True), ("frequency_penalty", [])],
+    )
+    def test_a_value_no_model_can_take_is_refused(self, server, name, value):
+        code, message = server.refusal("/execute", asked(custom_model_config={"model_id": "1", name: value}))
+        assert code == 600500202 and f"custom_model_config.{name} must be a" in message
 
     def test_tools_reach_the_model(self, server):
         tool = {"type": "function", "function": {"name": "look_up", "parameters": "{}"}}

@@ -33,7 +33,14 @@ def test_health_can_prove_who_it_is(server):
 
 @pytest.mark.parametrize(
     ("host", "status"),
-    [("127.0.0.1", 200), ("localhost:1234", 200), ("[::1]:80", 200), ("evil.example", 403), ("evil.example:80", 403)],
+    [
+        ("127.0.0.1", 200),
+        ("localhost:1234", 200),
+        ("[::1]:80", 200),
+        ("LocalHost.:80", 200),
+        ("evil.example", 403),
+        ("evil.example:80", 403),
+    ],
 )
 def test_a_page_whose_name_points_here_is_turned_away(server, host, status):
     connection = http.client.HTTPConnection("127.0.0.1", server.port)
@@ -42,7 +49,10 @@ def test_a_page_whose_name_points_here_is_turned_away(server, host, status):
     connection.close()
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b'"x"', b"\xff"])
+@pytest.mark.parametrize(
+    "body",
+    [b"{", b"[]", b'"x"', b"\xff", b"[" * 100_000, b'{"a":' * 5000, b'{"a": NaN}', b'{"a": ' + b"9" * 5000 + b"}"],
+)
 def test_a_body_that_is_no_object_is_a_bad_request(server, body):
     response = server.session.post(f"{server.url}/v1/loop/prompts/list", data=body)
     assert (response.status_code, response.json()["code"]) == (200, 600500201)
@@ -51,6 +61,17 @@ def test_a_body_that_is_no_object_is_a_bad_request(server, body):
 def test_an_unknown_call_is_answered_in_json(server):
     response = server.session.get(f"{server.url}/v1/nothing")
     assert response.status_code == 404 and "GET /v1/nothing" in response.json()["msg"]
+    assert "POST /v1/loop/prompts/execute;" in response.json()["msg"]
+
+
+def test_who_only_knows_the_address_is_told_the_calls(server):
+    response = requests.get(f"{server.url}/")
+    assert response.status_code == 404 and "DELETE /v1/loop/prompts/{id};" in response.json()["msg"]
+
+
+def test_the_scheme_of_the_token_is_written_in_any_case(server):
+    response = requests.get(f"{server.url}/v1/nothing", headers={"Authorization": f"bEARER {TOKEN}"})
+    assert response.status_code == 404
 
 
 def test_a_running_stream_is_no_idleness(start):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 TEMPLATE = {
@@ -134,4 +136,50 @@ class TestRefusals:
 
     @pytest.mark.parametrize("draft", [None, {}, {"detail": DETAIL}, {"detail": {}, "draft_info": {}}])
     def test_a_draft_needs_its_detail_and_its_info(self, server, poem, draft):
-        assert server.refusal(f"/{poem}/drafts/save", {"prompt_draft": draft})[0] == 600500202
+        code, message = server.refusal(f"/{poem}/drafts/save", {"prompt_draft": draft})
+        assert code == 600500202
+        example = json.loads(message.partition("at least: ")[2].rstrip("."))
+        assert server.post(f"/{poem}/drafts/save", {"prompt_draft": example}).json()["code"] == 0
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"prompt_template": {"messages": "x"}}, "messages must be a list of objects"),
+            ({"prompt_template": {"messages": ["x"]}}, "messages must be a list of objects"),
+            ({"prompt_template": {"messages": [{"content": "x"}]}}, "role must be one of: system, user"),
+            ({"prompt_template": {"messages": [{"role": ["user"]}]}}, "messages[0].role"),
+            ({"prompt_template": {"messages": [{"role": "user", "content": 5}]}}, "content must be text"),
+            ({"prompt_template": {"messages": [{"role": "user", "parts": [{"type": "x"}]}]}}, "parts[0].type"),
+            ({"prompt_template": {"template_type": "go"}}, "template_type must be one of: normal, jinja2"),
+            ({"prompt_template": {"variable_defs": {"a": "string"}}}, "variable_defs must be a list of objects"),
+            ({"prompt_template": {"variable_defs": [{"key": ""}]}}, "key must be text, and not empty"),
+            ({"prompt_template": {"variable_defs": [{"key": "a", "type": "int"}]}}, "must be one of: string"),
+            ({"prompt_template": {"variable_defs": [{"key": "a"}, {"key": "a"}]}}, "declares a twice"),
+            ({"model_config": [1]}, "model_config must be an object"),
+            ({"model_config": {"temperature": "hot"}}, "temperature must be a number from 0 to 2"),
+            ({"model_config": {"max_tokens": 1.5}}, "max_tokens must be a whole number"),
+            ({"model_config": {"json_mode": "yes"}}, "json_mode must be true or false"),
+            ({"tools": [{}]}, "function.name"),
+            ({"tool_call_config": {"tool_choice": "always"}}, "tool_choice must be one of: auto, none"),
+        ],
+    )
+    def test_a_draft_that_could_not_be_run_is_told_at_once(self, server, poem, change, words):
+        draft = {"detail": {**DETAIL, **change}, "draft_info": {}}
+        code, message = server.refusal(f"/{poem}/drafts/save", {"prompt_draft": draft})
+        assert code == 600500202 and words in message
+
+    @pytest.mark.parametrize(
+        ("path", "body"),
+        [
+            ("/mget", {"queries": [{"prompt_key": "\ud800"}]}),
+            ("/list", {"key_word": "\ud800"}),
+            ("", {"prompt_key": "a", "prompt_name": "\ud800"}),
+            ("/99999999999999999999999/drafts/save", DRAFT),
+            (f"/{'9' * 5000}/drafts/save", DRAFT),
+            ("/1/commits/list", {"page_token": "9" * 30}),
+            ("/1/commits/list", {"page_token": "9" * 5000}),
+            ("/1/commits/list", {"page_token": "१"}),
+        ],
+    )
+    def test_what_the_store_cannot_hold_is_the_caller_s_mistake(self, server, path, body):
+        assert server.refusal(path, body)[0] == 600500202

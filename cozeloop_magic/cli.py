@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from cozeloop_magic.errors import ConfigurationError, LoopError
 from cozeloop_magic.version import __version__
+from cozeloop_magic.view.visible import visible
 
 if TYPE_CHECKING:
     from cozeloop_magic.local.process import LocalLoop
@@ -184,4 +185,4 @@ def _print_cell(source: str, outputs: Sequence[dict[str, object]]) -> None:
 
 
 def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(visible(text), file=sys.stderr, flush=True)

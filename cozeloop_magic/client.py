@@ -117,11 +117,14 @@ class Client:
         return self.connect().workspace_id
 
     def connect(self, progress: Callable[[str], None] | None = None) -> Endpoint:
-        """Find the server; every call does this by itself. `progress` is told what takes time."""
+        """Find the server; every call does this by itself. `progress` is told what takes time.
+
+        The embedded Loop is looked for every time: it may have ended, and its port be another program's by now.
+        """
         if self._closed:
             raise ClientClosed("The client is closed.")
         with self._lock:
-            if self._endpoint is None:
+            if self._endpoint is None or self._endpoint.local:
                 self._endpoint = self._connect(progress=progress)
             return self._endpoint
 
@@ -260,10 +263,18 @@ class Client:
             return AsyncStreamReader(reader, self._threads)
         return await self._threads.run(lambda: self._run(body, call), call.cancel)
 
-    def get_prompt(self, prompt_key: str, version: str = "", label: str = "") -> Prompt:
+    def get_prompt(
+        self, prompt_key: str, version: str = "", label: str = "", *, timeout: float | None = None
+    ) -> Prompt:
         """Get a prompt's definition (``POST /v1/loop/prompts/mget``).
 
-        A version never changes, so it is asked for once; the latest and a label's version are asked for every time.
+        A version on a platform never changes, so it is asked for once; the latest, a label's version, and all of the
+        embedded Loop, where a prompt may be deleted and made anew, are asked for every time.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds for the call.
 
         Raises
         ------
@@ -277,13 +288,17 @@ class Client:
             return known
         query = {"prompt_key": prompt_key, "version": version, "label": label}
         body = {"queries": [{name: value for name, value in query.items() if value}]}
-        reply = self._post(_MGET, body)
-        items = (reply.body.get("data") or {}).get("items") or []
-        found = items[0].get("prompt") if items and isinstance(items[0], dict) else None
-        if not found:
+        reply = self._post(_MGET, body, timeout)
+        try:
+            items = (reply.body.get("data") or {}).get("items") or [{}]
+            found = items[0].get("prompt")
+            prompt = Prompt.from_json(found) if found else None
+        except (AttributeError, KeyError, TypeError):
+            raise UnexpectedContent("The server's list of prompts cannot be read.", log_id=reply.log_id) from None
+        if prompt is None:
             raise PromptNotFound(f"There is no prompt {prompt_key!r}.", log_id=reply.log_id)
-        prompt = Prompt.from_json(found)
-        self._prompts[prompt_key, prompt.version] = prompt
+        if self._endpoint is not None and not self._endpoint.local:
+            self._prompts[prompt_key, prompt.version] = prompt
         return prompt
 
     def list_prompts(self, key_word: str = "", *, page_number: int = 1, page_size: int = 100) -> PromptPage:
@@ -300,10 +315,11 @@ class Client:
         if key_word:
             body["key_word"] = key_word
         reply = self._post(_LIST, body)
-        return PromptPage.from_json(reply.body.get("data") or {})
+        data = reply.body.get("data")
+        return PromptPage.from_json(data if isinstance(data, dict) else {})
 
-    def _post(self, path: str, body: Mapping[str, Any]) -> Reply:
-        call = self._call(None)
+    def _post(self, path: str, body: Mapping[str, Any], timeout: float | None = None) -> Reply:
+        call = self._call(timeout)
         return self._reach(call, lambda at: self._transport.call(at, path, _in_workspace(body, at), call))
 
     def _execute(self, at: Endpoint, body: Mapping[str, Any], call: Call) -> ExecuteResult:
@@ -325,7 +341,8 @@ class Client:
     def _call(self, timeout: float | None, *, streamed: bool = False) -> Call:
         if timeout is None:
             return Call(self._timeouts, streamed=streamed)
-        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:
+        number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+        if not number or not 0 < timeout <= threading.TIMEOUT_MAX:
             raise InvalidRequest(f"timeout is {timeout!r}; it must be a number of seconds above 0.")
         return Call(replace(self._timeouts, total=float(timeout)), streamed=streamed)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -102,7 +103,7 @@ def _wrapped(secret: str | None) -> Secret | None:
 def _limits(connect: float, total: float, first_token: float | None) -> Timeouts:
     named = {"connect_timeout": connect, "timeout": total, "first_token_timeout": first_token}
     for name, value in named.items():
-        odd = isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0
+        odd = isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= threading.TIMEOUT_MAX
         if odd and not (value is None and name == "first_token_timeout"):
             raise ConfigurationError(f"{name} is {value!r}; it must be a number of seconds above 0.")
     return Timeouts(connect, total, first_token)
@@ -128,7 +129,7 @@ def _embedded(*, progress: Callable[[str], None] | None = None, failed: Endpoint
     from cozeloop_magic.local.process import ensure_running
 
     loop = ensure_running(progress)
-    return Endpoint(loop.base_url, loop.workspace_id, PersonalToken(loop.token), "embedded Loop")
+    return Endpoint(loop.base_url, loop.workspace_id, PersonalToken(loop.token), "embedded Loop", local=True)
 
 
 def _endpoint(settings: Settings, transport: Transport, timeouts: Timeouts) -> Endpoint:

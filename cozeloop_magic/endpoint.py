@@ -11,12 +11,26 @@ __all__ = ["Endpoint", "Timeouts"]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A Loop server: where it is, which workspace there, who calls, and how it is shown to people."""
+    """A Loop server.
+
+    Attributes
+    ----------
+    base_url, workspace_id : str
+        Where it is, and which workspace there.
+    auth : Auth
+        Who calls.
+    origin : str
+        How it is shown to people.
+    local : bool
+        Whether it is the embedded Loop: that one may end and come back elsewhere at any time, its prompts may be
+        edited behind a version, and its words are written for the person who reads them.
+    """
 
     base_url: str
     workspace_id: str
     auth: Auth
     origin: str
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,10 @@ def refusal(body: Mapping[str, Any], endpoint: Endpoint, *, http_status: int, lo
     what = f"{endpoint.origin} refused: {shown}" + ("" if shown.endswith((".", "。", "!", "?")) else ".")
     if code not in (None, 0):
         what += f" [code {code}]"
-    return remote_error(what, code=number, http_status=http_status, log_id=log_id)
+    error = remote_error(what, code=number, http_status=http_status, log_id=log_id)
+    if endpoint.local:
+        error.hint = ""  # it says itself what to do
+    return error
 
 
 def unexpected(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cozeloop_magic.entities.prompt import ExecuteRequest
+from cozeloop_magic.entities.prompt import ExecuteRequest, Message
 from cozeloop_magic.entities.variables import encode_all
 from cozeloop_magic.errors import InvalidRequest
 
@@ -27,6 +27,11 @@ def execute_body(request: ExecuteRequest) -> dict[str, Any]:
             "custom_model_config holds no model_id; the server would silently ignore all of it.",
             hint="Add the model_id; what it replaces is the prompt's whole model configuration.",
         )
+    for message in request.messages:
+        if not isinstance(message, Message):
+            raise InvalidRequest(
+                f"messages holds a value of type {type(message).__name__}.", hint='Write Message("user", "...").'
+            )
     identifier = {"prompt_key": request.prompt_key, "version": request.version, "label": request.label}
     tool_calls = request.custom_tool_call_config
     body = {

@@ -35,7 +35,9 @@ _Call = Callable[[], Iterable[ExecuteResult]]
 _FATAL = (AuthenticationFailed, PromptNotFound, VersionNotFound, LabelNotFound)
 
 
-def look_up(client: Client, request: ExecuteRequest) -> tuple[Prompt | None, tuple[str, ...]]:
+def look_up(
+    client: Client, request: ExecuteRequest, timeout: float | None = None
+) -> tuple[Prompt | None, tuple[str, ...]]:
     """Get the prompt's definition and check the variables against it.
 
     Returns
@@ -51,12 +53,12 @@ def look_up(client: Client, request: ExecuteRequest) -> tuple[Prompt | None, tup
         If the run would fail in the same way.
     """
     try:
-        prompt = client.get_prompt(request.prompt_key, request.version or "", request.label or "")
+        prompt = client.get_prompt(request.prompt_key, request.version or "", request.label or "", timeout=timeout)
     except _FATAL:
         raise
     except RemoteError as error:
         return None, (f"variables not checked: {error.message}",)
-    check_variables(prompt, request.variable_vals)
+    check_variables(prompt, request.variable_vals, chosen=bool(request.version or request.label))
     return prompt, ()
 
 
@@ -117,7 +119,7 @@ def drive(
     run = _Run(view, RunState(request), stop or Stop())
     try:
         endpoint = client.connect(lambda text: run.happen(Preparing(text)))
-        prompt, notes = look_up(client, request)
+        prompt, notes = look_up(client, request, timeout)
         if prompt is not None:
             request = replace(request, version=prompt.version)  # what was checked is what runs
         run.begin(Prepared(endpoint.origin, prompt.version if prompt else None, notes))

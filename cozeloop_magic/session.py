@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import keyword
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -28,8 +29,9 @@ from cozeloop_magic.template import render
 from cozeloop_magic.view import View
 from cozeloop_magic.view.live import LiveView, is_watched
 from cozeloop_magic.view.messages import show_messages
-from cozeloop_magic.view.render import bundle
+from cozeloop_magic.view.render import bundle, has_something
 from cozeloop_magic.view.terminal import TerminalView
+from cozeloop_magic.view.visible import visible
 
 __all__ = ["Session"]
 
@@ -68,7 +70,7 @@ class Session:
             prompt_key=self._expand(args.prompt_key) or "",
             version=self._expand(args.version),
             label=self._expand(args.label),
-            variable_vals=bind_variables(spec, namespace, options_to_variables(args.var)),
+            variable_vals=bind_variables(spec, namespace, self._options(args.var)),
             messages=bind_messages(spec, namespace),
         )
 
@@ -81,7 +83,8 @@ class Session:
             self._run_behind(run, request, view, stop, args)
             return
         state = run()
-        self._bind(Answer.of(state), args.out)
+        if state.error is None or has_something(state):  # else there is no answer, and an older one stays
+            self._bind(Answer.of(state), "_loop", args.out)
         if state.error is not None:
             raise state.error
         if state.phase is Phase.INTERRUPTED:
@@ -92,13 +95,13 @@ class Session:
     ) -> None:
         view.update(RunState(request))  # where the answer goes is settled while this cell runs
         answer = BackgroundAnswer(request, run, stop)
-        self._bind(answer, args.out)
+        self._bind(answer, "_loop", args.out)
         if not is_watched():  # a machine moves on to the next cell, or ends, and would save an answer half written
             answer.result()
 
     def _dry_run(self, client: Client, request: ExecuteRequest, args: argparse.Namespace) -> None:
         prompt = client.get_prompt(request.prompt_key, request.version or "", request.label or "")
-        check_variables(prompt, request.variable_vals)
+        check_variables(prompt, request.variable_vals, chosen=bool(request.version or request.label))
         messages = render(prompt, encode_all(request.variable_vals), request.messages)
         if not args.quiet:
             show_messages(prompt, messages, plain=args.plain or not self._in_kernel)
@@ -120,10 +123,8 @@ class Session:
             return TerminalView(sys.stdout, sys.stdout if self._in_kernel else sys.stderr)
         return LiveView(stop, behind=args.background, fold_height=args.fold_height)
 
-    def _bind(self, value: Any, name: str | None) -> None:
-        self._shell.user_ns["_loop"] = value
-        if name:
-            self._shell.user_ns[name] = value
+    def _bind(self, value: Any, *names: str | None) -> None:
+        self._shell.user_ns.update({name: value for name in names if name})
 
     def _show_answers(self) -> None:
         """Let an answer that ends a cell show as the run's own output does."""
@@ -131,19 +132,32 @@ class Session:
         assert display is not None
         display.mimebundle_formatter.for_type(Answer, lambda answer, **_: bundle(answer.state))
 
+    def _options(self, options: Sequence[str]) -> dict[str, Any]:
+        values = options_to_variables(options)
+        return {name: self._from_python(value, value) for name, value in values.items()}
+
     def _expand(self, text: str | None) -> str | None:
+        value = text and str(self._from_python(text, text.strip("\"'")))
+        if text is not None and not value:
+            raise InvalidRequest(f"{text or 'An option'} is empty.", hint="Leave the option out for its default.")
+        return value
+
+    def _from_python(self, text: Any, otherwise: Any) -> Any:
         """Take `$name` and `{name}` from Python; anything else is meant as it is written."""
-        name = re.fullmatch(r"\$(\w+)|\{(\w+)\}", text or "")
+        name = re.fullmatch(r"\$(\w+)|\{(\w+)\}", text) if isinstance(text, str) else None
         if name is None:
-            return text and text.strip("\"'")
+            return otherwise
         key = name[1] or name[2]
         if key not in self._shell.user_ns:
-            raise InvalidRequest(f"{text} stands for the Python name {key}, which is not defined.")
-        return str(self._shell.user_ns[key])
+            raise InvalidRequest(
+                f"{text} stands for the Python name {key}, which is not defined.",
+                hint="Text that looks like this is written in the cell, above `---`.",
+            )
+        return self._shell.user_ns[key]
 
     @staticmethod
     def _check_name(name: str | None) -> None:
-        if name is not None and not name.isidentifier():
+        if name is not None and (not name.isidentifier() or keyword.iskeyword(name)):
             raise InvalidRequest(f"--out {name} is no Python name.")
 
 
@@ -159,6 +173,6 @@ class _Silent:
 
 def _shortly(error: BaseException) -> BaseException:
     """Have IPython show an error as its sentence, without a traceback; the cell fails all the same."""
-    text = f"{type(error).__name__}: {error}"
+    text = visible(f"{type(error).__name__}: {error}")
     error._render_traceback_ = lambda: text.split("\n")  # type: ignore[attr-defined]  # IPython's own hook
     return error

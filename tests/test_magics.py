@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
@@ -109,6 +110,31 @@ def test_a_line_magic_takes_options_alone(shell: InteractiveShell, configured: C
     assert [value["value"] for value in sent(server)["variable_vals"]] == ["Ada L", '{"a": "{x} $y"}']
 
 
+def test_a_loop_over_values_takes_them_from_python(shell: InteractiveShell, configured: Configured) -> None:
+    server = configured(GREET)
+    code = """for name in ["Ada", "Bob"]:\n    %loop_prompt greet --quiet --var name=$name --var note={note}"""
+    shell.user_ns["note"] = {"a": 1}
+    assert shell.run_cell(code).success
+    asked = [request.body["variable_vals"] for request in server.requests if "variable_vals" in request.body]
+    assert [[value["value"] for value in values] for values in asked] == [["Ada", '{"a": 1}'], ["Bob", '{"a": 1}']]
+
+
+def test_an_apostrophe_is_no_quote(shell: InteractiveShell, configured: Configured) -> None:
+    server = configured(GREET)
+    assert shell.run_cell("%loop_prompt greet --quiet --var name=it's --label beta --var note={}").success
+    assert sent(server)["prompt_identifier"]["label"] == "beta"
+    assert sent(server)["variable_vals"][0]["value"] == "it's"
+
+
+def test_what_brings_no_answer_leaves_the_last_one_alone(shell: InteractiveShell, configured: Configured) -> None:
+    configured(GREET)
+    assert run(shell, "greet --quiet -o hello").success
+    before = shell.user_ns["hello"]
+    assert not run(shell, "greet -o hello", "nmae: x").success
+    assert run(shell, "greet --dry-run").success
+    assert shell.user_ns["_loop"] is shell.user_ns["hello"] is before
+
+
 def test_quiet_shows_nothing(shell: InteractiveShell, configured: Configured, capsys: Any) -> None:
     configured(GREET)
     assert run(shell, "greet --quiet").success
@@ -148,7 +174,7 @@ class TestErrors:
         self, shell: InteractiveShell, configured: Configured, capsys: Any
     ) -> None:
         server = configured(GREET)
-        _, out = self.fail(shell, capsys, "greet", "nmae: Ada\nnote: {}")
+        _, out = self.fail(shell, capsys, "greet -v 1.2.0", "nmae: Ada\nnote: {}")
         assert out.strip() == "VariableError: greet @ 1.2.0: there is no variable nmae (did you mean name?)."
         assert [request.path.rpartition("/")[2] for request in server.requests] == ["mget"]
 
@@ -186,6 +212,11 @@ class TestErrors:
             ("greet --var name", CELL, "Write --var name=value"),
             ("$nothing", CELL, "nothing, which is not defined"),
             ("greet --out 1x", CELL, "no Python name"),
+            ("greet --out class", CELL, "no Python name"),
+            ('greet --version ""', CELL, "is empty"),
+            ("greet --version $blank", CELL, "is empty"),
+            ("greet --timeout inf", CELL, "above 0"),
+            ("greet --var name=$nothing", CELL, "nothing, which is not defined"),
             ("greet --timeout 0", CELL, "above 0"),
         ],
     )
@@ -193,8 +224,23 @@ class TestErrors:
         self, shell: InteractiveShell, configured: Configured, capsys: Any, line: str, cell: str, says: str
     ) -> None:
         configured(GREET)
+        shell.user_ns["blank"] = ""
         _, out = self.fail(shell, capsys, line, cell)
         assert says in out
+
+    def test_a_time_limit_holds_for_the_look_at_the_prompt_too(
+        self, shell: InteractiveShell, configured: Configured, capsys: Any
+    ) -> None:
+        configured(by_path(mget=lambda request, connection: time.sleep(3), execute_streaming=STREAM))
+        error, _ = self.fail(shell, capsys, "greet --timeout 0.3")
+        assert isinstance(error, errors.DeadlineExceeded)
+
+    def test_what_a_server_says_moves_no_terminal(
+        self, shell: InteractiveShell, configured: Configured, capsys: Any
+    ) -> None:
+        configured(answer({"code": 600501001, "msg": "no"}, x_tt_logid="LOG\x1b[31mRED"))
+        _, out = self.fail(shell, capsys, "greet")
+        assert "\x1b" not in out and "LOG␛[31mRED" in out
 
     def test_half_a_configuration(
         self, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch, capsys: Any

@@ -20,7 +20,7 @@ from cozeloop_magic.entities.prompt import (
     ToolCall,
 )
 from cozeloop_magic.errors import ServerFailed
-from cozeloop_magic.run import Phase, RunState
+from cozeloop_magic.run import Arrived, Event, Failed, Finished, Interrupted, Phase, RunState, fold
 from cozeloop_magic.view.render import bundle, has_something, metadata, status
 from tests.hostile import ATTRIBUTES, PAYLOADS, faults, read
 
@@ -236,3 +236,29 @@ def test_importing_the_package_of_views_imports_no_widgets_and_no_parser() -> No
     heavy = "{'ipywidgets', 'anywidget', 'markdown_it', 'pygments', 'IPython'}"
     program = f"import sys, cozeloop_magic.view; sys.exit(str({heavy} & sys.modules.keys() or 0).strip('0') or 0)"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize(
+    ("end", "reason", "says"),
+    [
+        (Finished(1.0), "length", "[stopped at the length limit (length)]"),
+        (Interrupted(1.0), None, "[interrupted, the answer is incomplete]"),
+        (Failed(1.0, ServerFailed("no")), None, "[failed, the answer is incomplete]"),
+    ],
+)
+def test_an_answer_cut_short_says_so_in_every_form(end: Event, reason: str | None, says: str) -> None:
+    piece = ExecuteResult(Message(Role.ASSISTANT, "Once upon a"), reason)
+    state = fold(fold(RunState(ExecuteRequest("greet")), Arrived(0.1, piece)), end)
+    forms = bundle(state)
+    assert forms["text/plain"] == f"Once upon a\n\n{says}"
+    assert says[1:-1] in forms["text/markdown"] and says[1:-1] in forms["text/html"]
+
+
+def test_no_form_takes_a_servers_words_for_markup() -> None:
+    hostile = "<img src=x onerror=alert(1)>"
+    call = ToolCall(0, "c", "function", FunctionCall("f", hostile))
+    empty = ExecuteResult(Message(Role.ASSISTANT, ""), hostile, model=hostile)
+    for result in (ExecuteResult(Message(Role.ASSISTANT, tool_calls=(call,)), "tool_calls"), empty):
+        state = fold(fold(RunState(ExecuteRequest("greet")), Arrived(0.1, result)), Finished(1.0))
+        forms = bundle(replace(state, notes=(hostile,)))
+        assert "<img" not in forms["text/html"] and "<img" not in forms["text/markdown"]

@@ -15,7 +15,7 @@ import requests
 from cozeloop_magic.auth import Secret
 from cozeloop_magic.call import Call
 from cozeloop_magic.endpoint import Endpoint
-from cozeloop_magic.errors import LoopError, StreamInterrupted, UnexpectedContent, without_frames
+from cozeloop_magic.errors import InvalidRequest, LoopError, StreamInterrupted, UnexpectedContent, without_frames
 from cozeloop_magic.refusal import refusal, unexpected
 from cozeloop_magic.retry import read_retry_after
 from cozeloop_magic.transport.connection import CALL, Adapter
@@ -113,7 +113,10 @@ class Transport:
             self._begin()
         header = endpoint.auth()
         request, settings = self._request(endpoint.base_url + path)
-        request.body = json.dumps(body, allow_nan=False).encode()
+        try:
+            request.body = json.dumps(body, allow_nan=False).encode()
+        except (TypeError, ValueError) as error:
+            raise InvalidRequest(f"The request holds what has no JSON form: {error}.") from None
         request.headers["Content-Length"] = str(len(request.body))
         request.headers["Accept"] = accept
         request.headers["Authorization"] = header

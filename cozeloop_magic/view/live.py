@@ -132,7 +132,7 @@ class LiveView:
         """Clear a cell that is all ours; elsewhere empty our output alone, which leaves an empty record behind."""
         if self._handle is None:
             return
-        if _request().get("code", "").lstrip().startswith("%%"):
+        if _request().get("code", "").lstrip().startswith("%%loop_prompt"):
             clear_output()  # type: ignore[no-untyped-call]
         else:
             self._handle.update({}, raw=True)  # type: ignore[no-untyped-call]

@@ -19,6 +19,7 @@ __all__ = [
     "bundle",
     "calls_html",
     "has_something",
+    "is_early",
     "is_long",
     "metadata",
     "mood",
@@ -55,13 +56,15 @@ def bundle(state: RunState, *, fold_height: int = FOLD_HEIGHT, with_error: bool 
         Whether to say why it failed, where no failing cell does.
     """
     error = _error(state) if with_error else ""
+    early = f"[{progress(state)}]" if is_early(state) and has_something(state) else ""
     said = safe_markdown.safe(state.text) or safe_markdown.safe(_calls_text(state))
-    plain = visible(state.text) or _calls_text(state)
+    plain = visible(state.text) or visible(_calls_text(state))
+    beside = [text for text in (early, error) if text]
     return {
         "text/html": _html(state, fold_height, error),
-        "text/markdown": "\n\n".join(filter(None, (said, safe_markdown.safe(error))))
+        "text/markdown": "\n\n".join(filter(None, (said, *map(safe_markdown.safe, beside))))
         or safe_markdown.safe(status(state)),
-        "text/plain": "\n\n".join(filter(None, (plain, error))) or status(state),
+        "text/plain": "\n\n".join(filter(None, (plain, *beside))) or status(state),
     }
 
 
@@ -118,8 +121,16 @@ def status(state: RunState) -> str:
 
 def mood(state: RunState) -> str:
     """Give the class that says how it went: a phase, or ``cut`` for an answer that ended too early by itself."""
-    cut = state.phase is Phase.DONE and state.result.finish_reason in ("length", "content_filter")
-    return f"cozeloop-{'cut' if cut else state.phase.value}"
+    return f"cozeloop-{'cut' if _is_cut(state) else state.phase.value}"
+
+
+def is_early(state: RunState) -> bool:
+    """Tell whether a run ended before its answer did."""
+    return _is_cut(state) or state.phase in (Phase.INTERRUPTED, Phase.FAILED)
+
+
+def _is_cut(state: RunState) -> bool:
+    return state.phase is Phase.DONE and state.result.finish_reason in ("length", "content_filter")
 
 
 def _prompt(state: RunState) -> str:

@@ -66,7 +66,8 @@ def _unreached(error: requests.ConnectionError, origin: str, call: Call) -> Tran
         f"{origin} closed the connection before it answered: {reason(error)}.",
         hint="Run it again; whether the call was begun is not known.",
     )
-    fault.repeatable = call.reused and not call.answered and time.monotonic() - call.sent_at < _AT_ONCE
+    if call.reused and not call.answered and time.monotonic() - call.sent_at < _AT_ONCE:
+        fault.repeatable, fault.retry_after = True, 0.0
     return fault
 
 

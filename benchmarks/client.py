@@ -35,6 +35,7 @@ PAUSE = 0.002
 CALLS = 600
 CONCURRENT = (1, 16, 64)
 CLIENTS = ("raw", "ours", "sdk")
+OTHERS = ("raw", "sdk")
 WHOLE = {"message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop", "usage": {"input_tokens": 5}}
 
 # The server: what it answers is the prompt's key.
@@ -231,9 +232,7 @@ def compare(
             taken[name].append(measure(name))
     median = {name: statistics.median(values) for name, values in taken.items()}
     cells = "".join(f"{median[name]:10.2f}" if name in median else f"{'':10}" for name in CLIENTS)
-    ratios = "".join(
-        f"{median['ours'] / median[name]:10.2f}" if name in median else f"{'':10}" for name in ("raw", "sdk")
-    )
+    ratios = "".join(f"{median['ours'] / median[name]:10.2f}" if median.get(name) else f"{'':10}" for name in OTHERS)
     print(f"{title:<44}{cells}{ratios}", flush=True)
 
 

@@ -97,6 +97,8 @@ def reason(error: BaseException) -> str:
     for cause in reversed(_causes(error)):
         if isinstance(cause, http.client.IncompleteRead):
             return "the connection ended before the announced end"
+        if isinstance(cause, http.client.RemoteDisconnected):
+            return "it hung up without a word"
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror.lower()
     return re.sub(r"<[^>]*object at [^>]*>:? ?", "", str(error)) or type(error).__name__

@@ -23,6 +23,7 @@ format: $(VENV)/.test  ## let ruff mend what it can
 
 bench: $(VENV)/.test  ## each prints a ratio against its alternative
 	$(BIN)/python benchmarks/load_ext.py
+	$(BIN)/python benchmarks/client.py
 	$(BIN)/python benchmarks/streaming.py
 
 clean:  ## forget the environment; the weights stay in the user's cache

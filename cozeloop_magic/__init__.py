@@ -6,12 +6,12 @@ SDK. Names are imported when they are first used, so that loading the extension 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from cozeloop_magic.version import __version__
 
+TYPE_CHECKING = False  # as type checkers know it; importing typing would take as long as Python's own start
 if TYPE_CHECKING:
+    from typing import Any
+
     from IPython.core.interactiveshell import InteractiveShell
 
     from cozeloop_magic.client import Client
@@ -23,6 +23,8 @@ _HOMES = {"Client": "cozeloop_magic.client", "new_client": "cozeloop_magic.conne
 
 
 def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
     home = _HOMES.get(name)
     if home is None:
         errors = import_module("cozeloop_magic.errors")

@@ -113,6 +113,10 @@ class Call:
     def cancel(self) -> None:
         """End the call; a thread that reads or waits wakes up."""
         self._over.set()
+        self.cut()
+
+    def cut(self) -> None:
+        """Cut the connection of the attempt under way; a thread that reads wakes up."""
         with self._holding:
             if self._socket is None or self._pid != os.getpid():  # after a fork the socket is the parent's, too
                 return

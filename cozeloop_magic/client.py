@@ -377,16 +377,19 @@ class _Tries:
 
     def wait_after(self, fault: LoopError) -> None:
         """Wait as long as the policy says, or raise the fault."""
+        seconds = self._seconds(fault)
+        if seconds is None or not self._call.wait(seconds):
+            raise fault.with_traceback(None)  # inner frames hold the server's words, which may echo credentials
+        self._call.retries += 1
+        log.debug("retry %d in %.2f s: %s", self._call.retries, seconds, fault)
+
+    def _seconds(self, fault: LoopError) -> float | None:
         try:
             seconds = self._policy.send(fault)
         except StopIteration:
-            raise fault from fault.__cause__
-        if isinstance(fault, ConnectFailed) and self._moved():
-            seconds = 0.0  # a server that has just been started is not busy
-        if not self._call.wait(seconds):
-            raise fault
-        self._call.retries += 1
-        log.debug("retry %d in %.2f s: %s", self._call.retries, seconds, fault)
+            return None
+        started_anew = isinstance(fault, ConnectFailed) and self._moved()
+        return 0.0 if started_anew else seconds
 
     def _moved(self) -> bool:
         before, self._endpoint = self._endpoint, self._client._reconnect(self._endpoint)

@@ -57,7 +57,7 @@ class StreamReader:
         except LoopError as error:
             error.partial = self.partial
             self.close()
-            raise
+            raise error.with_traceback(None) from error.__cause__  # inner frames hold what may echo credentials
         except BaseException:
             self.close()
             raise

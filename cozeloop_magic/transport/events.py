@@ -141,7 +141,7 @@ class EventStream:
         if complete and self._drained():
             self._raw.release_conn()
             return
-        self.call.cancel()
+        self.call.cut()
         if self._reading.acquire(blocking=False):
             try:
                 self._raw.close()
@@ -152,7 +152,7 @@ class EventStream:
     def _drained(self) -> bool:
         self.call.end_within(_LINGER)
         try:
-            return not self._raw.read1(_READ_SIZE)
+            return not self._raw.read1(_READ_SIZE, decode_content=True)
         except READ_ERRORS:
             return False
 

@@ -66,7 +66,8 @@ def _unreached(error: requests.ConnectionError, origin: str, call: Call) -> Tran
         f"{origin} closed the connection before it answered: {reason(error)}.",
         hint="Run it again; whether the call was begun is not known.",
     )
-    fault.repeatable = call.reused and not call.answered and time.monotonic() - call.sent_at < _AT_ONCE
+    if call.reused and not call.answered and time.monotonic() - call.sent_at < _AT_ONCE:
+        fault.repeatable, fault.retry_after = True, 0.0
     return fault
 
 
@@ -96,6 +97,8 @@ def reason(error: BaseException) -> str:
     for cause in reversed(_causes(error)):
         if isinstance(cause, http.client.IncompleteRead):
             return "the connection ended before the announced end"
+        if isinstance(cause, http.client.RemoteDisconnected):
+            return "it hung up without a word"
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror.lower()
     return re.sub(r"<[^>]*object at [^>]*>:? ?", "", str(error)) or type(error).__name__

@@ -224,18 +224,13 @@ def _jinja2(variables: Mapping[str, Any]) -> RenderText:
     deadline = time.monotonic() + MAX_SECONDS
 
     def render_text(text: str) -> str:
-        if _is_plain(_parsed(_sandbox(deadline), text)):
-            return _rendered_here(text, variables, deadline)
-        return _rendered_apart(text, variables, deadline)
+        try:
+            is_plain = _is_plain(_sandbox(deadline).parse(text))
+        except Exception as error:
+            raise _failed(error, PARSE_FAILED) from error
+        return (_rendered_here if is_plain else _rendered_apart)(text, variables, deadline)
 
     return render_text
-
-
-def _parsed(environment: SandboxedEnvironment, text: str) -> Syntax:
-    try:
-        return environment.parse(text)
-    except Exception as error:
-        raise _failed(error, PARSE_FAILED) from error
 
 
 def _is_plain(node: Node) -> bool:
@@ -252,8 +247,8 @@ def _is_plain(node: Node) -> bool:
         is_plain = any(isinstance(child, nodes.Const) and isinstance(child.value, (int, float)) for child in children)
     elif isinstance(node, nodes.Filter):
         arguments = [*node.args, *node.kwargs, *filter(None, (node.dyn_args, node.dyn_kwargs))]
-        is_plain = node.name in _PLAIN_FILTERS and all(map(_is_small, arguments))
-        is_plain = is_plain and not (arguments and node.name == "tojson")  # its indentation multiplies
+        is_harmless = all(map(_is_small, arguments)) and node.name != "tojson"  # its indentation multiplies
+        is_plain = node.name in _PLAIN_FILTERS and (not arguments or is_harmless or node.name in ("default", "d"))
     return is_plain and all(map(_is_plain, children))
 
 
@@ -285,7 +280,10 @@ def _rendered_apart(text: str, variables: Mapping[str, Any], deadline: float) ->
         command, no_window = [sys.executable, "-I", "-c", _CHILD], getattr(subprocess, "CREATE_NO_WINDOW", 0)
         pipes = {"input": json.dumps(request).encode(), "capture_output": True, "timeout": seconds}
         done = subprocess.run(command, creationflags=no_window, **pipes)
-        answer = json.loads(done.stdout) if done.returncode == 0 else {}
+        if done.returncode != 0:
+            said = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+            raise OSError(*said or [f"its process was killed; it may need more than {MAX_MEMORY_MB} MB of memory"])
+        answer = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
         raise _failed(_too_long(), RENDER_FAILED) from None
     except Exception as error:
@@ -293,8 +291,7 @@ def _rendered_apart(text: str, variables: Mapping[str, Any], deadline: float) ->
     finally:
         _CHILDREN.release()
     if "text" not in answer:
-        message = answer.get("message") or str(_failed(MemoryError(), RENDER_FAILED).message)
-        raise remote_error(message, code=answer.get("code", RENDER_FAILED))
+        raise remote_error(answer["message"], code=answer["code"])
     return str(answer["text"])
 
 

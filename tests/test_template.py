@@ -187,7 +187,8 @@ class TestJinja2Limits:
     def test_a_usual_template_takes_no_process_and_no_time(self, monkeypatch):
         monkeypatch.setattr(template, "_rendered_apart", None)
         text = (
-            "{% if p.items %}{% for i in p['list'] if i != 'x' %}{{ loop.index + 1 }} {{ i|upper|default('?') }}\n"
+            "{% if p.items %}{% for i in p['list'] if i != 'x' %}{{ loop.index + 1 }} "
+            "{{ i|upper|default('nobody here') }}\n"
             "{% else %}-{% endfor %}{% elif n is defined and not n %}{{ n ~ '!' }}{% endif %}"
             "{{ p['list']|join(', ') }}{% set y = n %}{{ y }}{% for k in range(3) %}{{ k }}{% endfor %}"
         )
@@ -218,6 +219,8 @@ class TestJinja2Limits:
             "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",
             "{{ " + "[" * 300 + "]" * 300 + " }}",
             "{{ " + "9" * 5000 + " }}",
+            "{{ a" + ".b" * 5000 + " }}",
+            "{{ a" + " + 1" * 5000 + " }}",
             "{% if a %}" * 500 + "{% endif %}" * 500,
         ],
     )

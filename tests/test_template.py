@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cozeloop_magic import template
+from cozeloop_magic import jinja, template
 from cozeloop_magic.entities.prompt import ContentPart, Message, Prompt, PromptTemplate, VariableDef
 from cozeloop_magic.entities.variables import VariableVal, encode_all
 from cozeloop_magic.errors import BadRequest, RemoteError, TemplateFailed
@@ -128,7 +128,7 @@ class TestJinja2Templates:
 class TestJinja2Limits:
     @pytest.fixture
     def short_time(self, monkeypatch):
-        monkeypatch.setattr(template, "MAX_SECONDS", 0.2)
+        monkeypatch.setattr(jinja, "MAX_SECONDS", 0.2)
 
     @pytest.mark.parametrize(
         "text",
@@ -172,7 +172,7 @@ class TestJinja2Limits:
         ],
     )
     def test_one_vast_step_ends_too(self, monkeypatch, text):
-        monkeypatch.setattr(template, "MAX_SECONDS", 2.0)
+        monkeypatch.setattr(jinja, "MAX_SECONDS", 2.0)
         began, before = time.monotonic(), psutil.Process().memory_info().rss
         refused(RENDER_FAILED, text, kind="jinja2", values={"n": "%200000000d"}, n="string")
         assert time.monotonic() - began < 4
@@ -180,12 +180,12 @@ class TestJinja2Limits:
 
     @pytest.mark.parametrize("step", ["x|join('0123456789')", "x|tojson", "x ~ x"])
     def test_what_grows_in_a_loop_ends_at_1_mb_without_a_process(self, monkeypatch, step):
-        monkeypatch.setattr(template, "_rendered_apart", None)
+        monkeypatch.setattr(jinja, "_rendered_apart", None)
         text = "{% set x = '<>' %}" + f"{{% set x = {step} %}}" * 40
         assert "1 MB" in refused(RENDER_FAILED, text, kind="jinja2")
 
     def test_a_usual_template_takes_no_process_and_no_time(self, monkeypatch):
-        monkeypatch.setattr(template, "_rendered_apart", None)
+        monkeypatch.setattr(jinja, "_rendered_apart", None)
         text = (
             "{% if p.items %}{% for i in p['list'] if i != 'x' %}{{ loop.index + 1 }} "
             "{{ i|upper|default('nobody here') }}\n"

@@ -84,7 +84,7 @@ def test_what_stays_is_static(kernel: BlockingKernelClient) -> None:
     final = shown[-1]
     assert set(final["data"]) == {"text/html", "text/markdown", "text/plain"}
     assert all(content["transient"]["display_id"] == final["transient"]["display_id"] for content in shown)
-    assert final["data"]["text/plain"] == eval(value(kernel, "str(answer)"))
+    assert final["data"]["text/plain"].startswith(eval(value(kernel, "str(answer)")))
     assert "SmolLM2-135M-Instruct" in final["data"]["text/html"]
     record = final["metadata"]["cozeloop_magic"]
     assert (record["prompt_key"], record["version"], record["phase"]) == ("ptaas_demo", "0.0.1", "done")

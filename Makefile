@@ -21,10 +21,11 @@ format: $(VENV)/.test  ## let ruff mend what it can
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-bench: $(VENV)/.test  ## each prints a ratio against its alternative
+bench: $(VENV)/.test chromium  ## each prints a ratio against its alternative
 	$(BIN)/python benchmarks/load_ext.py
 	$(BIN)/python benchmarks/client.py
 	$(BIN)/python benchmarks/streaming.py
+	$(BIN)/python benchmarks/view.py
 
 clean:  ## forget the environment; the weights stay in the user's cache
 	rm -rf $(VENV) artefacts .mypy_cache .ruff_cache .pytest_cache .hypothesis

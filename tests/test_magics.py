@@ -357,7 +357,7 @@ class TestPreferences:
 
     def test_a_pace_out_of_range_is_refused(self, shell: InteractiveShell) -> None:
         shell.run_cell("%config LoopMagics.refresh_rate = 0")
-        assert shell.magics_manager.registry["LoopMagics"].refresh_rate == 20
+        assert shell.magics_manager.registry["LoopMagics"].refresh_rate == 12
 
 
 def test_the_manual_is_the_magics_help(shell: InteractiveShell) -> None:

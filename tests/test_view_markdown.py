@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from nbconvert.filters.markdown_mistune import markdown2html_mistune
 
 from cozeloop_magic.view.markdown import Blocks, to_html
 from cozeloop_magic.view.safe_markdown import safe
@@ -217,3 +220,9 @@ def test_safe_markdown_leaves_ordinary_markdown_as_it_is(answer: str) -> None:
 def test_html_in_code_reads_as_it_was_written(code: str) -> None:
     strict = MarkdownIt("commonmark", {"html": False})
     assert text_of(PERMISSIVE.render(safe(code))) == text_of(strict.render(code))
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_an_exported_page_makes_nothing_of_safe_markdown(payload: str) -> None:
+    acting = re.compile(r"<(?:script|img|svg|iframe|object|embed|form|style|link|meta|base)\b", re.IGNORECASE)
+    assert not acting.search(markdown2html_mistune(safe(payload)))

@@ -124,6 +124,8 @@ class LiveView:
             self._widget.close()
 
     def _keep(self, state: RunState) -> None:
+        if self._widget is not None:
+            self._widget.show(self._drawn(state))  # the last words at once: a long answer takes a moment to lay out
         kept = render.bundle(state, fold_height=self._fold_height, with_error=self._behind)
         show = self._handle.update if self._handle is not None else display
         show(kept, raw=True, metadata=render.metadata(state))  # type: ignore[no-untyped-call]

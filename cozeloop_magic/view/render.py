@@ -260,5 +260,5 @@ def _laid_out(arguments: str) -> str:
 
 @lru_cache(maxsize=1)
 def style() -> str:
-    """Give the style sheet of a run, live or kept."""
-    return Path(__file__).with_name("static.css").read_text(encoding="utf-8")
+    """Give the style sheet of a run, live or kept, without its line breaks: every saved answer holds it."""
+    return " ".join(Path(__file__).with_name("static.css").read_text(encoding="utf-8").split())

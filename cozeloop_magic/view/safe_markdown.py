@@ -8,7 +8,8 @@ judgement: whatever the context, what is left is harmless text.
 - ``](`` and ``]:`` open a link only towards http, https and mailto, else their second half becomes an entity.
 - ``![`` becomes a link: reading an answer loads nothing.
 - Code with such things in it is written as HTML in which every sign is an entity. A plain fence at the margin
-  stays a fence, if none of its kind before it was anything but plain: there all renderers agree.
+  stays a fence, if none of its kind before it was anything but plain: there all renderers agree. A diagram's source
+  is never left as one: renderers draw it.
 
 Where code and formulas are is taken from markdown-it's blocks and, inside a paragraph, from a look at its delimiters;
 a wrong guess costs an ugly ``&lt;``, never safety.
@@ -45,6 +46,7 @@ _LINK = re.compile(rf"\](?P<mark>[(:])(?!\s*<?(?:{_ALLOWED}))", re.IGNORECASE)
 _OTHER_SCHEME = re.compile(r"\b(ftp|xmpp):(?=\S)", re.IGNORECASE)
 _REFERENCE = re.compile(r"&#(?:x(?P<hex>[0-9a-f]{1,6})|(?P<dec>[0-9]{1,7}));", re.IGNORECASE)
 _PLAIN_OPENING = re.compile(r"(?:`{3,}|~{3,})[\w+#.,:=/ -]*")
+_DRAWN = ("mermaid",)  # notebooks draw it, and an exported page takes its source for HTML
 _FENCE_SIGN = re.compile(r"```|~~~")
 
 
@@ -63,13 +65,15 @@ def _parts(source: str, lines: list[str]) -> Iterator[str]:
         prose = "".join(lines[done:begin])
         block = lines[begin:end]
         agreed = agreed and not _FENCE_SIGN.search(prose)
-        plain = token.type == "fence" and not token.level and _PLAIN_OPENING.fullmatch(block[0].rstrip())
+        drawn = token.type == "fence" and code.language(token.info) in _DRAWN
+        fence = token.type == "fence" and not token.level and not drawn
+        plain = fence and _PLAIN_OPENING.fullmatch(block[0].rstrip())
         agreed = agreed and bool(plain or not _FENCE_SIGN.search("".join(block)))
         yield _prose(prose)
         done = end
         if plain and agreed:
             yield from ("\n" if begin and lines[begin - 1].strip() else "", *block)
-        elif _ACTIVE.search("".join(block)):
+        elif _ACTIVE.search("".join(block)) or drawn:
             yield _code_as_html(token, block)
         else:
             yield from block

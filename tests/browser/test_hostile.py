@@ -63,11 +63,11 @@ FOUND = """() => {
     const inside = [...document.querySelectorAll(".jp-RenderedMarkdown, .jp-RenderedHTML, .cozeloop-run")];
     const of = (selector) => inside.flatMap((node) => [...node.querySelectorAll(selector)]);
     const harmless = "mjx-container, input[type=checkbox][disabled]"; // JupyterLab's own: formulas and task lists
-    const links = of("a[href]:not([href^='#'])").map((node) => node.protocol + node.getAttribute("href"));
+    const links = of("a[href]:not([href^='#'])").map((node) => node.getAttribute("href"));
     return {
         canary: window.canary ?? 0,
         elements: of(acting).filter((node) => !node.closest(harmless)).map((node) => node.outerHTML),
-        links: links.filter((link) => !/^(https?:https?:|mailto:mailto:)/i.test(link)),
+        links: links.filter((link) => !/^(https?:\\/\\/|mailto:)/i.test(link)),
         handlers: of("*").flatMap((node) => node.getAttributeNames().filter((name) => name.startsWith("on"))),
     };
 }"""

@@ -139,7 +139,7 @@ class Store:
         self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
         self._db.row_factory = sqlite3.Row
         self._lock = threading.Lock()
-        self._db.execute("PRAGMA journal_mode = WAL")
+        _enter_wal(self._db)
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA foreign_keys = ON")
         with self._transaction() as db:
@@ -263,6 +263,19 @@ class Store:
                     )
                     raise remote_error(what, code=INVALID_PARAMETER) from None
                 raise
+
+
+def _enter_wal(db: sqlite3.Connection) -> None:
+    """Enter WAL mode. SQLite's own timeout does not hold for this: it fails at once where another does the same."""
+    until = time.monotonic() + 10
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.01)
 
 
 def _migrate(db: sqlite3.Connection) -> None:

@@ -133,20 +133,20 @@ def go(page: Page, url: str, path: Path) -> Notebook:
     return Notebook(page, path)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def loop(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Iterator[Embedded]:
     with embedded_loop(tmp_path_factory.mktemp("home"), weights) as loop:
         yield loop
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab(tmp_path_factory: pytest.TempPathFactory, loop: Embedded) -> Iterator[tuple[str, Path, Path]]:
     """A JupyterLab server: its address, its files, and where its settings are."""
     with jupyterlab(tmp_path_factory.mktemp("lab"), loop.environ) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def kernel(lab: tuple[str, Path, Path], pytestconfig: pytest.Config) -> Callable[[str], str]:
     """Give the name of a kernel with this version of ipykernel, from the package index the user has configured."""
 
@@ -166,8 +166,9 @@ def kernel(lab: tuple[str, Path, Path], pytestconfig: pytest.Config) -> Callable
     return install
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Callable[[], Page]]:
+    """Open pages; for this package alone, because Playwright keeps an event loop running as long as it lives."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield lambda: browser.new_page(viewport={"width": 1000, "height": 1300})

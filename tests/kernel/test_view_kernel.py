@@ -38,7 +38,7 @@ DRIVER = dedent(
 
     def load_magic():
         from IPython import get_ipython
-        get_ipython().register_magic_function(lambda line, cell: failing(), "cell", "failing")
+        get_ipython().register_magic_function(lambda line, cell: failing(), "cell", "loop_prompt_failing")
     '''
 )  # fmt: skip
 BUNDLE = {"text/html", "text/markdown", "text/plain"}
@@ -128,7 +128,7 @@ def test_an_interrupted_answer_stays_and_says_so(kernel: BlockingKernelClient) -
 
 
 def test_a_failure_before_the_answer_leaves_a_magic_cell_empty(kernel: BlockingKernelClient) -> None:
-    messages = execute(kernel, "load_magic()") + execute(kernel, "%%failing\nx")
+    messages = execute(kernel, "load_magic()") + execute(kernel, "%%loop_prompt_failing\nx")
     assert kinds(messages)[-3:] == ["clear_output", "comm_close", "comm_close"]
 
 

@@ -19,6 +19,7 @@ from cozeloop_magic.entities.prompt import (
     Tool,
     ToolCallConfig,
 )
+from cozeloop_magic.entities.stream import PieceReader
 from cozeloop_magic.errors import (
     ClientClosed,
     ConnectFailed,
@@ -325,7 +326,8 @@ class Client:
     def _execute(self, at: Endpoint, body: Mapping[str, Any], call: Call) -> ExecuteResult:
         reply = self._transport.call(at, _EXECUTE, _in_workspace(body, at), call)
         data = reply.body.get("data")
-        result = ExecuteResult.from_json(data) if isinstance(data, dict) else ExecuteResult()
+        reader = PieceReader(log_id=reply.log_id, model=reply.model, retries=call.retries)
+        result = (reader.read(data) if isinstance(data, dict) else None) or ExecuteResult()
         if result.message is None or not result.finish_reason:
             raise UnexpectedContent(
                 f"{at.origin} answered without a complete message.",
@@ -333,7 +335,7 @@ class Client:
                 log_id=reply.log_id,
                 partial=result if result.message else None,
             )
-        return replace(result, log_id=reply.log_id, model=reply.model, retries=call.retries)
+        return result
 
     def _reach(self, call: Call, attempt: Callable[[Endpoint], T]) -> T:
         return _Tries(self, call).run(attempt)

@@ -67,7 +67,7 @@ class Wire:
             elif value is not None:
                 try:
                     values[key] = decode(value)
-                except (TypeError, ValueError):
+                except (TypeError, ValueError, OverflowError, RecursionError):
                     extra[key] = value
         return cls(**(defaults | values if defaults else values), extra=extra)
 

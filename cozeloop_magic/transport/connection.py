@@ -6,6 +6,7 @@ because the read timeout that both know begins anew with every byte.
 
 from __future__ import annotations
 
+import errno
 import http.client
 import io
 import socket
@@ -29,13 +30,20 @@ _READ_SIZE = 65536
 
 
 class _Incoming(io.RawIOBase):
-    """What a socket receives for one call."""
+    """What a socket receives for one call.
+
+    Attributes
+    ----------
+    ended : bool
+        Whether the other side has sent its last byte.
+    """
 
     def __init__(self, sock: socket.socket, call: Call) -> None:
         self._socket = sock
         self._file = sock.makefile("rb", buffering=0)
         self._call = call
         self._timeout = 0.0
+        self.ended = False
 
     def makefile(self, *_: object) -> io.BufferedReader:
         return io.BufferedReader(self)
@@ -51,6 +59,7 @@ class _Incoming(io.RawIOBase):
         count = self._file.readinto(buffer)
         if count:
             self._call.answered = True
+        self.ended = count == 0
         return count
 
     def close(self) -> None:
@@ -63,8 +72,23 @@ class _Response(http.client.HTTPResponse):
     """Reads by its call's limits, and takes all chunks that are there at once."""
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(_Incoming(sock, CALL.get()), *args, **kwargs)  # type: ignore[arg-type]  # has its makefile()
+        self._call = CALL.get()
+        self._incoming = _Incoming(sock, self._call)
+        super().__init__(self._incoming, *args, **kwargs)  # type: ignore[arg-type]  # it has the makefile() of a socket
         self._unchunker = Unchunker()
+
+    def begin(self) -> None:
+        """Read the headers; left to itself, http.client takes those that break off for complete."""
+        try:
+            super().begin()
+        except http.client.BadStatusLine:
+            if not self._torn():
+                raise
+        if self._torn():
+            raise ConnectionAbortedError(errno.ECONNABORTED, "it hung up in the middle of the headers")
+
+    def _torn(self) -> bool:
+        return self._incoming.ended and self._call.answered
 
     def read1(self, n: int = -1) -> bytes:
         if not self.chunked:
@@ -75,7 +99,9 @@ class _Response(http.client.HTTPResponse):
             content = self._unchunker.feed(fresh)
             if self._unchunker.ended:
                 self.close()
-            elif not content and (not fresh or self._unchunker.broken):
+            elif not content and self._unchunker.broken:
+                raise ConnectionAbortedError(errno.ECONNABORTED, "what came is not framed in chunks as announced")
+            elif not content and not fresh:
                 raise http.client.IncompleteRead(content)
         return content
 

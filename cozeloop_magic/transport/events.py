@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterable, Iterator
 
@@ -12,7 +11,7 @@ from sseclient import SSEClient
 from cozeloop_magic.call import Call
 from cozeloop_magic.endpoint import Endpoint
 from cozeloop_magic.errors import LoopError, StreamInterrupted, UnreadableEvent, without_frames
-from cozeloop_magic.refusal import refusal
+from cozeloop_magic.refusal import no_answer, parsed, refusal
 from cozeloop_magic.transport.faults import READ_ERRORS, reason, timed_out
 
 __all__ = ["EventStream"]
@@ -73,6 +72,8 @@ class EventStream:
     def _chunks(self) -> Iterator[bytes]:
         """Give bytes as soon as they are there: of all ways to read, `read1` alone never waits for more."""
         while chunk := self._read():
+            if not self.bytes_read and chunk.startswith((b"{", b"<")):
+                raise self._no_stream(chunk)
             self.bytes_read += len(chunk)
             yield chunk
 
@@ -85,6 +86,14 @@ class EventStream:
         finally:
             if not self._open:  # closed meanwhile, from another thread
                 self._raw.close()
+
+    def _no_stream(self, content: bytes) -> LoopError:
+        """Make the error for JSON or a page that calls itself a stream."""
+        while len(content) < _READ_SIZE and (more := self._read()):
+            content += more
+        return no_answer(
+            content, self._endpoint, http_status=self._raw.status, headers=self._raw.headers, log_id=self.log_id
+        )
 
     def _broken(self, error: Exception) -> LoopError:
         if not self._open:
@@ -108,7 +117,7 @@ class EventStream:
         return StreamInterrupted(
             f"The answer from {self._endpoint.origin} broke off: {why} "
             f"({self.events_read} events, {self.bytes_read} bytes received).",
-            hint=_HINT,
+            hint=_HINT if self.events_read else "Run it again.",
             log_id=self.log_id,
         )
 
@@ -125,10 +134,7 @@ class EventStream:
 
     def refused(self, data: str) -> LoopError:
         """Make the error for an ``event: error``, whose data is JSON ``{code, msg}`` or plain text."""
-        try:
-            body = json.loads(data)
-        except ValueError:
-            body = None
+        body = parsed(data)
         if not isinstance(body, dict):
             body = {"msg": data}
         return refusal(body, self._endpoint, http_status=self._raw.status, log_id=self.log_id)

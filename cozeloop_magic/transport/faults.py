@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import http.client
 import re
+import ssl
 import time
 
 import requests
 import urllib3
 
 from cozeloop_magic.call import Call
-from cozeloop_magic.errors import ClientClosed, ConnectFailed, LoopError, StreamInterrupted, TransportError
+from cozeloop_magic.errors import (
+    ClientClosed,
+    ConnectFailed,
+    LoopError,
+    StreamInterrupted,
+    TransportError,
+    UnexpectedContent,
+)
 
 __all__ = ["READ_ERRORS", "SEND_ERRORS", "reason", "timed_out", "unsent"]
 
@@ -29,10 +37,7 @@ def unsent(error: BaseException, origin: str, call: Call) -> LoopError:
     if isinstance(error, (requests.Timeout, TimeoutError)):
         return call.exceeded(origin)
     if isinstance(error, requests.exceptions.SSLError):
-        return ConnectFailed(
-            f"The certificate of {origin} was not accepted.",
-            hint="Behind a company proxy, set REQUESTS_CA_BUNDLE to its certificate file.",
-        )
+        return _no_tls(error, origin)
     if isinstance(error, requests.exceptions.ProxyError):
         return ConnectFailed(
             f"The proxy on the way to {origin} did not let the call through: {reason(error)}.",
@@ -41,6 +46,19 @@ def unsent(error: BaseException, origin: str, call: Call) -> LoopError:
     if isinstance(error, requests.ConnectionError):
         return _unreached(error, origin, call)
     return TransportError(f"The call to {origin} failed: {reason(error)}.")
+
+
+def _no_tls(error: BaseException, origin: str) -> ConnectFailed:
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return ConnectFailed(
+                f"The certificate of {origin} was not accepted: {cause.verify_message.rstrip('.')}.",
+                hint="Behind a company proxy, set REQUESTS_CA_BUNDLE to its certificate file.",
+            )
+    return ConnectFailed(
+        f"No secure connection to {origin} could be made: {reason(error)}.",
+        hint="Check whether the address begins with the right one of http:// and https://.",
+    )
 
 
 def _no_connection_in_time(origin: str, call: Call) -> LoopError:
@@ -62,6 +80,13 @@ def _unreached(error: requests.ConnectionError, origin: str, call: Call) -> Tran
         )
         fault.repeatable = _innermost(error, ConnectionRefusedError)
         return fault
+    if any(
+        isinstance(cause, http.client.HTTPException) and not isinstance(cause, OSError) for cause in _causes(error)
+    ):
+        return UnexpectedContent(
+            f"{origin} answered with what is no HTTP.",
+            hint="Check COZELOOP_API_BASE_URL, its port and whether it begins with http:// or https://.",
+        )
     fault = StreamInterrupted(
         f"{origin} closed the connection before it answered: {reason(error)}.",
         hint="Run it again; whether the call was begun is not known.",
@@ -99,6 +124,8 @@ def reason(error: BaseException) -> str:
             return "the connection ended before the announced end"
         if isinstance(cause, http.client.RemoteDisconnected):
             return "it hung up without a word"
+        if isinstance(cause, urllib3.exceptions.DecodeError):
+            return "its compression is damaged"
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror.lower()
     return re.sub(r"<[^>]*object at [^>]*>:? ?", "", str(error)) or type(error).__name__

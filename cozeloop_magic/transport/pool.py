@@ -16,7 +16,7 @@ from cozeloop_magic.auth import Secret
 from cozeloop_magic.call import Call
 from cozeloop_magic.endpoint import Endpoint
 from cozeloop_magic.errors import InvalidRequest, LoopError, StreamInterrupted, UnexpectedContent, without_frames
-from cozeloop_magic.refusal import refusal, unexpected
+from cozeloop_magic.refusal import no_answer, parsed
 from cozeloop_magic.retry import read_retry_after
 from cozeloop_magic.transport.connection import CALL, Adapter
 from cozeloop_magic.transport.events import EventStream
@@ -26,6 +26,8 @@ from cozeloop_magic.version import __version__
 __all__ = ["Reply", "Transport"]
 
 log = logging.getLogger("cozeloop_magic")
+
+_READ_SIZE = 65536
 
 
 class Reply(NamedTuple):
@@ -162,30 +164,35 @@ def _reply(response: requests.Response, endpoint: Endpoint, call: Call) -> Reply
     """Read a JSON answer and raise what it says went wrong."""
     log_id, status = _log_id(response), response.status_code
     content = _content(response, endpoint, call)
-    try:
-        body = json.loads(content)
-    except ValueError:
-        body = None
+    body = parsed(content)
     if isinstance(body, dict) and status == 200 and not body.get("code"):
         return Reply(body, log_id, response.headers.get("X-Loop-Model"))
     error: LoopError
-    if isinstance(body, dict) and (body.get("code") or status >= 400):
-        error = refusal(body, endpoint, http_status=status, log_id=log_id)
+    if status == 200 and body is None and content.lstrip()[:1] in (b"", b"{"):
+        why = "its JSON is not complete" if content else "nothing of it came"
+        error = _broken_off(response, endpoint, why, len(content))
     else:
-        error = unexpected(status, response.headers, content, endpoint, log_id)
+        error = no_answer(content, endpoint, http_status=status, headers=response.headers, log_id=log_id)
     error.retry_after = read_retry_after(response.headers.get("Retry-After"))
     raise error
 
 
 def _content(response: requests.Response, endpoint: Endpoint, call: Call) -> bytes:
+    content = bytearray()
     try:
-        return bytes(response.raw.read(decode_content=True))
+        while piece := response.raw.read1(_READ_SIZE, decode_content=True):
+            content += piece
     except READ_ERRORS as error:
         if timed_out(error):
             raise call.exceeded(endpoint.origin, _log_id(response)) from without_frames(error)
-        raise StreamInterrupted(
-            f"The answer from {endpoint.origin} broke off: {reason(error)}.",
-            hint="Run it again.",
-            http_status=response.status_code,
-            log_id=_log_id(response),
-        ) from without_frames(error)
+        raise _broken_off(response, endpoint, reason(error), len(content)) from without_frames(error)
+    return bytes(content)
+
+
+def _broken_off(response: requests.Response, endpoint: Endpoint, why: str, count: int) -> StreamInterrupted:
+    return StreamInterrupted(
+        f"The answer from {endpoint.origin} broke off: {why} ({count} bytes received).",
+        hint="Run it again.",
+        http_status=response.status_code,
+        log_id=_log_id(response),
+    )

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import gc
 import os
+import socket
+import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,17 +44,57 @@ def serve() -> Iterator[Callable[[Script], WireServer]]:
 
 @pytest.fixture
 def client_of(serve: Callable[[Script], WireServer]) -> Iterator[Callable[..., Client]]:
-    """Make clients of a server, which try once unless told otherwise; see that they leave no thread behind."""
+    """Make clients of a server, which try once unless told otherwise; see that they leave nothing behind."""
     clients: list[Client] = []
+    ports: set[int] = set()
 
     def make(server: WireServer, **options: Any) -> Client:
+        ports.add(server.port)
         clients.append(new_client(server.url, "73917", TOKEN, **{"max_retries": 0} | options))
         return clients[-1]
 
     yield make
+    assert soon(lambda: open_connections(ports) == sum(map(idle_connections, clients))), (
+        "a connection is still in use"
+    )
     for client in clients:
         client.close()
+    assert soon(lambda: open_connections(ports) == 0), "a connection is open after close()"
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("cozeloop")]
+
+
+def soon(is_so: Callable[[], bool]) -> bool:
+    """Wait a moment for what other threads bring about."""
+    ends = time.monotonic() + 2
+    while not is_so():
+        if time.monotonic() > ends:
+            return False
+        time.sleep(0.01)
+        gc.collect()
+    return True
+
+
+def open_connections(ports: set[int]) -> int:
+    """Count this process's connections to servers at these ports."""
+    return sum(peer_port(int(name)) in ports for name in os.listdir("/dev/fd"))
+
+
+def peer_port(fd: int) -> int | None:
+    try:
+        if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+            return None
+        with socket.socket(fileno=os.dup(fd)) as copy:
+            return int(copy.getpeername()[1])
+    except (OSError, IndexError):
+        return None  # it has no peer, or is closed meanwhile
+
+
+def idle_connections(client: Client) -> int:
+    """Count the connections that wait in the client's pools for the next call."""
+    adapter = client._transport._session.get_adapter("http://")
+    pools = [adapter.poolmanager.pools[key] for key in adapter.poolmanager.pools.keys()]  # type: ignore[attr-defined]
+    kept = [each for pool in pools if pool.pool for each in list(pool.pool.queue)]
+    return sum(each is not None and each.sock is not None for each in kept)
 
 
 @pytest.fixture(scope="session")

@@ -164,3 +164,12 @@ class Adapter(HTTPAdapter):
         if not args[0].lower().startswith("socks"):  # SOCKS pools have connections of their own
             manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
         return manager
+
+    def close(self) -> None:
+        """Close every connection now; left to itself, urllib3 waits until nobody holds a pool or an error of it."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():
+                pool = manager.pools.get(key)
+                if pool is not None:
+                    pool.close()
+        super().close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 import weakref
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,7 +16,14 @@ import requests
 from cozeloop_magic.auth import Secret
 from cozeloop_magic.call import Call
 from cozeloop_magic.endpoint import Endpoint
-from cozeloop_magic.errors import InvalidRequest, LoopError, StreamInterrupted, UnexpectedContent, without_frames
+from cozeloop_magic.errors import (
+    ClientClosed,
+    InvalidRequest,
+    LoopError,
+    StreamInterrupted,
+    UnexpectedContent,
+    without_frames,
+)
 from cozeloop_magic.refusal import no_answer, parsed
 from cozeloop_magic.retry import read_retry_after
 from cozeloop_magic.transport.connection import CALL, Adapter
@@ -54,10 +62,12 @@ class Transport:
         self._trust_env = trust_env
         self._headers = {name: Secret(value) for name, value in (headers or {}).items()}
         self._inherited: list[requests.Session] = []
+        self._closed = False
         self._begin()
 
     def _begin(self) -> None:
         self._pid = os.getpid()
+        self._lock = threading.Lock()
         self._calls: weakref.WeakSet[Call] = weakref.WeakSet()
         self._prepared: dict[str, tuple[requests.PreparedRequest, dict[str, Any]]] = {}
         self._session = requests.Session()
@@ -70,7 +80,10 @@ class Transport:
 
     def close(self) -> None:
         """Close every connection; calls under way end with an error."""
-        for call in list(self._calls):
+        with self._lock:
+            self._closed = True
+            calls = list(self._calls)
+        for call in calls:
             call.cancel()
         self._session.close()
 
@@ -137,7 +150,10 @@ class Transport:
         self, request: requests.PreparedRequest, settings: dict[str, Any], origin: str, call: Call
     ) -> requests.Response:
         log.debug("POST %s", request.url)
-        self._calls.add(call)
+        with self._lock:
+            if self._closed:  # meanwhile
+                raise ClientClosed("The client is closed.")
+            self._calls.add(call)
         call.attempt()
         token = CALL.set(call)
         try:

@@ -150,6 +150,10 @@ def framed(pieces: Sequence[bytes], framing: str, head: str = HEAD) -> list[byte
     return [f"{head}{length}\r\n\r\n".encode(), *pieces]
 
 
+def stay(connection: socket.socket) -> None:
+    """Keep the connection for the next request."""
+
+
 def hang_up(connection: socket.socket) -> None:
     connection.shutdown(socket.SHUT_RDWR)
 

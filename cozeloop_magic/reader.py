@@ -124,7 +124,7 @@ class StreamReader:
                 raise self._events.refused(data)
             return self._pieces.read(body)
         if known and body is not None:
-            raise self._events.unreadable("is not a JSON object")
+            raise self._events.unreadable("is no JSON object")
         return None
 
 

@@ -39,11 +39,11 @@ class _Incoming(io.RawIOBase):
     """
 
     def __init__(self, sock: socket.socket, call: Call) -> None:
+        self.ended = False
         self._socket = sock
         self._file = sock.makefile("rb", buffering=0)
         self._call = call
         self._timeout = 0.0
-        self.ended = False
 
     def makefile(self, *_: object) -> io.BufferedReader:
         return io.BufferedReader(self)

@@ -166,17 +166,14 @@ class EventStream:
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Make every line end a line feed, as the parser sees the end of an event only where its two line ends are alike.
 
-    A carriage return that ends a chunk is held back: its line feed may be on its way.
+    A carriage return that ends a chunk is a line's end at once, and its line feed is left out if it comes.
     """
-    held = b""
+    returned = False
     for chunk in _without_mark(chunks):
-        if held or b"\r" in chunk:
-            chunk = held + chunk
-            held = b"\r" if chunk.endswith(b"\r") else b""
-            chunk = chunk.removesuffix(held).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        yield chunk
-    if held:
-        yield b"\n"
+        if returned:
+            chunk = chunk.removeprefix(b"\n")
+        returned = chunk.endswith(b"\r")
+        yield chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in chunk else chunk
 
 
 def _without_mark(chunks: Iterable[bytes]) -> Iterator[bytes]:

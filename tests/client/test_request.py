@@ -127,10 +127,14 @@ class TestFourWays:
         with pytest.raises(errors.ClientClosed):
             client.execute_prompt("greet")
 
+    @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
     @pytest.mark.parametrize("chunked", [True, False])
-    def test_a_piece_is_there_before_the_next_is_sent(self, serve: Serve, client_of: ClientOf, chunked: bool) -> None:
+    def test_a_piece_is_there_before_the_next_is_sent(
+        self, serve: Serve, client_of: ClientOf, chunked: bool, line_end: bytes
+    ) -> None:
         go_on = threading.Event()
-        server = serve(stream([delta("first"), go_on, delta("second"), last()], chunked=chunked))
+        first, second, end = (piece.replace(b"\n", line_end) for piece in (delta("first"), delta("second"), last()))
+        server = serve(stream([first, go_on, second, end], chunked=chunked))
         with client_of(server).execute_prompt("greet", stream=True) as reader:
             assert str(next(reader)) == "first"
             assert not go_on.is_set()

@@ -201,6 +201,12 @@ def either(streamed: Script, whole: Script) -> Script:
     return script
 
 
+def in_turn(*scripts: Script) -> Script:
+    """Answer each request by the next script, and all further ones by the last."""
+    left = list(scripts)
+    return lambda request, connection: (left.pop(0) if len(left) > 1 else left[0])(request, connection)
+
+
 def by_path(**scripts: Script) -> Script:
     """Answer by the last part of the path: ``by_path(mget=..., execute=...)``."""
 

@@ -12,13 +12,7 @@ import pytest
 from cozeloop_magic import errors
 from cozeloop_magic.retry import read_retry_after, retry_policy
 from tests.client.ways import ALL_WAYS, STREAM_WAYS, WHOLE_WAYS, ClientOf, Serve
-from tests.wire_server import GOOD, STREAMED, Script, answer, delta, event, reset, stream
-
-
-def in_turn(*scripts: Script) -> Script:
-    """Answer each request by the next script, and all further ones by the last."""
-    left = list(scripts)
-    return lambda request, connection: (left.pop(0) if len(left) > 1 else left[0])(request, connection)
+from tests.wire_server import GOOD, STREAMED, answer, delta, event, in_turn, reset, stream
 
 
 def reset_at_once(request: Any, connection: socket.socket) -> None:

@@ -71,6 +71,11 @@ class Call:
             raise TimeoutError
         return left
 
+    @property
+    def expired(self) -> bool:
+        """Whether no time is left."""
+        return time.monotonic() >= self._ends
+
     def spoke(self) -> None:
         """Note that the answer's first token came."""
         if self._first_token is not None:

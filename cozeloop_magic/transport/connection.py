@@ -10,12 +10,15 @@ import errno
 import http.client
 import io
 import socket
+import time
 from contextvars import ContextVar
 from typing import Any
 
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.util.connection import allowed_gai_family
 
 from cozeloop_magic.call import Call
 from cozeloop_magic.transport.chunked import Unchunker
@@ -109,15 +112,48 @@ class _Response(http.client.HTTPResponse):
 class _Kept:
     """What both kinds of connection do alike: tell their call what happens to it."""
 
-    timeout: float | None
+    host: str
+    port: int
     sock: Any
+    _dns_host: str
     _served = False  # whether it has answered before
 
     def connect(self) -> None:
         call = CALL.get()
         self._served = False
-        self.timeout = min(call.limits.connect, call.remaining())
         super().connect()  # type: ignore[misc]
+        call.hold(self.sock)
+
+    def _new_conn(self) -> socket.socket:
+        """Connect as urllib3 does, but with the socket in the call's hand, and with one limit for all addresses."""
+        call = CALL.get()
+        try:
+            return self._connected(call, time.monotonic() + min(call.limits.connect, call.remaining()))
+        except (socket.gaierror, UnicodeError) as error:
+            raise NameResolutionError(self.host, self, error) from error  # type: ignore[arg-type]
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, f"{self.host} accepted no connection") from error
+        except OSError as error:
+            raise NewConnectionError(self, str(error)) from error  # type: ignore[arg-type]
+
+    def _connected(self, call: Call, ends: float) -> socket.socket:
+        failed = OSError("it has no address")
+        addresses = socket.getaddrinfo(self._dns_host, self.port, allowed_gai_family(), socket.SOCK_STREAM)
+        for tried, (*kind, _, address) in enumerate(addresses):
+            sock = socket.socket(*kind)
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.settimeout(max((ends - time.monotonic()) / (len(addresses) - tried), _EXACT))
+                call.hold(sock)
+                sock.connect(address)
+                return sock
+            except BaseException as error:
+                call.release()
+                sock.close()
+                if not isinstance(error, OSError):
+                    raise
+                failed = error
+        raise failed
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         call = CALL.get()

@@ -62,7 +62,7 @@ def _no_tls(error: BaseException, origin: str) -> ConnectFailed:
 
 
 def _no_connection_in_time(origin: str, call: Call) -> LoopError:
-    if call.limits.connect >= call.limits.total:
+    if call.expired:
         return call.exceeded(origin)
     return ConnectFailed(
         f"{origin} accepted no connection within {call.limits.connect:g} s, the limit to connect.",
@@ -126,6 +126,8 @@ def reason(error: BaseException) -> str:
             return "it hung up without a word"
         if isinstance(cause, urllib3.exceptions.DecodeError):
             return "its compression is damaged"
+        if isinstance(cause, UnicodeError):
+            return "no host has such a name"
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror.lower()
     return re.sub(r"<[^>]*object at [^>]*>:? ?", "", str(error)) or type(error).__name__

@@ -39,7 +39,7 @@ TEXT = "Hé\u2028llo 🙂 world\u0085"
 @st.composite
 def cuts(draw: st.DrawFn, data: bytes) -> list[bytes]:
     places = sorted(draw(st.lists(st.integers(0, len(data)), max_size=30)))
-    return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
+    return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True) if a < b]
 
 
 BODY = b"\xef\xbb\xbf: hello\n\n" + delta(TEXT) + b'data: {"message":\ndata: {"content": "!"}}\n\n' + last()
@@ -179,8 +179,7 @@ def test_any_stream_is_its_text_wherever_it_is_cut(
 ) -> None:
     text, body = written
     server, client = now
-    pieces = [piece for piece in data.draw(cuts(body)) if piece]
-    server.script = send(framed(pieces, framing), hang_up if framing == "close" else stay)
+    server.script = send(framed(data.draw(cuts(body)), framing), hang_up if framing == "close" else stay)
     assert read_stream(client) == text
 
 
@@ -212,7 +211,7 @@ def test_a_whole_answer_that_is_cut_off_is_complete_or_an_error(
 ) -> None:
     answered = {"code": 0, "data": {"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}}
     pieces = data.draw(cuts(json.dumps(answered, ensure_ascii=plain).encode()))
-    response = b"".join(framed([piece for piece in pieces if piece], framing, JSON_HEAD))
+    response = b"".join(framed(pieces, framing, JSON_HEAD))
     kept = response[: data.draw(st.integers(0, len(response)))]
     server, client = now
     server.script = send([kept])

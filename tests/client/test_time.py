@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from cozeloop_magic import errors
-from tests.client.ways import ClientOf, Serve
+from cozeloop_magic import errors, new_client
+from tests.client.ways import ALL_WAYS, STREAM_WAYS, ClientOf, Serve
+from tests.conftest import soon
 from tests.wire_server import delta, last, stream
 
 
@@ -54,6 +58,54 @@ class TestTime:
         with pytest.raises(errors.DeadlineExceeded, match=r"0\.3 s, the call's time limit"):
             client_of(serve(trickle)).execute_prompt("greet", timeout=0.3)
         assert time.monotonic() - started < 0.5
+
+
+@pytest.fixture
+def deaf() -> Iterator[str]:
+    """A server that takes no connection: it does not accept, and its queue is full."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for each in waiting:
+            each.setblocking(False)
+            each.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        for each in waiting:
+            each.close()
+
+
+class TestConnecting:
+    @pytest.mark.parametrize("read", ALL_WAYS)
+    def test_has_a_limit_of_its_own(self, deaf: str, read: Any) -> None:
+        started = time.monotonic()
+        with new_client(deaf, "1", "token", connect_timeout=0.2, max_retries=0) as client:
+            with pytest.raises(errors.ConnectFailed, match=r"no connection within 0\.2 s, the limit to connect"):
+                read(client)
+        assert time.monotonic() - started < 0.5
+
+    @pytest.mark.parametrize("read", ALL_WAYS)
+    def test_counts_in_the_whole_calls_limit(self, deaf: str, read: Any) -> None:
+        with new_client(deaf, "1", "token") as client:
+            with pytest.raises(errors.DeadlineExceeded, match=r"0\.2 s, the call's time limit"):
+                read(client, timeout=0.2)
+
+    @pytest.mark.parametrize("read", STREAM_WAYS)
+    def test_counts_in_the_limit_for_the_first_token(self, deaf: str, read: Any) -> None:
+        with new_client(deaf, "1", "token", first_token_timeout=0.2) as client:
+            with pytest.raises(errors.DeadlineExceeded, match=r"0\.2 s, the limit for the first token"):
+                read(client)
+
+    def test_ends_when_its_task_is_cancelled(self, deaf: str) -> None:
+        async def cancel(client: Any) -> None:
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(client.aexecute_prompt("greet"), 0.2)
+
+        client = new_client(deaf, "1", "token")
+        asyncio.run(cancel(client))
+        assert soon(lambda: not client._transport._calls)
+        client.close()
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("cozeloop")]
 
 
 def _pause(seconds: float) -> bytes:

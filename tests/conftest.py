@@ -24,16 +24,18 @@ def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
     for name in list(os.environ):
         if name.startswith("COZELOOP_") and name != "COZELOOP_MAGIC_GGUF":
             monkeypatch.delenv(name)
+        if name.lower().endswith(("_proxy", "_ca_bundle")):
+            monkeypatch.delenv(name)
     monkeypatch.setenv("COZELOOP_MAGIC_HOME", str(tmp_path_factory.mktemp("home")))
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[Script], WireServer]]:
-    """Start servers that answer by a script."""
+def serve() -> Iterator[Callable[..., WireServer]]:
+    """Start servers that answer by a script, with a certificate where they are given one."""
     servers: list[WireServer] = []
 
-    def start(script: Script) -> WireServer:
-        servers.append(WireServer(script))
+    def start(script: Script, tls: Any = None) -> WireServer:
+        servers.append(WireServer(script, tls))
         return servers[-1]
 
     yield start
@@ -43,7 +45,7 @@ def serve() -> Iterator[Callable[[Script], WireServer]]:
 
 
 @pytest.fixture
-def client_of(serve: Callable[[Script], WireServer]) -> Iterator[Callable[..., Client]]:
+def client_of(serve: Callable[..., WireServer]) -> Iterator[Callable[..., Client]]:
     """Make clients of a server, which try once unless told otherwise; see that they leave nothing behind."""
     clients: list[Client] = []
     ports: set[int] = set()
@@ -91,8 +93,8 @@ def peer_port(fd: int) -> int | None:
 
 def idle_connections(client: Client) -> int:
     """Count the connections that wait in the client's pools for the next call."""
-    adapter = client._transport._session.get_adapter("http://")
-    pools = [adapter.poolmanager.pools[key] for key in adapter.poolmanager.pools.keys()]  # type: ignore[attr-defined]
+    adapter: Any = client._transport._session.get_adapter("http://")
+    pools = [adapter.poolmanager.pools[key] for key in adapter.poolmanager.pools.keys()]
     kept = [each for pool in pools if pool.pool for each in list(pool.pool.queue)]
     return sum(each is not None and each.sock is not None for each in kept)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -32,7 +31,7 @@ class WireServer:
     """Answers every request by its `script`; remembers the requests, and what scripts raised."""
 
     script: Script
-    tls: ssl.SSLContext | None = None
+    tls: Any = None  # an ssl.SSLContext, or what takes its place
     requests: list[Request] = field(default_factory=list)
     errors: list[BaseException] = field(default_factory=list)
 

@@ -123,6 +123,7 @@ class _Kept:
         self._served = False
         super().connect()  # type: ignore[misc]
         call.hold(self.sock)
+        self.sock.settimeout(call.remaining())  # a large request takes longer to send than to connect
 
     def _new_conn(self) -> socket.socket:
         """Connect as urllib3 does, but with the socket in the call's hand, and with one limit for all addresses."""

@@ -13,6 +13,7 @@ import urllib3
 from cozeloop_magic.call import Call
 from cozeloop_magic.errors import (
     ClientClosed,
+    ConfigurationError,
     ConnectFailed,
     LoopError,
     StreamInterrupted,
@@ -32,10 +33,10 @@ def unsent(error: BaseException, origin: str, call: Call) -> LoopError:
     """Make the error for a call to which no answer came."""
     if call.cancelled:
         return ClientClosed("The call was ended before its answer came.", hint="")
-    if isinstance(error, requests.ConnectTimeout):
-        return _no_connection_in_time(origin, call)
-    if isinstance(error, (requests.Timeout, TimeoutError)):
-        return call.exceeded(origin)
+    if isinstance(error, requests.Timeout) or _caused_by(error, TimeoutError):
+        return call.exceeded(origin) if call.expired else _no_connection_in_time(origin, call)
+    if type(error) is OSError and error.errno is None:  # requests looks for the certificates before it connects
+        return ConfigurationError(f"{error}.", hint="Check REQUESTS_CA_BUNDLE.")
     if isinstance(error, requests.exceptions.SSLError):
         return _no_tls(error, origin)
     if isinstance(error, requests.exceptions.ProxyError):
@@ -61,9 +62,7 @@ def _no_tls(error: BaseException, origin: str) -> ConnectFailed:
     )
 
 
-def _no_connection_in_time(origin: str, call: Call) -> LoopError:
-    if call.expired:
-        return call.exceeded(origin)
+def _no_connection_in_time(origin: str, call: Call) -> ConnectFailed:
     return ConnectFailed(
         f"{origin} accepted no connection within {call.limits.connect:g} s, the limit to connect.",
         hint="Check the address and the network, or give it more with new_client(connect_timeout=...).",
@@ -78,7 +77,7 @@ def _unreached(error: requests.ConnectionError, origin: str, call: Call) -> Tran
             f"{origin} cannot be reached: {reason(error)}.",
             hint="Check the address and the network, then run it again.",
         )
-        fault.repeatable = _innermost(error, ConnectionRefusedError)
+        fault.repeatable = _caused_by(error, ConnectionRefusedError)
         return fault
     if any(
         isinstance(cause, http.client.HTTPException) and not isinstance(cause, OSError) for cause in _causes(error)
@@ -101,7 +100,7 @@ def timed_out(error: BaseException) -> bool:
     return isinstance(error, (urllib3.exceptions.ReadTimeoutError, TimeoutError))
 
 
-def _innermost(error: BaseException, kind: type[BaseException]) -> bool:
+def _caused_by(error: BaseException, kind: type[BaseException]) -> bool:
     return any(isinstance(cause, kind) for cause in _causes(error))
 
 

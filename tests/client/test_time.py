@@ -96,6 +96,14 @@ class TestConnecting:
             with pytest.raises(errors.DeadlineExceeded, match=r"0\.2 s, the limit for the first token"):
                 read(client)
 
+    @pytest.mark.parametrize("read", ALL_WAYS)
+    def test_limits_no_sending(self, read: Any) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as never_reads:
+            url = f"http://127.0.0.1:{never_reads.getsockname()[1]}"
+            with new_client(url, "1", "token", connect_timeout=0.1, max_retries=0) as client:
+                with pytest.raises(errors.DeadlineExceeded, match=r"0\.3 s, the call's time limit"):
+                    read(client, variable_vals={"x": "x" * 20_000_000}, timeout=0.3)
+
     def test_ends_when_its_task_is_cancelled(self, deaf: str) -> None:
         async def cancel(client: Any) -> None:
             with pytest.raises(asyncio.TimeoutError):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
+from dataclasses import fields, replace
 from datetime import date, datetime, time, timezone
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -24,7 +27,7 @@ from cozeloop_magic.entities.prompt import (
     ToolCall,
     VariableType,
 )
-from cozeloop_magic.entities.stream import join_results
+from cozeloop_magic.entities.stream import PieceReader, join_results
 from cozeloop_magic.entities.variables import decode, encode
 from cozeloop_magic.errors import VariableError
 
@@ -83,7 +86,11 @@ class TestWire:
         with pytest.raises(AttributeError):
             Message(Role.USER).content = "x"  # type: ignore[misc]
 
-    @given(st.dictionaries(st.sampled_from([*Prompt.__slots__, *Message.__slots__, "other"]), json_values))
+    @given(
+        st.dictionaries(
+            st.sampled_from([f.name for f in (*fields(Prompt), *fields(Message))] + ["other"]), json_values
+        )
+    )
     def test_any_object_is_read_and_kept(self, data: dict[str, Any]) -> None:
         present = {key for key, value in data.items() if value is not None}
         for kind in (Prompt, Message, ExecuteResult):
@@ -129,6 +136,12 @@ class TestResult:
         pieces = [ExecuteResult(Message(Role.ASSISTANT, text)) for text in texts]
         halves = [join_results(pieces[:cut]), join_results(pieces[cut:])]
         assert join_results(halves) == join_results(pieces) if pieces else True
+
+    def test_a_piece_of_nothing_but_text_is_like_any_other(self) -> None:
+        body = {"message": {"role": "assistant", "content": "Hé"}, "finish_reason": ""}
+        piece, other = PieceReader(log_id="log-1").read(body), replace(ExecuteResult.from_json(body), log_id="log-1")
+        assert piece == other and repr(piece) == repr(other)
+        assert pickle.loads(pickle.dumps(piece)) == copy.deepcopy(piece) == piece
 
 
 class TestEncode:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
-from io import StringIO
 from typing import Any
 
 from cozeloop_magic.entities.prompt import ExecuteResult, FunctionCall, Message, Role, TokenUsage, ToolCall
@@ -28,18 +27,18 @@ class PieceReader:
     """
 
     def __init__(self, *, log_id: str | None = None, model: str | None = None, retries: int = 0) -> None:
-        self._log_id, self._model, self._retries = log_id, model, retries
+        self._known: dict[str, Any] = {"log_id": log_id, "model": model, "retries": retries}
         self._halves: dict[Hashable, str] = {}
 
     def read(self, body: Mapping[str, Any]) -> ExecuteResult | None:
         """Read an event's JSON; None where it holds no piece of an answer."""
         usual = None if self._halves else _usual(body)
         if usual is not None:  # read field by field, a long answer's text would take twice as long
-            return ExecuteResult(usual, "", None, self._log_id, self._model, self._retries)
+            return ExecuteResult.made({"message": usual, "finish_reason": "", "extra": {}, **self._known})
         piece = ExecuteResult.from_json(body)
         if not (piece.message or piece.finish_reason or piece.usage):
             return None
-        piece = replace(piece, log_id=self._log_id, model=self._model, retries=self._retries)
+        piece = replace(piece, **self._known)
         return self._whole(piece) if piece.message or self._halves else piece
 
     def _whole(self, piece: ExecuteResult) -> ExecuteResult:
@@ -73,40 +72,58 @@ class PieceReader:
         return joined.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+class _Text:
+    """Text that grows by small pieces and takes little more memory than it has characters."""
+
+    _MANY = 1000  # pieces, each of which takes fifty bytes more than its characters
+
+    def __init__(self) -> None:
+        self._blocks: list[str] = []
+        self._pieces: list[str] = []
+
+    def add(self, piece: str) -> None:
+        self._pieces.append(piece)
+        if len(self._pieces) == self._MANY:
+            self._blocks.append("".join(self._pieces))
+            self._pieces.clear()
+
+    def __str__(self) -> str:
+        return "".join(self._blocks + self._pieces)
+
+
 class ResultBuilder:
     """Joins pieces of an answer. `add` costs the same however long the answer has become."""
 
     def __init__(self) -> None:
         self._last: Message | None = None
-        self._content = StringIO()
-        self._reasoning = StringIO()
+        self._content = _Text()
+        self._reasoning = _Text()
         self._tool_calls: dict[int, ToolCall] = {}
         self._finish_reason: str | None = None
         self._usage: TokenUsage | None = None
-        self._log_id: str | None = None
-        self._model: str | None = None
-        self._retries = 0
+        self._latest = ExecuteResult()
         self._extra: dict[str, object] = {}
 
     def add(self, piece: ExecuteResult) -> None:
         """Join one more piece."""
+        self._latest = piece
         if piece.message is not None:
             self._add_message(piece.message)
-        self._finish_reason = piece.finish_reason or self._finish_reason
-        self._usage = piece.usage or self._usage
-        self._log_id = piece.log_id or self._log_id
-        self._model = piece.model or self._model
-        self._retries = piece.retries or self._retries
+        if piece.finish_reason:
+            self._finish_reason = piece.finish_reason
+        if piece.usage:
+            self._usage = piece.usage
         if piece.extra:
             self._extra.update(piece.extra)
 
     def _add_message(self, message: Message) -> None:
-        self._content.write(message.content or "")
-        self._reasoning.write(message.reasoning_content or "")
-        for position, call in enumerate(message.tool_calls or ()):
-            key = position if call.index is None else call.index
-            self._tool_calls[key] = _join_calls(self._tool_calls.get(key), call)
-        before, extra = self._last, dict(message.extra)
+        if message.content:
+            self._content.add(message.content)
+        if message.reasoning_content:
+            self._reasoning.add(message.reasoning_content)
+        if message.tool_calls:
+            self._add_calls(message.tool_calls)
+        before = self._last
         if before is not None and _is_text(message) and message.role in ("", before.role):
             return
         if before is not None:
@@ -116,20 +133,25 @@ class ResultBuilder:
                 parts=[*(before.parts or ()), *(message.parts or ())] or None,
                 tool_call_id=message.tool_call_id or before.tool_call_id,
                 metadata=message.metadata or before.metadata,
-                extra={**before.extra, **extra} if before.extra else extra,
+                extra={**before.extra, **message.extra},
             )
         self._last = message
+
+    def _add_calls(self, calls: Iterable[ToolCall]) -> None:
+        for position, call in enumerate(calls):
+            key = position if call.index is None else call.index
+            self._tool_calls[key] = _join_calls(self._tool_calls.get(key), call)
 
     def result(self) -> ExecuteResult:
         """Give the answer as far as it has come."""
         message = self._last and replace(
             self._last,
-            content=self._content.getvalue(),
-            reasoning_content=self._reasoning.getvalue() or None,
+            content=str(self._content),
+            reasoning_content=str(self._reasoning) or None,
             tool_calls=tuple(self._tool_calls[key] for key in sorted(self._tool_calls)) or None,
         )
-        known = (self._log_id, self._model, self._retries)
-        return ExecuteResult(message, self._finish_reason, self._usage, *known, extra=self._extra)
+        known = (self._latest.log_id, self._latest.model, self._latest.retries)
+        return ExecuteResult(message, self._finish_reason, self._usage, *known, extra=dict(self._extra))
 
     def __bool__(self) -> bool:
         """Tell whether anything came."""
@@ -144,7 +166,7 @@ def _usual(body: Mapping[str, Any]) -> Message | None:
     role, content = message.get("role"), message.get("content")
     if type(role) is not str or type(content) is not str or (not content.isascii() and _SURROGATE.search(content)):
         return None
-    return Message(_ROLES.get(role, role), content)
+    return Message.made({"role": _ROLES.get(role, role), "content": content, "extra": {}})
 
 
 def _is_text(message: Message) -> bool:

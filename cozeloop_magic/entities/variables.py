@@ -25,7 +25,7 @@ from cozeloop_magic.errors import VariableError
 __all__ = ["VariableVal", "decode", "encode", "encode_all"]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class VariableVal(Wire):
     """One variable's value on the wire."""
 

@@ -46,7 +46,7 @@ class _Incoming(io.RawIOBase):
         self._socket = sock
         self._file = sock.makefile("rb", buffering=0)
         self._call = call
-        self._timeout = 0.0
+        self._timeout = sock.gettimeout() or 0.0
 
     def makefile(self, *_: object) -> io.BufferedReader:
         return io.BufferedReader(self)
@@ -117,6 +117,7 @@ class _Kept:
     sock: Any
     _dns_host: str
     _served = False  # whether it has answered before
+    _held: list[bytes] | None = None  # what a request has written so far
 
     def connect(self) -> None:
         call = CALL.get()
@@ -160,9 +161,21 @@ class _Kept:
         call = CALL.get()
         if self.sock is not None:
             call.reused = self._served
-            self.sock.settimeout(call.remaining())
             call.hold(self.sock)
-        super().request(*args, **kwargs)  # type: ignore[misc]
+        held: list[bytes] = []
+        self._held = held
+        try:
+            super().request(*args, **kwargs)  # type: ignore[misc]
+        finally:
+            self._held = None
+        self.send(b"".join(held))
+
+    def send(self, data: Any) -> None:
+        """Send at once what a request's head and body are: each step costs as much as a small answer's reading."""
+        if self._held is None:
+            super().send(data)  # type: ignore[misc]
+        else:
+            self._held.append(data)
 
     def getresponse(self) -> Any:
         CALL.get().hold(self.sock)

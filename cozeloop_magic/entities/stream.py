@@ -7,7 +7,7 @@ seen (the Loop server's ``execute_streaming``).
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,28 @@ __all__ = ["PieceReader", "ResultBuilder", "join_results"]
 
 _ROLES: dict[str, Role] = {role.value: role for role in Role}
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class _Places:
+    """Tells which tool call a delta is of: its index says it, else its id; one with neither goes on with the last."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, int] = {}
+        self._last = self._next = 0
+
+    def of(self, calls: Iterable[ToolCall]) -> Iterator[tuple[int, ToolCall]]:
+        """Give each call of one piece with its place; calls of one piece that name neither are different ones."""
+        for position, call in enumerate(calls):
+            if call.index is not None:
+                place = call.index
+            elif call.id:
+                place = self._by_id.get(call.id, self._next)
+            else:
+                place = self._next if position else self._last
+            if call.id:
+                self._by_id.setdefault(call.id, place)
+            self._last, self._next = place, max(self._next, place + 1)
+            yield place, call
 
 
 class PieceReader:
@@ -29,6 +51,7 @@ class PieceReader:
     def __init__(self, *, log_id: str | None = None, model: str | None = None, retries: int = 0) -> None:
         self._known: dict[str, Any] = {"log_id": log_id, "model": model, "retries": retries}
         self._halves: dict[Hashable, str] = {}
+        self._places = _Places()
 
     def read(self, body: Mapping[str, Any]) -> ExecuteResult | None:
         """Read an event's JSON; None where it holds no piece of an answer."""
@@ -46,19 +69,18 @@ class PieceReader:
         content = self._join("content", message.content, last)
         reasoning = self._join("reasoning", message.reasoning_content, last)
         calls = message.tool_calls and tuple(
-            self._whole_call(n, call, last) for n, call in enumerate(message.tool_calls)
+            self._whole_call(place, call, last) for place, call in self._places.of(message.tool_calls)
         )
         if (content, reasoning, calls) == (message.content, message.reasoning_content, message.tool_calls):
             return piece
         message = replace(message, content=content, reasoning_content=reasoning, tool_calls=calls)
         return replace(piece, message=message)
 
-    def _whole_call(self, position: int, call: ToolCall, last: bool) -> ToolCall:
+    def _whole_call(self, place: int, call: ToolCall, last: bool) -> ToolCall:
         function = call.function_call
         if function is None:
             return call
-        key = position if call.index is None else call.index
-        return replace(call, function_call=replace(function, arguments=self._join(key, function.arguments, last)))
+        return replace(call, function_call=replace(function, arguments=self._join(place, function.arguments, last)))
 
     def _join(self, key: Hashable, text: str | None, last: bool) -> str | None:
         """Put halves of a character together; a half whose other half never comes shows as U+FFFD."""
@@ -99,6 +121,7 @@ class ResultBuilder:
         self._content = _Text()
         self._reasoning = _Text()
         self._tool_calls: dict[int, ToolCall] = {}
+        self._places = _Places()
         self._finish_reason: str | None = None
         self._usage: TokenUsage | None = None
         self._latest = ExecuteResult()
@@ -122,7 +145,8 @@ class ResultBuilder:
         if message.reasoning_content:
             self._reasoning.add(message.reasoning_content)
         if message.tool_calls:
-            self._add_calls(message.tool_calls)
+            for place, call in self._places.of(message.tool_calls):
+                self._tool_calls[place] = _join_calls(self._tool_calls.get(place), call)
         before = self._last
         if before is not None and _is_text(message) and message.role in ("", before.role):
             return
@@ -136,11 +160,6 @@ class ResultBuilder:
                 extra={**before.extra, **message.extra},
             )
         self._last = message
-
-    def _add_calls(self, calls: Iterable[ToolCall]) -> None:
-        for position, call in enumerate(calls):
-            key = position if call.index is None else call.index
-            self._tool_calls[key] = _join_calls(self._tool_calls.get(key), call)
 
     def result(self) -> ExecuteResult:
         """Give the answer as far as it has come."""

@@ -162,6 +162,7 @@ class _Kept:
         if self.sock is not None:
             call.reused = self._served
             call.hold(self.sock)
+            self.sock.settimeout(call.remaining())  # the last call may have left it next to nothing
         held: list[bytes] = []
         self._held = held
         try:

@@ -14,7 +14,7 @@ import pytest
 from cozeloop_magic import errors, new_client
 from tests.client.ways import ALL_WAYS, STREAM_WAYS, ClientOf, Serve
 from tests.conftest import soon
-from tests.wire_server import delta, last, stream
+from tests.wire_server import GOOD, delta, last, stream
 
 
 class TestTime:
@@ -58,6 +58,17 @@ class TestTime:
         with pytest.raises(errors.DeadlineExceeded, match=r"0\.3 s, the call's time limit"):
             client_of(serve(trickle)).execute_prompt("greet", timeout=0.3)
         assert time.monotonic() - started < 0.5
+
+
+@pytest.mark.parametrize("read", ALL_WAYS)
+def test_a_calls_limit_is_not_the_next_calls(serve: Serve, client_of: ClientOf, read: Any) -> None:
+    def pause_after(request: Any, connection: Any) -> None:
+        GOOD(request, connection)
+        time.sleep(0.4)
+
+    client = client_of(serve(pause_after))
+    assert read(client, timeout=0.2) == "Hello world"
+    assert read(client, variable_vals={"x": "x" * 10_000_000}, timeout=9) == "Hello world"
 
 
 @pytest.fixture

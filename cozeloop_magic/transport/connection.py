@@ -92,6 +92,7 @@ class _Kept:
         self._served = False
         self.timeout = min(call.limits.connect, call.remaining())
         super().connect()  # type: ignore[misc]
+        call.hold(self.sock)  # before anything is sent: a call that was ended meanwhile must not begin a run
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         call = CALL.get()

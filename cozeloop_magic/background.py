@@ -16,6 +16,7 @@ from cozeloop_magic.run import RunState
 __all__ = ["BackgroundAnswer"]
 
 _FOREVER = 365 * 86_400.0  # an untimed wait cannot be interrupted on Windows
+_TICK = 0.1  # seconds between looks: a kernel's event loop that sleeps hears no interrupt
 
 
 class BackgroundAnswer:
@@ -73,7 +74,13 @@ class BackgroundAnswer:
         self._stop()
 
     def __await__(self) -> Generator[Any, None, Answer]:
-        yield from asyncio.wrap_future(self._future).__await__()
+        return self._wait().__await__()
+
+    async def _wait(self) -> Answer:
+        future = asyncio.wrap_future(self._future)
+        while not future.done():
+            await asyncio.wait([future], timeout=_TICK)
+        await future
         return self.result()
 
     def __repr__(self) -> str:

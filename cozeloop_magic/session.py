@@ -93,7 +93,7 @@ class Session:
         self, run: Callable[[], RunState], request: ExecuteRequest, view: View, stop: Stop, args: argparse.Namespace
     ) -> None:
         view.update(RunState(request))  # where the answer goes is settled while this cell runs
-        answer = BackgroundAnswer(request, run, stop)
+        answer = BackgroundAnswer(request, partial(_erring_shortly, run) if args.short_errors else run, stop)
         self._bind(answer, "_loop", args.out)
         if not is_watched():  # a machine moves on to the next cell, or ends, and would save an answer half written
             with stop.on_interrupt():
@@ -176,6 +176,13 @@ def _stopped(state: RunState) -> str:
     if state.phase is Phase.DONE:
         return "stopped; the answer was already complete."
     return f"stopped; {'the text so far is kept' if has_something(state) else 'nothing had come yet'}."
+
+
+def _erring_shortly(run: Callable[[], RunState]) -> RunState:
+    state = run()
+    if state.error is not None:
+        _shortly(state.error)
+    return state
 
 
 def _shortly(error: BaseException) -> BaseException:

@@ -123,7 +123,7 @@ class _Kept:
         call = CALL.get()
         self._served = False
         super().connect()  # type: ignore[misc]
-        call.hold(self.sock)
+        call.hold(self.sock)  # before anything is sent: a call that was ended meanwhile must not begin a run
         self.sock.settimeout(call.remaining())  # a large request takes longer to send than to connect
 
     def _new_conn(self) -> socket.socket:

@@ -28,16 +28,30 @@ function typeset(model, nodes) {
     for (const formula of node.querySelectorAll?.(".mathjax_process") ?? []) typesetter.typeset(formula);
 }
 
-/* The kernel is interrupted where this can be done: it may hear no message while a cell runs. A run behind other
-   cells must not stop those, so it is sent a message; so is a kernel that did not obey. */
+/* The control channel is the way that works while a cell runs, and meets this run alone (see control.py). */
+function control(kernel, name) {
+  if (!name) throw new Error("this kernel has no control channel");
+  const msg_id = `${name}-${Date.now()}`;
+  const date = new Date().toISOString();
+  const { clientId: session, username } = kernel;
+  const header = { msg_id, msg_type: "cozeloop_stop", session, username, date, version: "5.3" };
+  const message = { channel: "control", header, parent_header: {}, metadata: {}, content: { name }, buffers: [] };
+  kernel.sendControlMessage(message, false, true).done.catch(() => {});
+}
+
+/* One way after the other, where the front end does not have one, or a second has passed without effect. A run behind
+   other cells must not interrupt those. */
 async function stop(model, alive) {
-  const kernel = model.get("behind") ? null : model.widget_manager?.kernel;
-  try {
-    if (!kernel?.interrupt) throw new Error("this front end interrupts no kernels");
-    await kernel.interrupt();
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-  } catch {}
-  if (alive()) model.send("stop");
+  const kernel = model.widget_manager?.kernel;
+  const ways = [() => control(kernel, model.get("control")), () => model.send("stop")];
+  if (!model.get("behind")) ways.splice(1, 0, () => kernel.interrupt());
+  for (const way of ways) {
+    try {
+      await way();
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    } catch {}
+    if (!alive()) return;
+  }
 }
 
 /* Pages without a secure context have no clipboard, but still obey the old command. */

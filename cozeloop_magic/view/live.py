@@ -18,7 +18,7 @@ from IPython import get_ipython
 from IPython.display import DisplayHandle, clear_output, display
 
 from cozeloop_magic.run import Phase, RunState
-from cozeloop_magic.view import render, request
+from cozeloop_magic.view import control, render, request
 from cozeloop_magic.view.markdown import Blocks
 from cozeloop_magic.view.visible import visible
 
@@ -78,7 +78,7 @@ class LiveView:
     Parameters
     ----------
     stop : callable
-        What the Stop button calls where it cannot interrupt the kernel; any thread may.
+        What the Stop button calls; any thread may.
     behind : bool
         Whether the run goes on behind other cells: then Stop must not interrupt those, and no cell tells its error.
     fold_height : int
@@ -96,6 +96,7 @@ class LiveView:
         self._behind = behind
         self._fold_height = fold_height
         self._watched = is_watched()
+        self._control = ""
         self._widget: _Widget | None = None
         self._handle: DisplayHandle | None = None
         self._blocks = Blocks()
@@ -108,6 +109,7 @@ class LiveView:
         if not self._watched:
             return
         if self._widget is None:
+            self._control = control.listen(self._stop)
             hint = f"{state.request.prompt_key}: the answer appears here; use --plain to see it grow"
             self._widget = _Widget(visible(hint), self._frame(state) | self._drawn(state), self._stop)
             self._handle = display(self._widget, display_id=True)  # type: ignore[no-untyped-call]
@@ -122,6 +124,7 @@ class LiveView:
             self._keep(state)
         if self._widget is not None:
             self._widget.close()
+        control.forget(self._control)
 
     def _keep(self, state: RunState) -> None:
         if self._widget is not None:
@@ -142,7 +145,8 @@ class LiveView:
     def _frame(self, state: RunState) -> Rows:
         """Give what stays the same."""
         sent = request.to_html(state.request)
-        return {"root": render.ROOT, "request": sent, "behind": self._behind, "height": self._fold_height}
+        held = {"behind": self._behind, "control": self._control, "height": self._fold_height}
+        return {"root": render.ROOT, "request": sent, **held}
 
     def _drawn(self, state: RunState) -> Rows:
         began = time.monotonic()

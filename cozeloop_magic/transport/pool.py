@@ -133,7 +133,10 @@ class Transport:
         try:
             request.body = json.dumps(body, allow_nan=False).encode()
         except (TypeError, ValueError) as error:
-            raise InvalidRequest(f"The request holds what has no JSON form: {error}.") from None
+            raise InvalidRequest(
+                f"The request holds what has no JSON form: {error}.",
+                hint="Turn it into text, a number, a list or a dict first.",
+            ) from None
         request.headers["Content-Length"] = str(len(request.body))
         request.headers["Accept"] = accept
         request.headers["Authorization"] = header

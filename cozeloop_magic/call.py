@@ -160,8 +160,10 @@ class Call:
 
     def cut(self) -> None:
         """Cut the connection of the attempt under way; a thread that reads wakes up."""
+        if self._pid != os.getpid():  # after a fork the socket is the parent's, too
+            return
         with self._holding:
-            if self._socket is None or self._pid != os.getpid():  # after a fork the socket is the parent's, too
+            if self._socket is None:
                 return
             try:
                 self._socket.shutdown(socket.SHUT_RDWR)

@@ -28,6 +28,7 @@ from cozeloop_magic.errors import (
     PromptNotFound,
     UnexpectedContent,
 )
+from cozeloop_magic.forks import Lock
 from cozeloop_magic.reader import AsyncStreamReader, StreamReader
 from cozeloop_magic.request import execute_body
 from cozeloop_magic.retry import retry_policy
@@ -85,7 +86,7 @@ class Client:
         self._timeouts = timeouts or Timeouts()
         self._max_retries = max_retries
         self._threads = Threads()
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._endpoint: Endpoint | None = None
         self._prompts: dict[tuple[str, str], Prompt] = {}
         self._closed = False

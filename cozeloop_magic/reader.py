@@ -130,7 +130,7 @@ def _object(events: EventStream, name: str, data: str) -> dict[str, Any] | None:
     if whole and type(body) is dict:
         return body
     if name in ("data", "message") and text not in ("", "null", "[DONE]"):
-        raise events.unreadable("is not a JSON object" if whole else "is not JSON")
+        raise events.unreadable("is not a JSON object" if whole else "cannot be read as JSON")
     return None
 
 

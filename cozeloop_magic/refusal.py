@@ -18,6 +18,14 @@ from cozeloop_magic.errors import LoopError, UnexpectedContent, remote_error
 
 __all__ = ["no_answer", "parsed", "refusal"]
 
+_CHECK_ADDRESS = "Check COZELOOP_API_BASE_URL, and any proxy or login page in between."
+_HINTS = {
+    400: _CHECK_ADDRESS,  # a Loop server says what is wrong with a parameter
+    405: "A self-hosted Loop's API has a port of its own; this looks like the web page's.",
+    407: "Check HTTP_PROXY: the proxy on the way wants a user and a password.",
+    413: "Make the request smaller.",
+}
+
 
 def parsed(content: bytes | str) -> Any:
     """Read JSON; None where it is none."""
@@ -50,6 +58,8 @@ def refusal(body: Mapping[str, Any], endpoint: Endpoint, *, http_status: int, lo
     error = remote_error(what, code=number, http_status=http_status, log_id=log_id)
     if endpoint.local:
         error.hint = ""  # it says itself what to do
+    elif not error.hint:
+        error.hint = "If that does not say enough, ask whoever runs the server."
     return error
 
 
@@ -70,10 +80,10 @@ def _unexpected(
         error: LoopError = remote_error(what, http_status=status, log_id=log_id)
     else:
         error = UnexpectedContent(what, http_status=status, log_id=log_id)
-    if status == 405:
-        error.hint = "A self-hosted Loop's API has a port of its own; this looks like the web page's."
+    if status in _HINTS:
+        error.hint = _HINTS[status]
     elif not error.hint:
-        error.hint = "Check COZELOOP_API_BASE_URL, and any proxy or login page in between."
+        error.hint = _CHECK_ADDRESS
     return error
 
 

@@ -97,7 +97,7 @@ class EventStream:
 
     def _broken(self, error: Exception) -> LoopError:
         if not self._open:
-            return self.interrupted("it was closed")
+            return self.interrupted("its reader was closed")
         if self.call.cancelled:
             return self.interrupted("the client was closed")
         if timed_out(error):
@@ -107,7 +107,7 @@ class EventStream:
     def ended(self) -> StreamInterrupted:
         """Make the error for a stream that ended, or was ended, before its answer did."""
         if not self._open or self.call.cancelled:
-            return self.interrupted("it was closed")
+            return self.interrupted("its reader was closed")
         return self.interrupted(
             "the stream ended in the middle of an event" if self._torn else "the stream ended without a finish reason"
         )
@@ -116,7 +116,7 @@ class EventStream:
         """Make the error for a stream that broke off."""
         return StreamInterrupted(
             f"The answer from {self._endpoint.origin} broke off: {why} "
-            f"({self.events_read} events, {self.bytes_read} bytes received).",
+            f"({self.events_read} event{'s' * (self.events_read != 1)}, {self.bytes_read} bytes received).",
             hint=_HINT if self.events_read else "Run it again.",
             log_id=self.log_id,
         )

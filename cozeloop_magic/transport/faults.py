@@ -39,7 +39,7 @@ def unsent(error: BaseException, origin: str, call: Call) -> LoopError:
         return ConfigurationError(f"{error}.", hint="Check REQUESTS_CA_BUNDLE.")
     if isinstance(error, requests.exceptions.SSLError):
         return _no_tls(error, origin)
-    if isinstance(error, requests.exceptions.ProxyError):
+    if isinstance(error, (requests.exceptions.ProxyError, requests.exceptions.InvalidProxyURL)):
         return ConnectFailed(
             f"The proxy on the way to {origin} did not let the call through: {reason(error)}.",
             hint="Check HTTP_PROXY and HTTPS_PROXY, or add the host to NO_PROXY.",
@@ -54,11 +54,11 @@ def _no_tls(error: BaseException, origin: str) -> ConnectFailed:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return ConnectFailed(
                 f"The certificate of {origin} was not accepted: {cause.verify_message.rstrip('.')}.",
-                hint="Behind a company proxy, set REQUESTS_CA_BUNDLE to its certificate file.",
+                hint="Check the address; behind a company proxy, set REQUESTS_CA_BUNDLE to its certificate file.",
             )
     return ConnectFailed(
         f"No secure connection to {origin} could be made: {reason(error)}.",
-        hint="Check whether the address begins with the right one of http:// and https://.",
+        hint="Check whether the address begins with the right one of http:// and https://, and REQUESTS_CA_BUNDLE.",
     )
 
 
@@ -83,7 +83,7 @@ def _unreached(error: requests.ConnectionError, origin: str, call: Call) -> Tran
         isinstance(cause, http.client.HTTPException) and not isinstance(cause, OSError) for cause in _causes(error)
     ):
         return UnexpectedContent(
-            f"{origin} answered with what is no HTTP.",
+            f"{origin} answered with what is not proper HTTP.",
             hint="Check COZELOOP_API_BASE_URL, its port and whether it begins with http:// or https://.",
         )
     fault = StreamInterrupted(
@@ -127,6 +127,10 @@ def reason(error: BaseException) -> str:
             return "its compression is damaged"
         if isinstance(cause, UnicodeError):
             return "no host has such a name"
+        if isinstance(cause, ssl.SSLError) and cause.reason:
+            return cause.reason.replace("_", " ").lower()
+        if type(cause) is OSError and cause.errno is None:
+            return str(cause).rstrip(".")
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror.lower()
-    return re.sub(r"<[^>]*object at [^>]*>:? ?", "", str(error)) or type(error).__name__
+    return re.sub(r"<[^>]*object at [^>]*>:? ?", "", str(error)).rstrip(".") or type(error).__name__

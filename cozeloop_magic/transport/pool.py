@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 import weakref
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from cozeloop_magic.errors import (
     UnexpectedContent,
     without_frames,
 )
+from cozeloop_magic.forks import mind_forks
 from cozeloop_magic.refusal import no_answer, parsed
 from cozeloop_magic.retry import read_retry_after
 from cozeloop_magic.transport.connection import CALL, Adapter
@@ -64,9 +64,14 @@ class Transport:
         self._inherited: list[requests.Session] = []
         self._closed = False
         self._begin()
+        mind_forks(self)
+
+    def after_fork(self) -> None:
+        """Begin anew: the connections are the parent's, neither used nor closed here."""
+        self._inherited.append(self._session)
+        self._begin()
 
     def _begin(self) -> None:
-        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._calls: weakref.WeakSet[Call] = weakref.WeakSet()
         self._prepared: dict[str, tuple[requests.PreparedRequest, dict[str, Any]]] = {}
@@ -123,15 +128,15 @@ class Transport:
         self, endpoint: Endpoint, path: str, body: Mapping[str, Any], call: Call, accept: str
     ) -> tuple[requests.Response, Endpoint]:
         """Give the response, and the endpoint with the credentials that were sent."""
-        if self._pid != os.getpid():  # the connections are the parent's: neither used nor closed here
-            self._inherited.append(self._session)
-            self._begin()
         header = endpoint.auth()
         request, settings = self._request(endpoint.base_url + path)
         try:
             request.body = json.dumps(body, allow_nan=False).encode()
         except (TypeError, ValueError) as error:
-            raise InvalidRequest(f"The request holds what has no JSON form: {error}.") from None
+            raise InvalidRequest(
+                f"The request holds what has no JSON form: {error}.",
+                hint="Turn it into text, a number, a list or a dict first.",
+            ) from None
         request.headers["Content-Length"] = str(len(request.body))
         request.headers["Accept"] = accept
         request.headers["Authorization"] = header

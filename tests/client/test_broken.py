@@ -33,7 +33,7 @@ class TestAnyAnswer:
 
     @pytest.mark.parametrize("body", ["no HTTP at all\r\n\r\n", "\x15\x03\x01\x00\x02\x02\x16\r\n"])
     def test_that_is_no_http_is_an_error(self, serve: Serve, client_of: ClientOf, read: Any, body: str) -> None:
-        with pytest.raises(errors.UnexpectedContent, match="answered with what is no HTTP"):
+        with pytest.raises(errors.UnexpectedContent, match="answered with what is not proper HTTP"):
             read(client_of(serve(send([body.encode()]))))
 
 

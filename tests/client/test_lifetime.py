@@ -19,6 +19,7 @@ import pytest
 from cozeloop_magic import errors
 from tests.client.faults import JSON_HEAD
 from tests.client.ways import ClientOf, Serve
+from tests.conftest import soon
 from tests.wire_server import (
     HEAD,
     PIECES,
@@ -161,6 +162,16 @@ class TestLifetime:
             os._exit(0 if str(client.execute_prompt("greet")) == "Hello world" else 1)
         assert os.waitpid(child, 0)[1] == 0
         assert str(client.execute_prompt("greet")) == "Hello world"
+
+    @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+    def test_works_after_a_fork_in_the_midst_of_other_threads_calls(self, serve: Serve, client_of: ClientOf) -> None:
+        client = client_of(serve(WHOLE))
+        with client._lock, client._threads._lock, client._transport._lock:  # as another thread may, at that moment
+            if (child := os.fork()) == 0:
+                whole = str(client.execute_prompt("greet")) + str(asyncio.run(client.aexecute_prompt("greet")))
+                client.close()
+                os._exit(0 if whole == "Hello world" * 2 else 1)
+        assert soon(lambda: os.waitpid(child, os.WNOHANG) == (child, 0))
 
 
 # What another process is needed for: its memory is its own, and an interrupt is for its main thread.

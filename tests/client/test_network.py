@@ -208,6 +208,6 @@ def test_closing_wakes_a_thread_that_reads_a_secure_stream(
     next(reader)
     threading.Timer(0.1, reader.close).start()
     started = time.monotonic()
-    with pytest.raises(errors.StreamInterrupted, match="it was closed"):
+    with pytest.raises(errors.StreamInterrupted, match="its reader was closed"):
         next(reader)
     assert time.monotonic() - started < 1

@@ -14,14 +14,16 @@ import pytest
 from cozeloop_magic import errors, new_client
 from tests.client.ways import ALL_WAYS, STREAM_WAYS, ClientOf, Serve
 from tests.conftest import soon
-from tests.wire_server import GOOD, delta, last, stream
+from tests.wire_server import GOOD, delta, last, send, stream
 
 
 class TestTime:
-    def test_a_silent_server_meets_the_limit(self, serve: Serve, client_of: ClientOf) -> None:
-        server = serve(stream([threading.Event()]))
-        with pytest.raises(errors.DeadlineExceeded, match=r"0\.3 s"):
-            list(client_of(server).execute_prompt("greet", stream=True, timeout=0.3))
+    @pytest.mark.parametrize("read", ALL_WAYS)
+    @pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"])
+    def test_a_silent_server_meets_the_limit(self, serve: Serve, client_of: ClientOf, read: Any, said: bytes) -> None:
+        server = serve(send([said], lambda connection: connection.recv(1)))
+        with pytest.raises(errors.DeadlineExceeded, match=r"0\.2 s, the call's time limit"):
+            read(client_of(server), timeout=0.2)
 
     def test_keep_alives_do_not_defeat_the_limit(self, serve: Serve, client_of: ClientOf) -> None:
         def keep_alive() -> Any:
@@ -44,9 +46,10 @@ class TestTime:
         pieces = client_of(server, first_token_timeout=0.3).execute_prompt("greet", stream=True, timeout=9)
         assert "".join(map(str, pieces)) == "Hel"
 
+    @pytest.mark.parametrize("read", ALL_WAYS)
     @pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\nX-A: 1\r\nTransfer-Encoding: chunked\r\n\r\n"])
     def test_a_byte_now_and_then_does_not_defeat_the_limit(
-        self, serve: Serve, client_of: ClientOf, start: bytes
+        self, serve: Serve, client_of: ClientOf, read: Any, start: bytes
     ) -> None:
         def trickle(request: Any, connection: Any) -> None:
             connection.sendall(start)
@@ -56,8 +59,8 @@ class TestTime:
 
         started = time.monotonic()
         with pytest.raises(errors.DeadlineExceeded, match=r"0\.3 s, the call's time limit"):
-            client_of(serve(trickle)).execute_prompt("greet", timeout=0.3)
-        assert time.monotonic() - started < 0.5
+            read(client_of(serve(trickle)), timeout=0.3)
+        assert time.monotonic() - started < 1
 
 
 @pytest.mark.parametrize("read", ALL_WAYS)
@@ -93,7 +96,7 @@ class TestConnecting:
         with new_client(deaf, "1", "token", connect_timeout=0.2, max_retries=0) as client:
             with pytest.raises(errors.ConnectFailed, match=r"no connection within 0\.2 s, the limit to connect"):
                 read(client)
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 1
 
     @pytest.mark.parametrize("read", ALL_WAYS)
     def test_counts_in_the_whole_calls_limit(self, deaf: str, read: Any) -> None:

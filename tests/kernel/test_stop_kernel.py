@@ -58,8 +58,8 @@ class Kernel:
         while not (messages and _ends(messages[-1], asked)):
             messages.append(self.client.get_iopub_msg(timeout=30))
             on_message(messages[-1])
-        reply = self.client.get_shell_msg(timeout=30)
-        assert reply["parent_header"]["msg_id"] == asked
+        while (reply := self.client.get_shell_msg(timeout=30))["parent_header"]["msg_id"] != asked:
+            pass  # the kernel was asked more than once whether it is ready
         return reply["content"], messages
 
     def rest(self) -> list[Message]:

@@ -7,6 +7,7 @@ from argparse import Namespace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 from traitlets import Bool, Float, Integer, Unicode
@@ -65,7 +66,10 @@ class LoopMagics(Magics):
         `@assistant`, `@system` or `@tool ID` begins another; `@user = expression` takes it from Python.
         """
         parser = LoopMagics.loop_prompt.parser  # type: ignore[union-attr]  # put there by magic_arguments
-        args = parser.parse_args(_WORD.findall(line), self._defaults())
+        try:
+            args = parser.parse_args(_WORD.findall(line), self._defaults())
+        except UsageError as error:
+            raise self._session.misuse(parser, str(error), shortly=self.short_errors) from None
         config = {"api_base_url": self.api_base_url, "workspace_id": self.workspace_id}
         self._session.loop_prompt(args, cell or "", config)
 

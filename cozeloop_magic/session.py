@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import keyword
 import re
 import sys
@@ -62,6 +63,23 @@ class Session:
                 self._run(client, request, args)
         except (LoopError, KeyboardInterrupt) as error:
             raise (_shortly(error) if args.short_errors else error) from None
+
+    @staticmethod
+    def misuse(parser: argparse.ArgumentParser, problem: str, *, shortly: bool) -> BaseException:
+        """Make the error for a line that cannot be read, from what the parser says."""
+        options = [name for name in parser._option_string_actions if name.startswith("--")]
+        words = problem.partition("unrecognized arguments: ")[2].split()
+        strange = next((word.partition("=")[0] for word in words if word.startswith("-")), None)
+        if strange is not None:
+            close = difflib.get_close_matches(strange, options, n=1)
+            meant = f" (did you mean {close[0]}?)" if close else ""
+            problem = f"There is no option {strange}{meant}."
+        elif words:
+            problem = f"{words[0]} belongs to no option."
+        else:
+            problem = f"{problem[:1].upper()}{problem[1:]}."
+        error = InvalidRequest(problem, hint=f"The options are {', '.join(options)}.")
+        return _shortly(error) if shortly else error
 
     def _request(self, args: argparse.Namespace, cell: str) -> ExecuteRequest:
         spec, namespace = parse_cell(cell), self._shell.user_ns

@@ -191,6 +191,7 @@ class _Pump:
 
     def __init__(self, call: _Call, clock: Callable[[], float]) -> None:
         self._queue: SimpleQueue[tuple[float, ExecuteResult | BaseException | None]] = SimpleQueue()
+        self._hurry = threading.Event()  # what waits for the tick would be woken by each piece of the queue
         self._taken: list[tuple[float, ExecuteResult]] = []
         self._clock = clock
         self._closed = False
@@ -200,7 +201,7 @@ class _Pump:
 
     def interrupt(self) -> None:
         """Have `batches` raise KeyboardInterrupt; any thread may."""
-        self._queue.put((self._clock(), KeyboardInterrupt()))
+        self._end(KeyboardInterrupt())
 
     def close(self) -> None:
         """Stop reading, and close the stream as soon as there is one."""
@@ -218,7 +219,11 @@ class _Pump:
                 self._queue.put((self._clock(), piece))
         except BaseException as error:
             end = error
-        self._queue.put((self._clock(), end))
+        self._end(end)
+
+    def _end(self, how: BaseException | None) -> None:
+        self._queue.put((self._clock(), how))
+        self._hurry.set()
 
     def batches(self, interval: float) -> Iterator[Arrived]:
         """Give batches until the answer is complete; raise what the reader raised, after all that came before it."""
@@ -236,17 +241,16 @@ class _Pump:
 
     def _gather(self, until: float) -> tuple[bool, BaseException | None]:
         """Collect until the tick, and at least one piece; tell whether the end came, and with what error."""
-        wait = _FOREVER
-        while True:
+        at, item = self._queue.get(timeout=_FOREVER)
+        self._hurry.wait(max(until - time.monotonic(), 0.0))
+        while isinstance(item, ExecuteResult):
+            self._taken.append((at, item))
             try:
-                at, item = self._queue.get(timeout=wait)
+                at, item = self._queue.get_nowait()
             except Empty:
                 return False, None
-            if not isinstance(item, ExecuteResult):
-                self.ended_at = at
-                return True, item
-            self._taken.append((at, item))
-            wait = max(until - time.monotonic(), 0.0)
+        self.ended_at = at
+        return True, item
 
     def _take(self) -> Arrived | None:
         taken, self._taken = self._taken, []

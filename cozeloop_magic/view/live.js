@@ -14,18 +14,35 @@ function parse(html) {
   return [...template.content.childNodes];
 }
 
-function pieces(model, row, from, to) {
-  let text = "";
-  for (let i = from; i < to; i++) text += model.get(`${row}${i}`);
-  return text;
+/* Gives the rows from one number on, up to another or as many as there are. */
+function pieces(model, row, from, to = Infinity) {
+  const texts = [];
+  for (let i = from, text; i < to && (text = model.get(`${row}${i}`)) !== undefined; i++) texts.push(text);
+  return texts;
 }
 
-/* By JupyterLab's typesetter, where there is one; elsewhere formulas show as their source until the end. */
-function typeset(model, nodes) {
+const idly = window.requestIdleCallback ?? ((act) => setTimeout(() => act({ timeRemaining: () => 10 }), 50));
+
+/* By JupyterLab's typesetter, where there is one; elsewhere formulas show as their source until the end. It takes
+   milliseconds for each, so it waits until the page has drawn what came. */
+function typesetter(model) {
   const typesetter = model.widget_manager?.rendermime?.latexTypesetter;
-  if (!typesetter) return;
-  for (const node of nodes)
-    for (const formula of node.querySelectorAll?.(".mathjax_process") ?? []) typesetter.typeset(formula);
+  const waiting = [];
+  const work = async (deadline) => {
+    while (waiting.length > 0) {
+      await typesetter.typeset(waiting.shift());
+      if (deadline.timeRemaining() < 5) break;
+    }
+    if (waiting.length > 0) idly(work);
+  };
+  return {
+    add(formulas) {
+      if (!typesetter || formulas.length === 0) return;
+      if (waiting.length === 0) idly(work);
+      waiting.push(...formulas);
+    },
+    stop: () => (waiting.length = 0),
+  };
 }
 
 /* The kernel is interrupted where this can be done: it may hear no message while a cell runs. A run behind other
@@ -85,15 +102,16 @@ function render({ model, el }) {
   spoken.setAttribute("aria-live", "polite");
   el.append(...parse(model.get("request")));
   el.style.setProperty("--cz-fold", `${model.get("height")}px`);
+  const formulas = typesetter(model);
   let area = null;
   let alive = true;
-  let blocks = 0;
+  let settled = 0;
   let thought = 0;
   let begun = false;
   let tail = { html: "", nodes: [] };
 
   const copyButton = button(foot, "Copy", "Copy the answer so far as Markdown", async (node) => {
-    await copy(pieces(model, "s", 0, model.get("sources") ?? 0), foot);
+    await copy(pieces(model, "s", 0).join(""), foot);
     node.textContent = "Copied";
     setTimeout(() => (node.textContent = "Copy"), 1500);
   });
@@ -104,25 +122,25 @@ function render({ model, el }) {
   });
 
   function drawReasoning() {
-    const last = model.get("thoughts") ?? 0;
-    reasoning.hidden = last === 0;
-    if (thought === last) return;
+    const more = pieces(model, "r", thought);
+    thought += more.length;
+    reasoning.hidden = thought === 0;
+    if (more.length === 0) return;
     const atEnd = thoughts.scrollHeight - thoughts.scrollTop - thoughts.clientHeight < 8;
-    thoughts.append(pieces(model, "r", thought, last));
-    thought = last;
+    thoughts.append(more.join(""));
     if (atEnd) thoughts.scrollTop = thoughts.scrollHeight;
   }
 
   /* Settled blocks are put in once and left alone; the nodes of the tail come after them and are replaced. */
   function drawAnswer() {
-    const html = pieces(model, "t", 0, model.get("tail"));
-    if (blocks === model.get("blocks") && html === tail.html) return;
+    const more = pieces(model, "h", settled, model.get("settled"));
+    const html = pieces(model, "h", model.get("settled"), model.get("end")).join("");
+    if (more.length === 0 && html === tail.html) return;
     for (const node of tail.nodes) node.remove();
-    for (; blocks < model.get("blocks"); blocks++) {
-      const block = parse(model.get(`b${blocks}`));
-      answer.append(...block);
-      typeset(model, block);
-    }
+    const block = parse(more.join(""));
+    answer.append(...block);
+    formulas.add(block.flatMap((node) => [...(node.querySelectorAll?.(".mathjax_process") ?? [])]));
+    settled += more.length;
     tail = { html, nodes: parse(html) };
     answer.append(...tail.nodes);
   }
@@ -141,7 +159,7 @@ function render({ model, el }) {
     drawAnswer();
     foldReasoning();
     fold.hidden = !model.get("long");
-    copyButton.hidden = !model.get("sources");
+    copyButton.hidden = !model.get("s0");
     if (calls.innerHTML !== model.get("calls")) calls.innerHTML = model.get("calls");
     if (status.textContent !== model.get("status")) status.textContent = model.get("status");
     if (spoken.textContent !== model.get("progress")) spoken.textContent = model.get("progress");
@@ -152,6 +170,7 @@ function render({ model, el }) {
   draw();
   return () => {
     alive = false;
+    formulas.stop();
     model.off("change", draw);
     const opened = [...el.querySelectorAll("details[open]")].map((node) => node.className);
     handOver(area, opened.filter((name) => name !== "cozeloop-reasoning"));

@@ -71,15 +71,15 @@ class _Renderer(RendererHTML):
 
     def th_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
         align = str(tokens[idx].attrGet("style") or "").partition(":")[2]
-        return f'<{tokens[idx].tag} class="cozeloop-{align}">' if align else f"<{tokens[idx].tag}>"
+        return f'<{tokens[idx].tag} class="cozeloop-{align}">' if align not in ("", "left") else f"<{tokens[idx].tag}>"
 
     td_open = th_open
 
     def math_inline(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
-        return _formula(tokens[idx].content, r"\(", r"\)", "cozeloop-math")
+        return _formula(tokens[idx].content, r"\(", r"\)")
 
     def math_inline_double(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
-        return _formula(tokens[idx].content, r"\[", r"\]", "cozeloop-display")
+        return _formula(tokens[idx].content, r"\[", r"\]", "cozeloop-display ")
 
     def math_block(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
         return f"<p>{self.math_inline_double(tokens, idx, options, env)}</p>\n"
@@ -89,12 +89,12 @@ def _anchor(url: str) -> str:
     return f'<a href="{escape(url)}" rel="noopener noreferrer nofollow" target="_blank">' if url else "<a>"
 
 
-def _formula(source: str, opening: str, closing: str, css: str) -> str:
+def _formula(source: str, opening: str, closing: str, css: str = "") -> str:
     source = source.strip()
     shown = escape(f"{opening}{source}{closing}", quote=False)
     if ACTIVE_TEX.search(source) or closing in source:
         return f"<code>{shown}</code>"
-    return f'<span class="{css} {_PROCESSED}">{shown}</span>'
+    return f'<span class="{css}{_PROCESSED}">{shown}</span>'
 
 
 _dollars = math_inline_dollar(allow_space=False, allow_digits=False, allow_double=True)
@@ -154,6 +154,14 @@ def _parser() -> MarkdownIt:
     return parser
 
 
+@lru_cache(maxsize=1)
+def _block_parser() -> MarkdownIt:
+    """Make a parser that leaves alone what is inside of blocks, which is most of the work."""
+    parser = _parser.__wrapped__()
+    parser.core.ruler.enableOnly(["normalize", "block"])
+    return parser
+
+
 def _render(text: str, env: Env) -> str:
     return visible(str(_parser().render(text, env)))
 
@@ -165,7 +173,7 @@ def to_html(text: str) -> str:
 
 def block_tokens(text: str) -> list[Token]:
     """Give the tokens of an answer's blocks, with the lines they come from."""
-    return _parser().parse(text)
+    return _block_parser().parse(text)
 
 
 class Blocks:
@@ -206,7 +214,7 @@ class Blocks:
         lines = _LINE.findall(tail)
         held = _open_formula(lines)
         offset, seen = self._start, 0
-        for token in _parser().parse(tail, {"references": dict(self._env.get("references", {}))}):
+        for token in _block_parser().parse(tail, {"references": dict(self._env.get("references", {}))}):
             if token.level or token.nesting < 0 or token.map is None or token.map[0] == seen:
                 continue
             if token.map[0] > held:

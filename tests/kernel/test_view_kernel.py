@@ -92,7 +92,10 @@ def test_the_table_is_the_whole_picture_at_every_moment(kernel: BlockingKernelCl
     messages = execute(kernel, 'run("One.\\n\\n", "- a\\n", "- b\\n", "\\nTwo.\\n", "\\nThree")')
     table = rows(messages)
     assert 0 < table["settled"] < table["end"]
-    assert "".join(table[f"h{i}"] for i in range(table["end"])) == "<p>One.</p>\n<ul>\n<li>a</li>\n<li>b</li>\n</ul>\n<p>Two.</p>\n<p>Three</p>\n"
+    assert (
+        "".join(table[f"h{i}"] for i in range(table["end"]))
+        == "<p>One.</p>\n<ul>\n<li>a</li>\n<li>b</li>\n</ul>\n<p>Two.</p>\n<p>Three</p>\n"
+    )
 
 
 def test_an_update_is_one_message_that_holds_only_what_is_new(kernel: BlockingKernelClient) -> None:

@@ -76,15 +76,22 @@ function button(parent, label, title, act) {
   return node;
 }
 
-/* What the reader has opened stays open in the output that takes this one's place. */
-function handOver(area, opened) {
-  if (!area || opened.length === 0) return;
+/* What the reader has opened stays open in the output that takes this one's place. Where none comes, because the
+   kernel died or this page was loaded after the answer began, what was drawn stays. */
+function handOver(el, place, opened) {
+  const area = place?.parentElement?.closest(".jp-OutputArea");
+  if (!area) return;
   const open = () => {
     for (const name of opened) for (const node of area.querySelectorAll(`details.${name}`)) node.open = true;
   };
   const watch = new MutationObserver(open);
   watch.observe(area, { childList: true, subtree: true });
-  setTimeout(() => watch.disconnect(), 1000);
+  setTimeout(() => {
+    watch.disconnect();
+    if (!place.isConnected || place.querySelector(".cozeloop-run")) return;
+    place.classList.remove("lm-mod-hidden"); // JupyterLab hides a widget's output with the widget
+    place.append(el);
+  }, 1000);
 }
 
 function render({ model, el }) {
@@ -103,7 +110,7 @@ function render({ model, el }) {
   el.append(...parse(model.get("request")));
   el.style.setProperty("--cz-fold", `${model.get("height")}px`);
   const formulas = typesetter(model);
-  let area = null;
+  let place = null;
   let alive = true;
   let settled = 0;
   let thought = 0;
@@ -115,7 +122,7 @@ function render({ model, el }) {
     node.textContent = "Copied";
     setTimeout(() => (node.textContent = "Copy"), 1500);
   });
-  button(foot, "Stop", "Stop the answer; the text so far is kept", (node) => {
+  const stopButton = button(foot, "Stop", "Stop the answer; the text so far is kept", (node) => {
     node.textContent = "Stopping…";
     node.disabled = true;
     stop(model, () => alive);
@@ -154,7 +161,7 @@ function render({ model, el }) {
 
   function draw() {
     el.className = `${model.get("root")} ${model.get("mood")}`;
-    area ??= el.closest(".jp-OutputArea");
+    place ??= el.closest(".jp-OutputArea-output");
     drawReasoning();
     drawAnswer();
     foldReasoning();
@@ -173,7 +180,8 @@ function render({ model, el }) {
     formulas.stop();
     model.off("change", draw);
     const opened = [...el.querySelectorAll("details[open]")].map((node) => node.className);
-    handOver(area, opened.filter((name) => name !== "cozeloop-reasoning"));
+    stopButton.remove();
+    handOver(el, place, opened.filter((name) => name !== "cozeloop-reasoning"));
   };
 }
 

@@ -152,10 +152,11 @@ class _Work:
 
     def __init__(self, work: Callable[[_Work], None], stop: Stop) -> None:
         self._queue: SimpleQueue[Event | BaseException | None] = SimpleQueue()
+        self._bell: SimpleQueue[None] = SimpleQueue()
         self._calls = Calls()
         self._stop = stop
         self._started = time.monotonic()
-        stop.wakes(lambda: self._queue.put(None))
+        stop.wakes(lambda: self._end(None))
         threading.Thread(target=self._run, args=(work,), name="cozeloop-stream", daemon=True).start()
 
     # In the thread.
@@ -170,7 +171,11 @@ class _Work:
             end = Failed(self.clock(), error)
         except BaseException as error:
             end = error
-        self._queue.put(end)
+        self._end(end)
+
+    def _end(self, how: Event | BaseException | None) -> None:
+        self._queue.put(how)
+        self._bell.put(None)
 
     def tell(self, event: Event) -> None:
         """Tell what happened."""
@@ -216,18 +221,32 @@ class _Work:
     def _gather(self, until: float) -> tuple[list[Arrived], Event | BaseException | None]:
         """Collect pieces until the tick, and at least one, or until something else happens."""
         batch: list[Arrived] = []
-        while not self._stop.asked:
-            left = max(until - time.monotonic(), 0.0) if batch else _PATIENCE
-            try:
-                item = self._queue.get(timeout=min(left, _PATIENCE))
-            except Empty:
-                if batch and left <= _PATIENCE:
-                    break
-                continue
-            if not isinstance(item, Arrived):
-                return batch, item
+        item = self._first()
+        if isinstance(item, Arrived):
+            self._sleep(until)
+        while isinstance(item, Arrived):
             batch.append(item)
-        return batch, None
+            try:
+                item = self._queue.get_nowait()
+            except Empty:
+                return batch, None
+        return batch, item
+
+    def _first(self) -> Event | BaseException | None:
+        while not self._stop.asked:
+            try:
+                return self._queue.get(timeout=_PATIENCE)
+            except Empty:
+                pass
+        return None
+
+    def _sleep(self, until: float) -> None:
+        """Wait for the tick, or the end; whatever waited for the queue would be woken by each piece."""
+        while not self._stop.asked and (left := until - time.monotonic()) > 0:
+            try:
+                return self._bell.get(timeout=min(left, _PATIENCE))
+            except Empty:
+                pass
 
     def _stopped(self) -> Iterator[Event]:
         """End the work, and give what it told before."""

@@ -126,6 +126,7 @@ class TestVariables:
     json_values = st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=20,
     )
 
     @given(st.lists(json_values) | st.dictionaries(st.text(), json_values))

@@ -67,9 +67,9 @@ class TestLifetime:
         assert gone.wait(5)
 
     @pytest.mark.parametrize("closed", [True, False])
-    def test_thousands_of_readers_can_be_left_early(self, serve: Serve, client_of: ClientOf, closed: bool) -> None:
+    def test_very_many_readers_can_be_left_early(self, serve: Serve, client_of: ClientOf, closed: bool) -> None:
         client = client_of(serve(STREAMED))
-        for _ in range(2000):
+        for _ in range(1100):  # more than a process may have files open
             reader = client.execute_prompt("greet", stream=True)
             next(reader)
             if closed:

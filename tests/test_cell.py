@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cozeloop_magic.cell import CellSpec, Expression, Value, parse_cell
@@ -126,8 +126,10 @@ class TestVariables:
     json_values = st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=20,
     )
 
+    @settings(max_examples=50)
     @given(st.lists(json_values) | st.dictionaries(st.text(), json_values))
     def test_json_means_itself(self, value: Any) -> None:
         text = json.dumps(value)

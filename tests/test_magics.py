@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import signal
 import threading
 import time
@@ -39,9 +40,11 @@ def shell() -> Iterator[InteractiveShell]:
     config.HistoryManager.enabled = False
     shell = InteractiveShell(config=config)
     shell.run_line_magic("load_ext", "cozeloop_magic")
+    gc.freeze()  # a shell that ends collects garbage, in all that every test before has left, too
     yield shell
     atexit.unregister(shell.atexit_operations)
     shell.atexit_operations()
+    gc.unfreeze()
 
 
 @pytest.fixture

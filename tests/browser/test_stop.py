@@ -14,6 +14,7 @@ Open = Callable[..., Notebook]
 
 VERSIONS = ["6.31", "7.3", "newest"]
 AT_ONCE = 200  # milliseconds
+DRAWN = 500  # the page's own share is 20 to 150, and more where the machine has other work
 
 WATCH = """(button) => {
     const cell = button.closest(".jp-Cell");
@@ -53,7 +54,7 @@ def stop(notebook: Notebook, index: int, server: Loop, what: str, key: str = "")
     clicked, shown = notebook.page.evaluate("[window.clicked, window.shown]")
     closed, seen = gone_at * 1000 - clicked, shown - clicked
     print(f"{what}: the server {closed:.0f} ms after the click, the page {seen} ms")
-    assert closed < AT_ONCE and seen < AT_ONCE, what
+    assert closed < AT_ONCE and seen < DRAWN, what
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -130,8 +131,8 @@ def test_stop_is_heard_behind_other_cells(
 def test_answers_go_on_behind_other_cells(
     open_notebook: Open, loop_server: Loop, kernel: Callable[[str], str], version: str
 ) -> None:
-    loop_server.says("one", [f"one{n} " for n in range(60)], pause=0.03)
-    loop_server.says("two", [f"two{n} " for n in range(60)], pause=0.03)
+    loop_server.says("one", [f"one{n} " for n in range(150)], pause=0.03)
+    loop_server.says("two", [f"two{n} " for n in range(150)], pause=0.03)
     cells = [
         loop_server.cell,
         "%%loop_prompt greet --background -o one\nx: one",
@@ -139,7 +140,7 @@ def test_answers_go_on_behind_other_cells(
         "%%loop_prompt greet --background -o three\nx: endless",
         "%%loop_prompt greet --background --plain\nx: one",
         "print(one.done, two.done)",
-        "print(str(await one)[-6:], str(two.result(60))[-6:])",
+        "print(str(await one)[-7:], str(two.result(60))[-7:])",
     ]
     notebook = open_notebook(f"several-{version}", cells, kernel=kernel(version))
     for index in range(6):
@@ -150,11 +151,11 @@ def test_answers_go_on_behind_other_cells(
     notebook.appears(3, ".cozeloop-interrupted")
     loop_server.gone.get(timeout=2)
     notebook.run(6)
-    assert notebook.output(6).inner_text().split() == ["one59", "two59"]
+    assert notebook.output(6).inner_text().split() == ["one149", "two149"]
     for index, word in (1, "one"), (2, "two"):
         notebook.appears(index, ".cozeloop-done")
         said = notebook.output(index).all_inner_texts()
-        assert len(said) == 1 and f"{word}0" in said[0] and f"{word}59" in said[0]
-    notebook.appears(4, "text=one59")
+        assert len(said) == 1 and f"{word}0" in said[0] and f"{word}149" in said[0]
+    notebook.appears(4, "text=one149")
     assert notebook.output(4).inner_text().startswith("one0 one1 ")
     notebook.keep(1, f"background-{version}")

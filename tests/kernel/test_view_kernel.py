@@ -171,7 +171,7 @@ def test_two_thousand_runs_leave_nothing_behind(kernel: BlockingKernelClient) ->
         ("'A few words, as they are in answers.\\n\\n' * 10_000", 1_000),
         ("''.join('  ' * n + '- a\\n' for n in range(200))", 100),
         ("'```python\\n' + 'x = f(1)\\n' * 10_000", 250),
-        ("'word ' * 1_000", 2),
+        ("'word ' * 400", 2),
     ],
     ids=["one line", "long", "deep list", "open fence", "tiny deltas"],
 )

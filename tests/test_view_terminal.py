@@ -36,7 +36,7 @@ def show(*events: Event, status: StringIO | None = None) -> tuple[str, str]:
 def test_text_is_written_as_it_comes_and_the_status_line_goes_elsewhere() -> None:
     out, status = show(piece("Hel"), piece("lo"), Finished(1))
     assert out == "Hello\n"
-    assert status == "key · first token 0.10 s · 1.0 s\n"
+    assert status == "done · key · first token 0.10 s · 1.0 s\n"
 
 
 def test_a_line_that_is_ended_is_not_ended_again() -> None:
@@ -61,12 +61,12 @@ def test_reasoning_is_counted_not_written() -> None:
 
 def test_preparing_is_a_line_for_each_change_where_nothing_can_be_erased() -> None:
     events = [Preparing("fetching"), Preparing("fetching"), Preparing("starting"), Prepared("embedded"), piece("x")]
-    assert show(*events, Finished(1))[1].startswith("fetching\nstarting\nkey")
+    assert show(*events, Finished(1))[1].startswith("fetching\nstarting\ndone · key")
 
 
 def test_preparing_stands_in_one_place_on_a_terminal_and_is_gone_in_the_end() -> None:
     status = show(Preparing("fetching"), Prepared("embedded"), piece("x"), Finished(1), status=Terminal())[1]
-    assert status.startswith("fetching\r        \rkey")
+    assert status.startswith("fetching\r        \rdone · key")
 
 
 def test_terminal_escapes_are_shown_not_obeyed() -> None:

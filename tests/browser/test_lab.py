@@ -23,7 +23,7 @@ def test_the_demos_first_cell_streams_and_stays(open_notebook: Open, theme: str)
     notebook.start(1)
 
     seen: list[str] = []
-    live = notebook.cell(1).locator(".cozeloop-run:has([role=status])")
+    live = notebook.cell(1).locator(".cozeloop-run:has(button)")
     live.wait_for(timeout=60_000)
     while text := "".join(live.all_inner_texts()):
         if len(text) > 150 and len(seen) == 5:

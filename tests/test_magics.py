@@ -149,58 +149,6 @@ def test_no_stream_asks_for_the_whole_answer(shell: InteractiveShell, configured
     assert capsys.readouterr().out == "Hello world\n"
 
 
-class TestPreferences:
-    """What ``%config LoopMagics`` says holds for every cell."""
-
-    @pytest.mark.parametrize(
-        ("options", "line", "asked"),
-        [
-            ("--label production", "greet", {"label": "production"}),
-            ("--label production", "greet --label beta", {"label": "beta"}),
-            ("--label production", "greet --version 1.2.0", {"version": "1.2.0"}),
-            ("--version 1.2.0", "greet --label beta", {"label": "beta"}),
-            ("--label production --no-stream", "greet --quiet", {"label": "production"}),
-            ("--label $stage", "greet", {"label": "beta"}),
-        ],
-    )
-    def test_options(
-        self, shell: InteractiveShell, configured: Configured, options: str, line: str, asked: dict[str, str]
-    ) -> None:
-        server = configured(GREET)
-        shell.user_ns["stage"] = "beta"
-        shell.run_cell(f"%config LoopMagics.options = {options!r}")
-        assert run(shell, line).success
-        (query,) = server.requests[0].body["queries"]
-        assert {key: query[key] for key in ("version", "label") if query.get(key)} == asked
-        assert server.requests[-1].path.endswith("/execute") == ("--no-stream" in options)
-
-    def test_variables_of_the_options_are_given_to_every_cell(
-        self, shell: InteractiveShell, configured: Configured
-    ) -> None:
-        server = configured(GREET)
-        shell.run_cell("%config LoopMagics.options = '--var name=Ada'")
-        for _ in range(2):
-            assert run(shell, "greet --var note={}", "").success
-            assert [value["value"] for value in sent(server)["variable_vals"]] == ["Ada", "{}"]
-
-    def test_timeout(self, shell: InteractiveShell, configured: Configured, capsys: Any) -> None:
-        configured(by_path(mget=MGET, execute_streaming=lambda request, connection: time.sleep(3)))
-        shell.run_cell("%config LoopMagics.timeout = 0.2")
-        began = time.monotonic()
-        assert not run(shell, "greet").success
-        assert time.monotonic() - began < 2
-        assert "DeadlineExceeded" in capsys.readouterr().out
-
-    def test_short_errors(self, shell: InteractiveShell, configured: Configured, capsys: Any) -> None:
-        configured(GREET)
-        assert not run(shell, "greet", "nmae: x").success
-        assert "Traceback" not in capsys.readouterr().out
-        shell.run_cell("%config LoopMagics.short_errors = False")
-        assert not run(shell, "greet", "nmae: x").success
-        said = capsys.readouterr().out
-        assert "Traceback" in said and "check_variables" in said and "did you mean name?" in said
-
-
 def test_a_dry_run_calls_no_model(shell: InteractiveShell, configured: Configured, capsys: Any) -> None:
     server = configured(GREET)
     assert run(shell, "greet --dry-run -o messages", "name: {{Ada}}\nnote: {}\n---\nHi").success
@@ -389,6 +337,37 @@ class TestBackground:
 
 class TestPreferences:
     """``%config LoopMagics``."""
+
+    @pytest.mark.parametrize(
+        ("options", "line", "asked"),
+        [
+            ("--label production", "greet", {"label": "production"}),
+            ("--label production", "greet --label beta", {"label": "beta"}),
+            ("--label production", "greet --version 1.2.0", {"version": "1.2.0"}),
+            ("--version 1.2.0", "greet --label beta", {"label": "beta"}),
+            ("--label production --no-stream", "greet --quiet", {"label": "production"}),
+            ("--label $stage", "greet", {"label": "beta"}),
+        ],
+    )
+    def test_options_stand_before_a_lines_own(
+        self, shell: InteractiveShell, configured: Configured, options: str, line: str, asked: dict[str, str]
+    ) -> None:
+        server = configured(GREET)
+        shell.user_ns["stage"] = "beta"
+        shell.run_cell(f"%config LoopMagics.options = {options!r}")
+        assert run(shell, line).success
+        (query,) = server.requests[0].body["queries"]
+        assert {key: query[key] for key in ("version", "label") if query.get(key)} == asked
+        assert server.requests[-1].path.endswith("/execute") == ("--no-stream" in options)
+
+    def test_variables_of_the_options_are_given_to_every_cell(
+        self, shell: InteractiveShell, configured: Configured
+    ) -> None:
+        server = configured(GREET)
+        shell.run_cell("%config LoopMagics.options = '--var name=Ada'")
+        for _ in range(2):
+            assert run(shell, "greet --var note={}", "").success
+            assert [value["value"] for value in sent(server)["variable_vals"]] == ["Ada", "{}"]
 
     def test_options_have_defaults_that_a_line_overrides(
         self, shell: InteractiveShell, configured: Configured

@@ -366,7 +366,7 @@ class TestPreferences:
         server = configured(GREET)
         shell.run_cell("%config LoopMagics.options = '--var name=Ada'")
         for _ in range(2):
-            assert run(shell, "greet --var note={}", "").success
+            assert run(shell, "greet", "note: {}").success
             assert [value["value"] for value in sent(server)["variable_vals"]] == ["Ada", "{}"]
 
     def test_options_have_defaults_that_a_line_overrides(

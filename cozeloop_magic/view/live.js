@@ -104,6 +104,7 @@ function render({ model, el }) {
 
   const copyButton = button(foot, "Copy", "Copy the answer so far as Markdown", async (node) => {
     await copy(pieces(model, "s", 0, model.get("sources") ?? 0), foot);
+    node.focus(); // the old command took the focus away
     node.textContent = "Copied";
     setTimeout(() => (node.textContent = "Copy"), 1500);
   });

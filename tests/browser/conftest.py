@@ -114,7 +114,7 @@ class Notebook:
         """Keep a picture of a cell."""
         ARTEFACTS.mkdir(exist_ok=True)
         self.page.mouse.move(0, 0)
-        self.cell(index).screenshot(path=ARTEFACTS / f"{name}.png")
+        self.cell(index).screenshot(path=ARTEFACTS / f"{name}.png", style=".jp-cell-toolbar { display: none }")
 
 
 def write(path: Path, cells: list[str], kernel: str = "python3") -> None:

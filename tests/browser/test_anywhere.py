@@ -14,7 +14,8 @@ from cozeloop_magic.entities.prompt import ExecuteRequest
 from cozeloop_magic.view import render, request
 
 HERE = Path(cozeloop_magic.view.__file__).parent
-PAGE = f"""<!doctype html><style>{render.style()}{(HERE / "live.css").read_text(encoding="utf-8")}</style><div id="el"></div>
+STYLE = render.style() + (HERE / "live.css").read_text(encoding="utf-8")
+PAGE = f"""<!doctype html><style>{STYLE}</style><div id="el"></div>
 <script type="module">
   import widget from "/live.js";
   const rows = {{}}, listeners = new Set();

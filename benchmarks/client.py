@@ -12,12 +12,12 @@ import asyncio
 import itertools
 import json
 import multiprocessing
-import resource
 import socket
 import statistics
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -111,6 +111,14 @@ def serve(ready: Any) -> None:
 # The clients.
 
 
+def chunks(file: Any) -> Iterator[bytes]:
+    """Read chunked framing, head and all, in as few steps as Python can."""
+    while file.readline() not in (b"\r\n", b""):
+        pass
+    while size := int(file.readline(), 16):
+        yield file.read(size + 2)[:-2]
+
+
 class Raw:
     """A bare socket that splits events and reads their JSON: the least that reading can cost."""
 
@@ -122,7 +130,8 @@ class Raw:
         with socket.create_connection(("127.0.0.1", self.port)) as sock:
             sock.sendall(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
             data = b""
-            while more := sock.recv(65536):
+            reads = iter(partial(sock.recv, 65536), b"") if key.endswith("close") else chunks(sock.makefile("rb"))
+            for more in reads:
                 *events, data = (data + more).split(b"\n\n")
                 for each in events:
                     piece = json.loads(each[each.index(b"data: ") + 6 :])
@@ -199,8 +208,8 @@ async def _asyncio_calls(calling: Client, concurrent: int) -> float:
 
 
 def memory(name: str, port: int) -> float:
-    """Megabytes that reading many events adds to a fresh process."""
-    code = f"from benchmarks.client import *; grown({name!r}, {port})"
+    """Megabytes that reading many events takes at its peak; their text is one of them."""
+    code = f"from benchmarks.client import grown; grown({name!r}, {port})"
     return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
 
 
@@ -208,10 +217,10 @@ def grown(name: str, port: int) -> None:
     reading = client(name, port)
     for _ in reading.texts("fast-1000-chunked"):
         pass
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    tracemalloc.start()
     for _ in reading.texts(f"fast-{MANY}-chunked"):
         pass
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    print(tracemalloc.get_traced_memory()[1] / 1e6)
 
 
 def start_up(name: str) -> float:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Answer"]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class Answer(ExecuteResult):
     """The answer of a run, whole or as far as it came. Reads as its text; `complete` tells which.
 

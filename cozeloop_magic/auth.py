@@ -7,7 +7,6 @@ line or a traceback that shows its locals shows dots.
 from __future__ import annotations
 
 import re
-import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from cozeloop_magic.errors import AuthenticationFailed, ConfigurationError, without_frames
+from cozeloop_magic.forks import Lock
 
 __all__ = ["Auth", "JWTOAuth", "PersonalToken", "Secret"]
 
@@ -110,7 +110,7 @@ class JWTOAuth:
         self._public_key_id = public_key_id
         self._audience = urlsplit(base_url).hostname or ""
         self._exchange = exchange
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._header: Secret | None = None
         self._ends = 0.0
 

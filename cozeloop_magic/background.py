@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import math
 import threading
+import time
 from collections.abc import Callable, Generator
 from concurrent import futures
 from typing import Any
@@ -15,7 +17,7 @@ from cozeloop_magic.run import RunState
 
 __all__ = ["BackgroundAnswer"]
 
-_FOREVER = 365 * 86_400.0  # an untimed wait cannot be interrupted on Windows
+_TICK = 0.1  # seconds of one wait: one that has begun hears no interrupt on Windows, nor does an event loop's
 
 
 class BackgroundAnswer:
@@ -60,9 +62,12 @@ class BackgroundAnswer:
         LoopError
             If it failed; ``partial`` holds what came.
         """
-        futures.wait([self._future], _FOREVER if timeout is None else timeout)
-        if not self._future.done():
-            raise TimeoutError(f"{self.request.prompt_key} has not ended within {timeout:g} s; it goes on.")
+        ends = math.inf if timeout is None else time.monotonic() + timeout
+        while not self._future.done():
+            left = ends - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"{self.request.prompt_key} has not ended within {timeout:g} s; it goes on.")
+            futures.wait([self._future], min(left, _TICK))
         answer = self._future.result()
         if answer.error is not None:
             raise answer.error
@@ -73,7 +78,13 @@ class BackgroundAnswer:
         self._stop()
 
     def __await__(self) -> Generator[Any, None, Answer]:
-        yield from asyncio.wrap_future(self._future).__await__()
+        return self._wait().__await__()
+
+    async def _wait(self) -> Answer:
+        future = asyncio.wrap_future(self._future)
+        while not future.done():
+            await asyncio.wait([future], timeout=_TICK)
+        await future
         return self.result()
 
     def __repr__(self) -> str:

@@ -6,11 +6,46 @@ import os
 import socket
 import threading
 import time
+from contextvars import ContextVar
 
 from cozeloop_magic.endpoint import Timeouts
 from cozeloop_magic.errors import DeadlineExceeded
 
-__all__ = ["Call"]
+__all__ = ["Call", "Calls"]
+
+
+class Calls:
+    """Calls that are ended together: all that a thread makes inside ``with calls:``, a token's renewal included."""
+
+    def __init__(self) -> None:
+        self._calls: list[Call] = []
+        self._cancelled = False
+        self._changing = threading.Lock()
+
+    def __enter__(self) -> Calls:
+        self._before = _CALLS.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _CALLS.reset(self._before)
+
+    def add(self, call: Call) -> None:
+        """Take in a call, and end it at once if it comes too late."""
+        with self._changing:
+            self._calls.append(call)
+        if self._cancelled:
+            call.cancel()
+
+    def cancel(self) -> None:
+        """End them, and those to come; any thread may."""
+        self._cancelled = True
+        with self._changing:
+            calls = list(self._calls)
+        for call in calls:
+            call.cancel()
+
+
+_CALLS: ContextVar[Calls | None] = ContextVar("CALLS", default=None)
 
 
 class Call:
@@ -46,6 +81,9 @@ class Call:
         self._socket: socket.socket | None = None
         self._over = threading.Event()
         self._holding = threading.Lock()
+        calls = _CALLS.get()
+        if calls is not None:
+            calls.add(self)
 
     @property
     def cancelled(self) -> bool:
@@ -70,6 +108,11 @@ class Call:
         if left <= 0:
             raise TimeoutError
         return left
+
+    @property
+    def expired(self) -> bool:
+        """Whether no time is left."""
+        return time.monotonic() >= self._ends
 
     def spoke(self) -> None:
         """Note that the answer's first token came."""
@@ -117,8 +160,10 @@ class Call:
 
     def cut(self) -> None:
         """Cut the connection of the attempt under way; a thread that reads wakes up."""
+        if self._pid != os.getpid():  # after a fork the socket is the parent's, too
+            return
         with self._holding:
-            if self._socket is None or self._pid != os.getpid():  # after a fork the socket is the parent's, too
+            if self._socket is None:
                 return
             try:
                 self._socket.shutdown(socket.SHUT_RDWR)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _INTERRUPTED = 130  # what shells give for a program that Ctrl-C ended
+_UNREAD = 141  # and for one that writes to a pipe which nobody reads any more
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0, 1 for an error that was told on stderr, 130 after Ctrl-C.
+        The exit code: 0, 1 for an error that was told on stderr, 130 after Ctrl-C, 141 if nobody reads the output.
     """
     args = _parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = args.command
@@ -40,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return _INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tells that it cannot flush
+        return _UNREAD
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -19,6 +19,7 @@ from cozeloop_magic.entities.prompt import (
     Tool,
     ToolCallConfig,
 )
+from cozeloop_magic.entities.stream import PieceReader
 from cozeloop_magic.errors import (
     ClientClosed,
     ConnectFailed,
@@ -27,6 +28,7 @@ from cozeloop_magic.errors import (
     PromptNotFound,
     UnexpectedContent,
 )
+from cozeloop_magic.forks import Lock
 from cozeloop_magic.reader import AsyncStreamReader, StreamReader
 from cozeloop_magic.request import execute_body
 from cozeloop_magic.retry import retry_policy
@@ -84,7 +86,7 @@ class Client:
         self._timeouts = timeouts or Timeouts()
         self._max_retries = max_retries
         self._threads = Threads()
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._endpoint: Endpoint | None = None
         self._prompts: dict[tuple[str, str], Prompt] = {}
         self._closed = False
@@ -325,7 +327,8 @@ class Client:
     def _execute(self, at: Endpoint, body: Mapping[str, Any], call: Call) -> ExecuteResult:
         reply = self._transport.call(at, _EXECUTE, _in_workspace(body, at), call)
         data = reply.body.get("data")
-        result = ExecuteResult.from_json(data) if isinstance(data, dict) else ExecuteResult()
+        reader = PieceReader(log_id=reply.log_id, model=reply.model, retries=call.retries)
+        result = (reader.read(data) if isinstance(data, dict) else None) or ExecuteResult()
         if result.message is None or not result.finish_reason:
             raise UnexpectedContent(
                 f"{at.origin} answered without a complete message.",
@@ -333,7 +336,7 @@ class Client:
                 log_id=reply.log_id,
                 partial=result if result.message else None,
             )
-        return replace(result, log_id=reply.log_id, model=reply.model, retries=call.retries)
+        return result
 
     def _reach(self, call: Call, attempt: Callable[[Endpoint], T]) -> T:
         return _Tries(self, call).run(attempt)

@@ -53,10 +53,18 @@ def parse_value(text: str, line: int = 1, column: int = 1, source: str = "") -> 
 
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text)
+        json.loads(text, object_pairs_hook=_unique)
     except (ValueError, RecursionError):
         return False
     return opens(text)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Take no JSON with a key given twice: readers keep the last one; read as YAML it is an error."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is given twice")
+    return found
 
 
 def _is_text_in_braces(node: yaml.Node | None) -> bool:

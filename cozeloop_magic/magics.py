@@ -7,6 +7,7 @@ from argparse import Namespace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 from traitlets import Bool, Float, Integer, Unicode
@@ -67,8 +68,13 @@ class LoopMagics(Magics):
         `name = expression` is Python. Below it come messages to append: text is a user message; a line `@user`,
         `@assistant`, `@system` or `@tool ID` begins another; `@user = expression` takes it from Python.
         """
+        try:
+            args = self._parsed(line)
+        except UsageError as error:
+            parser = LoopMagics.loop_prompt.parser  # type: ignore[union-attr]  # put there by magic_arguments
+            raise self._session.misuse(parser, str(error), shortly=self.short_errors) from None
         config = {"api_base_url": self.api_base_url, "workspace_id": self.workspace_id}
-        self._session.loop_prompt(self._parsed(line), cell or "", config)
+        self._session.loop_prompt(args, cell or "", config)
 
     def _parsed(self, line: str) -> Namespace:
         """Read a line's options on top of what ``%config`` says; its own version or label stands for both."""

@@ -18,6 +18,8 @@ from cozeloop_magic.transport import EventStream
 
 __all__ = ["AsyncStreamReader", "Reopen", "StreamReader"]
 
+_JSON = json.JSONDecoder()
+
 Reopen = Callable[[LoopError], EventStream]
 """Makes the call again after a fault, or raises the fault."""
 
@@ -53,7 +55,7 @@ class StreamReader:
         if self._done:
             raise StopIteration
         try:
-            piece = self._read()
+            piece = self._next()
         except LoopError as error:
             error.partial = self.partial
             self.close()
@@ -81,51 +83,55 @@ class StreamReader:
 
     def _take(self, events: EventStream) -> None:
         self._events = events
-        self._iterator = iter(events)
-        self._pieces = PieceReader(log_id=events.log_id, model=events.model, retries=events.call.retries)
+        self._pieces = _pieces(events)
         self._dropped = weakref.finalize(self, events.close)
         self._dropped.atexit = False
         if self._done:  # closed meanwhile
             self._dropped()
 
-    def _read(self) -> ExecuteResult:
-        while True:
-            try:
-                return self._next_piece()
-            except LoopError as error:
-                if self._builder or not error.repeatable:
-                    raise
-                self._dropped()
-                self._take(self._reopen(error))
-
-    def _next_piece(self) -> ExecuteResult:
-        for name, data in self._iterator:
-            if name == "error":
-                raise self._events.refused(data)
-            piece = self._parse(name, data)
-            if piece is not None:
-                self._events.call.spoke()
-                return piece
-            if data.strip() == "[DONE]":
-                break
-        raise self._events.ended()
-
-    def _parse(self, name: str, data: str) -> ExecuteResult | None:
-        """Read an event; None where it is of a kind that carries no piece of an answer."""
-        known = name in ("data", "message")
-        body: Any = None
+    def _next(self) -> ExecuteResult:
         try:
-            body = json.loads(data)
-        except (ValueError, RecursionError):
-            if known and data.strip() not in ("", "[DONE]"):
-                raise self._events.unreadable("is not JSON") from None
-        if isinstance(body, dict):
-            if body.get("code"):
-                raise self._events.refused(data)
-            return self._pieces.read(body)
-        if known and body is not None:
-            raise self._events.unreadable("is no JSON object")
-        return None
+            return next(self._pieces)
+        except LoopError as error:
+            if self._builder or not error.repeatable:
+                raise
+            self._dropped()
+            self._take(self._reopen(error))
+            return self._next()
+
+
+def _pieces(events: EventStream) -> Iterator[ExecuteResult]:
+    """Read events as pieces of an answer. It ends by an error: whoever iterates stops at the finish reason."""
+    read = PieceReader(log_id=events.log_id, model=events.model, retries=events.call.retries).read
+    waiting = True
+    for name, data in events:
+        body = _object(events, name, data)
+        if name == "error" or (body and body.get("code")):
+            raise events.refused(data)
+        piece = read(body) if body else None
+        if piece is not None:
+            if waiting:
+                events.call.spoke()
+                waiting = False
+            yield piece
+        elif data.strip() == "[DONE]":
+            break
+    raise events.ended()
+
+
+def _object(events: EventStream, name: str, data: str) -> dict[str, Any] | None:
+    """Read an event's JSON object; None where it is of a kind that carries no piece of an answer."""
+    text = data.strip()
+    try:
+        body, end = _JSON.raw_decode(text)
+    except (ValueError, RecursionError):
+        body, end = None, -1
+    whole = end == len(text)
+    if whole and type(body) is dict:
+        return body
+    if name in ("data", "message") and text not in ("", "null", "[DONE]"):
+        raise events.unreadable("is not a JSON object" if whole else "cannot be read as JSON")
+    return None
 
 
 class AsyncStreamReader:

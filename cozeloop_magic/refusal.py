@@ -16,26 +16,54 @@ from urllib.parse import urlsplit
 from cozeloop_magic.endpoint import Endpoint
 from cozeloop_magic.errors import LoopError, UnexpectedContent, remote_error
 
-__all__ = ["refusal", "unexpected"]
+__all__ = ["no_answer", "parsed", "refusal"]
+
+_CHECK_ADDRESS = "Check COZELOOP_API_BASE_URL, and any proxy or login page in between."
+_HINTS = {
+    400: _CHECK_ADDRESS,  # a Loop server says what is wrong with a parameter
+    405: "A self-hosted Loop's API has a port of its own; this looks like the web page's.",
+    407: "Check HTTP_PROXY: the proxy on the way wants a user and a password.",
+    413: "Make the request smaller.",
+}
+
+
+def parsed(content: bytes | str) -> Any:
+    """Read JSON; None where it is none."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def no_answer(
+    content: bytes, endpoint: Endpoint, *, http_status: int, headers: Mapping[str, str], log_id: str | None
+) -> LoopError:
+    """Make the error for a body that is no answer: JSON that says why there is none, or something else altogether."""
+    body = parsed(content)
+    if isinstance(body, dict) and (body.get("code") or http_status >= 400):
+        return refusal(body, endpoint, http_status=http_status, log_id=log_id)
+    return _unexpected(http_status, headers, content, endpoint, log_id)
 
 
 def refusal(body: Mapping[str, Any], endpoint: Endpoint, *, http_status: int, log_id: str | None) -> LoopError:
     """Make the error for an answer ``{code, msg}``, or an OAuth one ``{error, error_code, error_message}``."""
     code = body.get("code")
     said = body.get("msg") or body.get("message") or body.get("error_message") or body.get("error")
-    said = said if isinstance(said, str) else json.dumps(said or body, ensure_ascii=False)
+    said = said or {name: value for name, value in body.items() if value} or "it gave no reason"
+    said = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
     number = code if isinstance(code, int) and not isinstance(code, bool) else None
-    shown = _quote(said, endpoint)
-    what = f"{endpoint.origin} refused: {shown}" + ("" if shown.endswith((".", "。", "!", "?")) else ".")
+    what = _sentence(f"{endpoint.origin} refused: {_quote(said, endpoint)}")
     if code not in (None, 0):
         what += f" [code {code}]"
     error = remote_error(what, code=number, http_status=http_status, log_id=log_id)
     if endpoint.local:
         error.hint = ""  # it says itself what to do
+    elif not error.hint:
+        error.hint = "If that does not say enough, ask whoever runs the server."
     return error
 
 
-def unexpected(
+def _unexpected(
     status: int, headers: Mapping[str, str], content: bytes, endpoint: Endpoint, log_id: str | None
 ) -> LoopError:
     """Make the error for an answer that is no Loop server's: a redirect, a web page, an empty body."""
@@ -43,25 +71,34 @@ def unexpected(
         target = urlsplit(headers.get("Location", ""))
         where = f"{target.scheme}://{target.netloc}" if target.netloc else headers.get("Location", "nowhere")
         what = f"{endpoint.origin} redirects to {_quote(where, endpoint)}; a call with a token is not sent on."
-        return UnexpectedContent(what, hint="Set COZELOOP_API_BASE_URL to the API's own address.", http_status=status)
-    excerpt = _quote(_readable(content, headers), endpoint) or "nothing"
-    what = f"{endpoint.origin} answered HTTP {status} with no Loop answer but: {excerpt}."
+        hint = "Set COZELOOP_API_BASE_URL to the API's own address."
+        return UnexpectedContent(what, hint=hint, http_status=status, log_id=log_id)
+    excerpt = _quote(_readable(content, headers), endpoint)
+    with_what = f"with no Loop answer but: {excerpt}" if excerpt else "without a word"
+    what = _sentence(f"{endpoint.origin} answered HTTP {status} {with_what}")
     if status >= 400:
         error: LoopError = remote_error(what, http_status=status, log_id=log_id)
     else:
         error = UnexpectedContent(what, http_status=status, log_id=log_id)
-    if status == 405:
-        error.hint = "A self-hosted Loop's API has a port of its own; this looks like the web page's."
+    if status in _HINTS:
+        error.hint = _HINTS[status]
     elif not error.hint:
-        error.hint = "Check COZELOOP_API_BASE_URL, and any proxy or login page in between."
+        error.hint = _CHECK_ADDRESS
     return error
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "。", "!", "?", "…")) else f"{text}."
 
 
 def _readable(content: bytes, headers: Mapping[str, str]) -> str:
     text = content[:4000].decode("utf-8", "replace")
-    if "html" in headers.get("Content-Type", "") or text.lstrip()[:1] == "<":
+    kind = headers.get("Content-Type", "")
+    if "html" in kind or text.lstrip()[:1] == "<":
         title = re.search(r"<title[^>]*>(.*?)</title>", text, re.I | re.S)
         text = "an HTML page, " + repr(html.unescape(title[1] if title else re.sub(r"<[^>]*>", " ", text)).strip())
+    elif "event-stream" in kind:
+        text = "a stream of events, where one whole answer was asked for"
     return text
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from types import NoneType
 from typing import Any
 
-from cozeloop_magic.entities.prompt import ExecuteRequest, Message
+from cozeloop_magic.entities.prompt import ContentPart, ExecuteRequest, Message
 from cozeloop_magic.entities.variables import encode_all
 from cozeloop_magic.errors import InvalidRequest
 
@@ -27,19 +28,39 @@ def execute_body(request: ExecuteRequest) -> dict[str, Any]:
             "custom_model_config holds no model_id; the server would silently ignore all of it.",
             hint="Add the model_id; what it replaces is the prompt's whole model configuration.",
         )
+    variables = encode_all(request.variable_vals)
     for message in request.messages:
-        if not isinstance(message, Message):
-            raise InvalidRequest(
-                f"messages holds a value of type {type(message).__name__}.", hint='Write Message("user", "...").'
-            )
+        _check(message, "messages")
+    for variable in variables:
+        for message in variable.placeholder_messages or ():
+            _check(message, f"Variable {variable.key}")
     identifier = {"prompt_key": request.prompt_key, "version": request.version, "label": request.label}
     tool_calls = request.custom_tool_call_config
     body = {
         "prompt_identifier": {name: value for name, value in identifier.items() if value},
-        "variable_vals": [value.to_json() for value in encode_all(request.variable_vals)],
+        "variable_vals": [variable.to_json() for variable in variables],
         "messages": [message.to_json() for message in request.messages],
         "custom_model_config": model and dict(model),
         "custom_tools": [tool.to_json() for tool in request.custom_tools or ()],
         "custom_tool_call_config": tool_calls and tool_calls.to_json(),
     }
     return {name: value for name, value in body.items() if value}
+
+
+def _check(message: object, where: str) -> None:
+    """See that a message is one, and that its content is text: the server would refuse it without saying where."""
+    if not isinstance(message, Message):
+        raise InvalidRequest(
+            f"{where} holds a value of type {type(message).__name__}.", hint='Write Message("user", "...").'
+        )
+    if not isinstance(message.content, (str, NoneType)):
+        raise InvalidRequest(
+            f"{where} holds a message whose content is of type {type(message.content).__name__}.",
+            hint="Turn it into text first, or send it as a variable.",
+        )
+    for part in message.parts or ():
+        if not isinstance(part, ContentPart):
+            raise InvalidRequest(
+                f"{where} holds a message with a part of type {type(part).__name__}.",
+                hint='Write ContentPart("text", text="...").',
+            )

@@ -1,20 +1,24 @@
 """Driving one run: prepare, check, call, and show what comes at a steady pace.
 
-A thread reads the stream and only fills a queue; the caller's thread folds and shows, because a notebook's display
-belongs to the thread that runs the cell, and because a keyboard interrupt reaches only that one.
+A thread does what may block and only fills a queue; the caller's thread folds and shows, because a notebook's display
+belongs to the thread that runs the cell. That one waits for nothing but the queue, so that a stop is heard at once,
+whatever the network does.
 """
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from queue import Empty, SimpleQueue
 
+from cozeloop_magic.call import Calls
 from cozeloop_magic.check import check_variables
 from cozeloop_magic.client import Client
-from cozeloop_magic.entities.prompt import ExecuteRequest, ExecuteResult, Prompt
+from cozeloop_magic.entities.prompt import ExecuteRequest, Prompt
 from cozeloop_magic.entities.stream import join_results
 from cozeloop_magic.errors import (
     AuthenticationFailed,
@@ -24,66 +28,60 @@ from cozeloop_magic.errors import (
     RemoteError,
     VersionNotFound,
 )
-from cozeloop_magic.reader import StreamReader
 from cozeloop_magic.run import Arrived, Event, Failed, Finished, Interrupted, Prepared, Preparing, RunState, fold
 from cozeloop_magic.view import View
 
 __all__ = ["Stop", "drive", "look_up"]
 
-_FOREVER = 3600.0  # an untimed wait cannot be interrupted on Windows
-_Call = Callable[[], Iterable[ExecuteResult]]
+_PATIENCE = 0.1  # seconds of one wait: on Windows no signal is heard before it ends
 _FATAL = (AuthenticationFailed, PromptNotFound, VersionNotFound, LabelNotFound)
 
 
-def look_up(
-    client: Client, request: ExecuteRequest, timeout: float | None = None
-) -> tuple[Prompt | None, tuple[str, ...]]:
+def look_up(client: Client, request: ExecuteRequest, timeout: float | None = None) -> Prompt:
     """Get the prompt's definition and check the variables against it.
-
-    Returns
-    -------
-    tuple of (Prompt or None, tuple of str)
-        None where the definition may not be looked at; then a note says so.
 
     Raises
     ------
     VariableError
         If a variable is missing, unknown or of another type.
     LoopError
-        If the run would fail in the same way.
+        If the prompt cannot be had.
     """
-    try:
-        prompt = client.get_prompt(request.prompt_key, request.version or "", request.label or "", timeout=timeout)
-    except _FATAL:
-        raise
-    except RemoteError as error:
-        return None, (f"variables not checked: {error.message}",)
+    prompt = client.get_prompt(request.prompt_key, request.version or "", request.label or "", timeout=timeout)
     check_variables(prompt, request.variable_vals, chosen=bool(request.version or request.label))
-    return prompt, ()
+    return prompt
 
 
 class Stop:
-    """Stops a run from another thread, as an interrupt stops it in its own: a button does it, or another cell."""
+    """Stops a run, whoever asks: a button, the kernel's interrupt, another cell.
+
+    It takes no lock, so that a signal's handler may call it whatever it interrupts.
+    """
 
     def __init__(self) -> None:
-        self._asked = threading.Event()
+        self.asked = False
         self._wake: Callable[[], None] = lambda: None
 
     def __call__(self) -> None:
         """Stop the run; nothing happens if it has ended."""
-        self._asked.set()
+        self.asked = True
         self._wake()
 
     def wakes(self, wake: Callable[[], None]) -> None:
-        """Have `wake` called when a stop is asked for, or now if it was before."""
+        """Have `wake` called when a stop is asked for from now on."""
         self._wake = wake
-        if self._asked.is_set():
-            wake()
 
-    def check(self) -> None:
-        """Raise KeyboardInterrupt if a stop was asked for."""
-        if self._asked.is_set():
-            raise KeyboardInterrupt
+    @contextmanager
+    def on_interrupt(self) -> Iterator[None]:
+        """Take an interrupt of this thread as a stop: it must not tear what is just being drawn or cleaned up."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGINT, lambda number, frame: self())
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler if before is None else before)
 
 
 def drive(
@@ -109,155 +107,158 @@ def drive(
     interval : float
         Seconds between paints.
     stop : Stop or None
-        What stops it from another thread.
+        What stops it from another thread. An interrupt of the main thread is a stop, too.
 
     Returns
     -------
     RunState
         The last state. A failed or interrupted run returns, too: its state says so and holds what came.
     """
-    run = _Run(view, RunState(request), stop or Stop())
+    stop = stop or Stop()
+    state = RunState(request)
+    with stop.on_interrupt():
+        view.update(state)
+        work = _Work(lambda work: _work(work, client, request, stream, timeout), stop)
+        try:
+            for event in work.events(interval):
+                state = fold(state, event)
+                if not state.ended:
+                    view.update(state)
+        except BaseException:
+            work.cancel()
+            view.finish(fold(state, Interrupted(work.clock())))  # no live view is left behind, whatever happened
+            raise
+        view.finish(state)
+    return state
+
+
+def _work(work: _Work, client: Client, request: ExecuteRequest, stream: bool, timeout: float | None) -> None:
+    """Do what may block."""
+    endpoint = client.connect(lambda text: work.tell(Preparing(text)))
+    notes: tuple[str, ...] = ()
     try:
-        endpoint = client.connect(lambda text: run.happen(Preparing(text)))
-        prompt, notes = look_up(client, request, timeout)
-        if prompt is not None:
-            request = replace(request, version=prompt.version)  # what was checked is what runs
-        run.begin(Prepared(endpoint.origin, prompt.version if prompt else None, notes))
-        call = _opened(lambda: client.stream(request, timeout) if stream else [client.run(request, timeout)])
-        run.follow(call, interval)
-    except LoopError as error:
-        run.end(Failed(run.clock(), error))
-    except KeyboardInterrupt:
-        run.end(Interrupted(run.clock()))
-    except BaseException:
-        run.end(Interrupted(run.clock()))  # no live view is left behind, whatever happened
+        request = replace(request, version=look_up(client, request, timeout).version)  # what was checked is what runs
+    except _FATAL:
         raise
-    return run.state
+    except RemoteError as error:
+        notes = (f"variables not checked: {error.message}",)
+    work.begin(Prepared(endpoint.origin, None if notes else request.version, notes))
+    for piece in client.stream(request, timeout) if stream else [client.run(request, timeout)]:
+        work.tell(Arrived(work.clock(), piece))
 
 
-def _opened(call: _Call) -> _Call:
-    """Make the call here if an interrupt reaches this thread: it cuts even a connection that waits for its answer."""
-    if threading.current_thread() is not threading.main_thread():
-        return call
-    pieces = call()
-    return lambda: pieces
+class _Work:
+    """Blocking work in a thread of its own, and what it tells."""
 
-
-class _Run:
-    """A state on its way, and the view that shows it."""
-
-    def __init__(self, view: View, state: RunState, stop: Stop) -> None:
-        self._view = view
+    def __init__(self, work: Callable[[_Work], None], stop: Stop) -> None:
+        self._queue: SimpleQueue[Event | BaseException | None] = SimpleQueue()
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._calls = Calls()
         self._stop = stop
         self._started = time.monotonic()
-        self.state = state
-        view.update(state)
+        stop.wakes(lambda: self._end(None))
+        threading.Thread(target=self._run, args=(work,), name="cozeloop-stream", daemon=True).start()
 
-    def clock(self) -> float:
-        return time.monotonic() - self._started
+    # In the thread.
 
-    def begin(self, event: Prepared) -> None:
-        self._started = time.monotonic()
-        self.happen(event)
-
-    def happen(self, event: Event) -> None:
-        self.state = fold(self.state, event)
-        self._view.update(self.state)
-        self._stop.check()
-
-    def end(self, event: Event) -> None:
-        self.state = fold(self.state, event)
-        self._view.finish(self.state)
-
-    def follow(self, call: _Call, interval: float) -> None:
-        pump = _Pump(call, self.clock)
-        self._stop.wakes(pump.interrupt)
+    def _run(self, work: Callable[[_Work], None]) -> None:
+        end: Event | BaseException
         try:
-            for batch in pump.batches(interval):
-                self.happen(batch)
-        except BaseException:
-            pump.close()
-            self._keep(pump.rest())
-            raise
-        self.end(Finished(pump.ended_at))
-
-    def _keep(self, batch: Arrived | None) -> None:
-        if batch is not None:
-            self.state = fold(self.state, batch)
-
-
-class _Pump:
-    """Reads a stream in a thread and gives what came in batches, the first at once and then at a steady pace."""
-
-    def __init__(self, call: _Call, clock: Callable[[], float]) -> None:
-        self._queue: SimpleQueue[tuple[float, ExecuteResult | BaseException | None]] = SimpleQueue()
-        self._taken: list[tuple[float, ExecuteResult]] = []
-        self._clock = clock
-        self._closed = False
-        self._pieces: Iterable[ExecuteResult] = ()
-        self.ended_at = 0.0
-        threading.Thread(target=self._read, args=(call,), name="cozeloop-stream", daemon=True).start()
-
-    def interrupt(self) -> None:
-        """Have `batches` raise KeyboardInterrupt; any thread may."""
-        self._queue.put((self._clock(), KeyboardInterrupt()))
-
-    def close(self) -> None:
-        """Stop reading, and close the stream as soon as there is one."""
-        self._closed = True
-        if isinstance(self._pieces, StreamReader):
-            self._pieces.close()
-
-    def _read(self, call: _Call) -> None:
-        end: BaseException | None = None
-        try:
-            self._pieces = call()
-            if self._closed:
-                self.close()
-            for piece in self._pieces:
-                self._queue.put((self._clock(), piece))
+            with self._calls:
+                work(self)
+            end = Finished(self.clock())
+        except LoopError as error:
+            end = Failed(self.clock(), error)
         except BaseException as error:
             end = error
-        self._queue.put((self._clock(), end))
+        self._end(end)
 
-    def batches(self, interval: float) -> Iterator[Arrived]:
-        """Give batches until the answer is complete; raise what the reader raised, after all that came before it."""
+    def _end(self, how: Event | BaseException | None) -> None:
+        self._queue.put(how)
+        self._bell.put(None)
+
+    def tell(self, event: Event) -> None:
+        """Tell what happened."""
+        self._queue.put(event)
+
+    def begin(self, event: Prepared) -> None:
+        """Tell that the call is made now: time counts from here."""
+        self._started = time.monotonic()
+        self._queue.put(event)
+
+    # In the caller's thread.
+
+    def clock(self) -> float:
+        """Give the seconds since the call began."""
+        return time.monotonic() - self._started
+
+    def cancel(self) -> None:
+        """End what is under way."""
+        self._calls.cancel()
+
+    def events(self, interval: float) -> Iterator[Event]:
+        """Give what happens to its end, pieces in batches: the first at once and then at a steady pace.
+
+        Raises
+        ------
+        BaseException
+            What the work raised, unless that belongs to a run: then it is an event.
+        """
         tick = 0.0
-        while True:
-            ended, error = self._gather(until=tick)
-            batch = self._take()
-            if batch is not None:
-                yield batch
-            if error is not None:
-                raise error
-            if ended:
+        while not self._stop.asked:
+            batch, item = self._gather(tick)
+            if batch:
+                yield _joined(batch)
+                tick = time.monotonic() + interval
+            if isinstance(item, BaseException):
+                raise item
+            if item is not None:
+                yield item
+            if isinstance(item, (Finished, Failed)):
                 return
-            tick = time.monotonic() + interval
+        yield from self._stopped()
 
-    def _gather(self, until: float) -> tuple[bool, BaseException | None]:
-        """Collect until the tick, and at least one piece; tell whether the end came, and with what error."""
-        wait = _FOREVER
-        while True:
+    def _gather(self, until: float) -> tuple[list[Arrived], Event | BaseException | None]:
+        """Collect pieces until the tick, and at least one, or until something else happens."""
+        batch: list[Arrived] = []
+        item = self._first()
+        if isinstance(item, Arrived):
+            self._sleep(until)
+        while isinstance(item, Arrived):
+            batch.append(item)
             try:
-                at, item = self._queue.get(timeout=wait)
+                item = self._queue.get_nowait()
             except Empty:
-                return False, None
-            if not isinstance(item, ExecuteResult):
-                self.ended_at = at
-                return True, item
-            self._taken.append((at, item))
-            wait = max(until - time.monotonic(), 0.0)
+                return batch, None
+        return batch, item
 
-    def _take(self) -> Arrived | None:
-        taken, self._taken = self._taken, []
-        if not taken:
-            return None
-        return Arrived(taken[0][0], join_results(piece for _, piece in taken), len(taken), taken[-1][0])
+    def _first(self) -> Event | BaseException | None:
+        while not self._stop.asked:
+            try:
+                return self._queue.get(timeout=_PATIENCE)
+            except Empty:
+                pass
+        return None
 
-    def rest(self) -> Arrived | None:
-        """Give what was read and not yet taken, once the reading has been stopped."""
+    def _sleep(self, until: float) -> None:
+        """Wait for the tick, or the end; whatever waited for the queue would be woken by each piece."""
+        while not self._stop.asked and (left := until - time.monotonic()) > 0:
+            try:
+                return self._bell.get(timeout=min(left, _PATIENCE))
+            except Empty:
+                pass
+
+    def _stopped(self) -> Iterator[Event]:
+        """End the work, and give what it told before."""
+        self.cancel()
+        told = []
         while not self._queue.empty():
-            at, item = self._queue.get()
-            if isinstance(item, ExecuteResult):
-                self._taken.append((at, item))
-        return self._take()
+            told.append(self._queue.get())
+        batch = [item for item in told if isinstance(item, Arrived)]
+        if batch:
+            yield _joined(batch)
+        yield next((item for item in told if isinstance(item, Finished)), Interrupted(self.clock()))
+
+
+def _joined(batch: list[Arrived]) -> Arrived:
+    return Arrived(batch[0].at, join_results(event.piece for event in batch), len(batch), batch[-1].at)

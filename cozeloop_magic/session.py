@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import keyword
 import re
 import sys
@@ -16,14 +17,13 @@ from cozeloop_magic.answer import Answer
 from cozeloop_magic.background import BackgroundAnswer
 from cozeloop_magic.bind import bind_messages, bind_variables, options_to_variables
 from cozeloop_magic.cell import parse_cell
-from cozeloop_magic.check import check_variables
 from cozeloop_magic.client import Client
 from cozeloop_magic.connect import client_for
 from cozeloop_magic.entities.prompt import ExecuteRequest
 from cozeloop_magic.entities.variables import encode_all
 from cozeloop_magic.errors import InvalidRequest, LoopError
 from cozeloop_magic.run import Phase, RunState
-from cozeloop_magic.runner import Stop, drive
+from cozeloop_magic.runner import Stop, drive, look_up
 from cozeloop_magic.settings import Settings
 from cozeloop_magic.template import render
 from cozeloop_magic.view import View
@@ -61,8 +61,25 @@ class Session:
                 self._dry_run(client, request, args)
             else:
                 self._run(client, request, args)
-        except LoopError as error:
+        except (LoopError, KeyboardInterrupt) as error:
             raise (_shortly(error) if args.short_errors else error) from None
+
+    @staticmethod
+    def misuse(parser: argparse.ArgumentParser, problem: str, *, shortly: bool) -> BaseException:
+        """Make the error for a line that cannot be read, from what the parser says."""
+        options = [name for name in parser._option_string_actions if name.startswith("--")]
+        words = problem.partition("unrecognized arguments: ")[2].split()
+        strange = next((word.partition("=")[0] for word in words if word.startswith("-")), None)
+        if strange is not None:
+            close = difflib.get_close_matches(strange, options, n=1)
+            meant = f" (did you mean {close[0]}?)" if close else ""
+            problem = f"There is no option {strange}{meant}."
+        elif words:
+            problem = f"{words[0]} belongs to no option."
+        else:
+            problem = f"{problem[:1].upper()}{problem[1:]}."
+        error = InvalidRequest(problem, hint=f"The options are {', '.join(options)}.")
+        return _shortly(error) if shortly else error
 
     def _request(self, args: argparse.Namespace, cell: str) -> ExecuteRequest:
         spec, namespace = parse_cell(cell), self._shell.user_ns
@@ -87,21 +104,23 @@ class Session:
             self._bind(Answer.of(state), "_loop", args.out)
         if state.error is not None:
             raise state.error
-        if state.phase is Phase.INTERRUPTED:
-            raise _shortly(KeyboardInterrupt("stopped; the text so far is kept."))
+        if stop.asked:
+            raise KeyboardInterrupt(_stopped(state))
 
     def _run_behind(
         self, run: Callable[[], RunState], request: ExecuteRequest, view: View, stop: Stop, args: argparse.Namespace
     ) -> None:
         view.update(RunState(request))  # where the answer goes is settled while this cell runs
-        answer = BackgroundAnswer(request, run, stop)
+        answer = BackgroundAnswer(request, partial(_erring_shortly, run) if args.short_errors else run, stop)
         self._bind(answer, "_loop", args.out)
         if not is_watched():  # a machine moves on to the next cell, or ends, and would save an answer half written
-            answer.result()
+            with stop.on_interrupt():
+                state = answer.result().state
+            if stop.asked:
+                raise KeyboardInterrupt(_stopped(state))
 
     def _dry_run(self, client: Client, request: ExecuteRequest, args: argparse.Namespace) -> None:
-        prompt = client.get_prompt(request.prompt_key, request.version or "", request.label or "")
-        check_variables(prompt, request.variable_vals, chosen=bool(request.version or request.label))
+        prompt = look_up(client, request, args.timeout)
         messages = render(prompt, encode_all(request.variable_vals), request.messages)
         if not args.quiet:
             show_messages(prompt, messages, plain=args.plain or not self._in_kernel)
@@ -171,8 +190,21 @@ class _Silent:
         """Show nothing."""
 
 
+def _stopped(state: RunState) -> str:
+    if state.phase is Phase.DONE:
+        return "stopped; the answer was already complete."
+    return f"stopped; {'the text so far is kept' if has_something(state) else 'nothing had come yet'}."
+
+
+def _erring_shortly(run: Callable[[], RunState]) -> RunState:
+    state = run()
+    if state.error is not None:
+        _shortly(state.error)
+    return state
+
+
 def _shortly(error: BaseException) -> BaseException:
     """Have IPython show an error as its sentence, without a traceback; the cell fails all the same."""
-    text = visible(f"{type(error).__name__}: {error}")
+    text = visible(": ".join(filter(None, (type(error).__name__, str(error)))))
     error._render_traceback_ = lambda: text.split("\n")  # type: ignore[attr-defined]  # IPython's own hook
     return error

@@ -101,7 +101,8 @@ def _complete(values: dict[str, str], sources: dict[str, str]) -> dict[str, str]
         absent = [_PREFIX + name.upper() for name in _OAUTH if name not in values]
         missing.append(" and ".join(absent) if given else _PREFIX + "API_TOKEN")
     if missing:
-        named = sorted(label for label in sources.values() if label != "default")
+        found = [(name, label) for name, label in sources.items() if label != "default"]
+        named = sorted(label if label.startswith(_PREFIX) else f"{name} ({label})" for name, label in found)
         raise ConfigurationError(
             f"The Loop server is only half configured: {' and '.join(missing)} missing (found: {', '.join(named)}).",
             hint='Set what is missing, or use api_base_url="local" for the embedded Loop.',

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
+
+from cozeloop_magic.forks import mind_forks
 
 __all__ = ["Threads", "tell"]
 
@@ -25,19 +26,18 @@ class Threads:
     """
 
     def __init__(self) -> None:
-        self._begin()
+        self._closed = False
+        self.after_fork()
+        mind_forks(self)
 
-    def _begin(self) -> None:
-        self._pid = os.getpid()
+    def after_fork(self) -> None:
+        """Forget the threads: a fork copies none."""
         self._lock = threading.Lock()
         self._idle: deque[SimpleQueue[Work | None]] = deque()
         self._all: set[threading.Thread] = set()
-        self._closed = False
 
     def start(self, work: Work) -> None:
         """Run `work`, which raises nothing, in a thread."""
-        if self._pid != os.getpid():  # a fork copies no threads
-            self._begin()
         with self._lock:
             if self._idle:
                 self._idle.pop().put(work)

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import gc
 import os
+import socket
+import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,16 +24,18 @@ def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
     for name in list(os.environ):
         if name.startswith("COZELOOP_") and name != "COZELOOP_MAGIC_GGUF":
             monkeypatch.delenv(name)
+        if name.lower().endswith(("_proxy", "_ca_bundle")):
+            monkeypatch.delenv(name)
     monkeypatch.setenv("COZELOOP_MAGIC_HOME", str(tmp_path_factory.mktemp("home")))
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[Script], WireServer]]:
-    """Start servers that answer by a script."""
+def serve() -> Iterator[Callable[..., WireServer]]:
+    """Start servers that answer by a script, with a certificate where they are given one."""
     servers: list[WireServer] = []
 
-    def start(script: Script) -> WireServer:
-        servers.append(WireServer(script))
+    def start(script: Script, tls: Any = None) -> WireServer:
+        servers.append(WireServer(script, tls))
         return servers[-1]
 
     yield start
@@ -39,18 +45,58 @@ def serve() -> Iterator[Callable[[Script], WireServer]]:
 
 
 @pytest.fixture
-def client_of(serve: Callable[[Script], WireServer]) -> Iterator[Callable[..., Client]]:
-    """Make clients of a server, which try once unless told otherwise; see that they leave no thread behind."""
+def client_of(serve: Callable[..., WireServer]) -> Iterator[Callable[..., Client]]:
+    """Make clients of a server, which try once unless told otherwise; see that they leave nothing behind."""
     clients: list[Client] = []
+    ports: set[int] = set()
 
     def make(server: WireServer, **options: Any) -> Client:
+        ports.add(server.port)
         clients.append(new_client(server.url, "73917", TOKEN, **{"max_retries": 0} | options))
         return clients[-1]
 
     yield make
+    assert soon(lambda: open_connections(ports) == sum(map(idle_connections, clients))), (
+        "a connection is still in use"
+    )
     for client in clients:
         client.close()
+    assert soon(lambda: open_connections(ports) == 0), "a connection is open after close()"
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("cozeloop")]
+
+
+def soon(is_so: Callable[[], bool]) -> bool:
+    """Wait a moment for what other threads bring about."""
+    ends = time.monotonic() + 2
+    while not is_so():
+        if time.monotonic() > ends:
+            return False
+        time.sleep(0.01)
+        gc.collect()
+    return True
+
+
+def open_connections(ports: set[int]) -> int:
+    """Count this process's connections to servers at these ports."""
+    return sum(peer_port(int(name)) in ports for name in os.listdir("/dev/fd"))
+
+
+def peer_port(fd: int) -> int | None:
+    try:
+        if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+            return None
+        with socket.socket(fileno=os.dup(fd)) as copy:
+            return int(copy.getpeername()[1])
+    except (OSError, IndexError):
+        return None  # it has no peer, or is closed meanwhile
+
+
+def idle_connections(client: Client) -> int:
+    """Count the connections that wait in the client's pools for the next call."""
+    adapter: Any = client._transport._session.get_adapter("http://")
+    pools = [adapter.poolmanager.pools[key] for key in adapter.poolmanager.pools.keys()]
+    kept = [each for pool in pools if pool.pool for each in list(pool.pool.queue)]
+    return sum(each is not None and each.sock is not None for each in kept)
 
 
 @pytest.fixture(scope="session")

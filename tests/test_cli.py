@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +37,16 @@ def test_run_tells_what_went_wrong_and_fails(serve: Serve, monkeypatch: pytest.M
     assert main(["run", "greet", "--var", "name=Ada", "--var", "note={}"]) == 1
     out, err = capsys.readouterr()
     assert out == "Hel\n" and "StreamInterrupted: " in err and "Traceback" not in err
+
+
+def test_run_ends_quietly_where_nobody_reads_its_answer(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(monkeypatch, serve(GREET))
+    command = [sys.executable, "-m", "cozeloop_magic", "run", "greet", "--var", "name=Ada", "--var", "note={}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout and run.stderr
+        run.stdout.close()
+        assert run.stderr.read() == ""
+    assert run.returncode == 141
 
 
 def test_half_a_configuration_is_told(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
+from dataclasses import fields, replace
 from datetime import date, datetime, time, timezone
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -24,7 +27,7 @@ from cozeloop_magic.entities.prompt import (
     ToolCall,
     VariableType,
 )
-from cozeloop_magic.entities.stream import join_results
+from cozeloop_magic.entities.stream import PieceReader, join_results
 from cozeloop_magic.entities.variables import decode, encode
 from cozeloop_magic.errors import VariableError
 
@@ -83,7 +86,11 @@ class TestWire:
         with pytest.raises(AttributeError):
             Message(Role.USER).content = "x"  # type: ignore[misc]
 
-    @given(st.dictionaries(st.sampled_from([*Prompt.__slots__, *Message.__slots__, "other"]), json_values))
+    @given(
+        st.dictionaries(
+            st.sampled_from([f.name for f in (*fields(Prompt), *fields(Message))] + ["other"]), json_values
+        )
+    )
     def test_any_object_is_read_and_kept(self, data: dict[str, Any]) -> None:
         present = {key for key, value in data.items() if value is not None}
         for kind in (Prompt, Message, ExecuteResult):
@@ -124,11 +131,54 @@ class TestResult:
         assert two.id == "two"
         assert (whole.finish_reason, whole.usage, whole.log_id, whole.model) == ("stop", TokenUsage(1, 2), "l", "m")
 
+    @pytest.mark.parametrize(
+        ("deltas", "calls"),
+        [
+            ([[(None, "a", "1")], [(None, None, "2")]], [("a", "12")]),
+            ([[(None, "a", "1")], [(None, "a", "2")]], [("a", "12")]),
+            ([[(None, "a", "1")], [(None, "b", "2")], [(None, None, "3")]], [("a", "1"), ("b", "23")]),
+            ([[(None, "a", "1")], [(None, "b", "2")], [(None, "a", "3")]], [("a", "13"), ("b", "2")]),
+            ([[(None, None, "1")], [(None, None, "2")]], [(None, "12")]),
+            ([[(None, None, "1"), (None, None, "2")]], [(None, "1"), (None, "2")]),
+            ([[(None, "a", "1"), (None, "b", "2")]], [("a", "1"), ("b", "2")]),
+            ([[(1, "b", "1")], [(0, "a", "2")], [(1, None, "3")]], [("a", "2"), ("b", "13")]),
+            ([[(0, "a", "1")], [(None, "b", "2")], [(None, None, "3")]], [("a", "1"), ("b", "23")]),
+            ([[(0, "a", "1")], [(1, "a", "2")]], [("a", "1"), ("a", "2")]),
+        ],
+    )
+    def test_a_tool_call_goes_on_by_index_then_by_id_then_by_order(self, deltas: Any, calls: Any) -> None:
+        def piece(delta: Any) -> ExecuteResult:
+            named = [{"index": index, "id": id, "function_call": {"arguments": text}} for index, id, text in delta]
+            return ExecuteResult.from_json({"message": {"tool_calls": named}})
+
+        message = join_results(map(piece, deltas)).message
+        assert message and message.tool_calls
+        assert [
+            (call.id, call.function_call and call.function_call.arguments) for call in message.tool_calls
+        ] == calls
+
+    def test_a_character_split_over_two_deltas_of_a_tool_call_is_one(self) -> None:
+        def read(id: str | None, arguments: str) -> str | None:
+            call = {"id": id, "function_call": {"arguments": arguments}}
+            piece = reader.read({"message": {"tool_calls": [call]}})
+            assert piece and piece.message and piece.message.tool_calls and piece.message.tool_calls[0].function_call
+            return piece.message.tool_calls[0].function_call.arguments
+
+        reader = PieceReader()
+        given = [("a", "x\ud83d"), ("b", "y"), ("a", "\ude42z"), (None, "!")]
+        assert [read(id, arguments) for id, arguments in given] == ["x", "y", "🙂z", "!"]
+
     @given(st.lists(st.text()), st.integers(0, 10))
     def test_joining_is_associative(self, texts: list[str], cut: int) -> None:
         pieces = [ExecuteResult(Message(Role.ASSISTANT, text)) for text in texts]
         halves = [join_results(pieces[:cut]), join_results(pieces[cut:])]
         assert join_results(halves) == join_results(pieces) if pieces else True
+
+    def test_a_piece_of_nothing_but_text_is_like_any_other(self) -> None:
+        body = {"message": {"role": "assistant", "content": "Hé"}, "finish_reason": ""}
+        piece, other = PieceReader(log_id="log-1").read(body), replace(ExecuteResult.from_json(body), log_id="log-1")
+        assert piece == other and repr(piece) == repr(other)
+        assert pickle.loads(pickle.dumps(piece)) == copy.deepcopy(piece) == piece
 
 
 class TestEncode:

@@ -218,6 +218,9 @@ class TestErrors:
             ("greet --timeout inf", CELL, "above 0"),
             ("greet --var name=$nothing", CELL, "nothing, which is not defined"),
             ("greet --timeout 0", CELL, "above 0"),
+            ("greet", 'name: Ada\nnote: {"a": 1, "a": 2}', "a is given twice"),
+            ("greet", "name: Ada\nnote: {1: a, '1': b}", "1 is given twice"),
+            ("greet", "name: Ada\nnote = {1: 'a', '1': 'b'}", 'holds the key "1" twice'),
         ],
     )
     def test_user_mistakes(
@@ -231,7 +234,7 @@ class TestErrors:
     def test_a_time_limit_holds_for_the_look_at_the_prompt_too(
         self, shell: InteractiveShell, configured: Configured, capsys: Any
     ) -> None:
-        configured(by_path(mget=lambda request, connection: time.sleep(3), execute_streaming=STREAM))
+        configured(by_path(mget=lambda request, connection: time.sleep(1), execute_streaming=STREAM))
         error, _ = self.fail(shell, capsys, "greet --timeout 0.3")
         assert isinstance(error, errors.DeadlineExceeded)
 
@@ -249,9 +252,33 @@ class TestErrors:
         _, out = self.fail(shell, capsys, "greet")
         assert "COZELOOP_WORKSPACE_ID missing" in out
 
-    def test_an_unknown_option_is_a_usage_error(self, shell: InteractiveShell, configured: Configured) -> None:
+    @pytest.mark.parametrize(
+        ("line", "says"),
+        [
+            (
+                "greet --verzion 1",
+                "There is no option --verzion (did you mean --version?). The options are --version, ",
+            ),
+            ("greet --zzz", "There is no option --zzz. The options are "),
+            ("greet hello", "hello belongs to no option. The options are "),
+            ("greet --timeout soon", "Argument --timeout: invalid float value: 'soon'. The options are "),
+            ("", "The following arguments are required: prompt_key. The options are "),
+        ],
+    )
+    def test_a_line_that_cannot_be_read_names_what_there_is(
+        self, shell: InteractiveShell, configured: Configured, capsys: Any, line: str, says: str
+    ) -> None:
         configured(GREET)
-        assert not run(shell, "greet --verzion 1").success
+        error, out = self.fail(shell, capsys, line)
+        assert isinstance(error, errors.InvalidRequest)
+        assert out.startswith(f"InvalidRequest: {says}") and "--background" in out
+
+    def test_a_dry_run_keeps_to_its_time_limit(
+        self, shell: InteractiveShell, configured: Configured, capsys: Any
+    ) -> None:
+        configured(by_path(mget=lambda request, connection: time.sleep(1)))
+        error, _ = self.fail(shell, capsys, "greet --dry-run --timeout 0.2")
+        assert isinstance(error, errors.DeadlineExceeded)
 
     def test_an_interrupt_keeps_what_came_and_fails_the_cell(
         self, shell: InteractiveShell, configured: Configured, capsys: Any

@@ -113,6 +113,23 @@ def test_a_reference_that_was_defined_before_is_known_later() -> None:
     assert tail.count("<a ") == len(settled) == 1
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "".join(f"{'  ' * n}- item{n}\n" for n in range(200)) + "the end",
+        "> " * 5_000 + "the end",
+        "> - " * 2_000 + "the end",
+        "[" * 500 + "the end" + "](https://a.example)" * 500,
+        "*_" * 500 + "the end" + "_*" * 500,
+    ],
+    ids=["list", "quote", "both", "links", "emphasis"],
+)
+def test_no_word_is_lost_however_deep_it_stands(answer: str) -> None:
+    html = to_html(answer)
+    assert "the end" in html
+    assert all(f"item{n}" in html for n in range(200) if f"item{n}" in answer)
+
+
 @pytest.mark.parametrize("answer", ["$5 and $6", "US$5, A$6", "from $5–$10", "a\\$b\\$", "`$x$`", "$ x $"])
 def test_money_is_no_formula(answer: str) -> None:
     assert "mathjax_process" not in to_html(answer)
@@ -138,7 +155,7 @@ def test_a_formula_that_would_act_is_shown_as_its_source() -> None:
 
 
 def test_code_is_coloured_by_its_language_and_unknown_languages_stay_plain() -> None:
-    assert '<code class="language-python"><span class="k">def</span>' in to_html("```python\ndef f(): 1\n```")
+    assert '<code class="language-python"><span class=k>def</span>' in to_html("```python\ndef f(): 1\n```")
     assert to_html("```wat\na<b\n```") == '<pre><code class="language-wat">a&lt;b\n</code></pre>\n'
     assert to_html('```x"y\na\n```') == "<pre><code>a\n</code></pre>\n"
 

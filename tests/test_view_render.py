@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -21,6 +22,7 @@ from cozeloop_magic.entities.prompt import (
 )
 from cozeloop_magic.errors import ServerFailed
 from cozeloop_magic.run import Arrived, Event, Failed, Finished, Interrupted, Phase, RunState, fold
+from cozeloop_magic.view.markdown import Blocks
 from cozeloop_magic.view.render import bundle, has_something, metadata, status
 from tests.hostile import ATTRIBUTES, PAYLOADS, faults, read
 
@@ -142,6 +144,7 @@ def test_an_error_that_no_cell_tells_is_told_with_the_answer() -> None:
         "A paragraph.\n\n" * 70_000,
         "x" * 200_000,
         "`" * 20_000,
+        "".join("`" * n + " " for n in range(1, 900)),
         "[" * 20_000,
         "*a " * 20_000,
         "".join("  " * n + "- a\n" for n in range(200)),
@@ -154,6 +157,7 @@ def test_an_error_that_no_cell_tells_is_told_with_the_answer() -> None:
         "1 MB",
         "one line",
         "ticks",
+        "ticks of every length",
         "brackets",
         "stars",
         "deep list",
@@ -167,6 +171,36 @@ def test_answers_out_of_all_proportion_are_kept_quickly(text: str) -> None:
     began = time.process_time()
     bundle(state(text))
     assert time.process_time() - began < 10
+
+
+def cost(work: Callable[[], object]) -> float:
+    """Give the processor time of the quickest of three."""
+    times = []
+    for _ in range(3):
+        began = time.process_time()
+        work()
+        times.append(time.process_time() - began)
+    return min(times)
+
+
+@pytest.mark.parametrize(
+    ("unit", "count"),
+    [("Some words, `code` and *more*.\n\n", 1_500), ("word ", 40_000), ("- a\n", 2_000), ("```\nx\n", 3_000)],
+    ids=["paragraphs", "one line", "list", "fences"],
+)
+def test_twice_the_answer_costs_about_twice(unit: str, count: int) -> None:
+    once, twice = (cost(lambda n=n: bundle(state(unit * n))) for n in (count, 2 * count))
+    assert twice < 3.2 * once
+
+
+def test_what_has_settled_costs_nothing_more() -> None:
+    def stream(updates: int) -> None:
+        blocks, text = Blocks(), ""
+        for _ in range(updates):
+            text += "Some words, `code` and *more*.\n\n" * 3
+            blocks.feed(text)
+
+    assert cost(lambda: stream(800)) < 3.2 * cost(lambda: stream(400))
 
 
 def test_html_reads_well_where_style_sheets_are_taken_away() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,13 +31,15 @@ class WireServer:
     """Answers every request by its `script`; remembers the requests, and what scripts raised."""
 
     script: Script
+    tls: Any = None  # an ssl.SSLContext, or what takes its place
     requests: list[Request] = field(default_factory=list)
     errors: list[BaseException] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self.host = self.url.removeprefix("http://")
+        self.port = self._listener.getsockname()[1]
+        self.host = f"127.0.0.1:{self.port}"
+        self.url = f"{'https' if self.tls else 'http'}://{self.host}"
         self._connections: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -60,6 +63,10 @@ class WireServer:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
+        try:
+            connection = self.tls.wrap_socket(connection, server_side=True) if self.tls else connection
+        except OSError:
+            return  # the client does not trust it
         with connection:
             while (request := _read_request(connection)) is not None:
                 self.requests.append(request)
@@ -126,31 +133,77 @@ def last(reason: str = "stop") -> bytes:
 
 HEAD = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nx-tt-logid: log-1\r\n"
 
+FRAMINGS = ("chunked", "length", "close")
+"""How a body's end is told: by its last chunk, by its announced length, or by the connection's end."""
+
 
 def chunk(data: bytes) -> bytes:
     return f"{len(data):x}\r\n".encode() + data + b"\r\n"
 
 
-def stream(pieces: Iterable[bytes | threading.Event], *, chunked: bool = True, end: bool = True) -> Script:
-    """Server-sent events, each piece sent by itself; an Event in between is waited for.
+def framed(pieces: Sequence[bytes], framing: str, head: str = HEAD) -> list[bytes]:
+    """Give the head, each piece in its frame, and what tells the end."""
+    if framing == "chunked":
+        return [f"{head}Transfer-Encoding: chunked\r\n\r\n".encode(), *map(chunk, pieces), chunk(b"")]
+    length = f"Content-Length: {sum(map(len, pieces))}" if framing == "length" else "Connection: close"
+    return [f"{head}{length}\r\n\r\n".encode(), *pieces]
 
-    With ``end=False`` the connection is cut after the last piece.
-    """
+
+def stay(connection: socket.socket) -> None:
+    """Keep the connection for the next request."""
+
+
+def hang_up(connection: socket.socket) -> None:
+    connection.shutdown(socket.SHUT_RDWR)
+
+
+def reset(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def send(parts: Iterable[bytes], end: Callable[[socket.socket], None] = hang_up) -> Script:
+    """Bytes as they are, each part sent by itself, and then the connection's end."""
 
     def script(request: Request, connection: socket.socket) -> None:
-        head = HEAD + ("Transfer-Encoding: chunked\r\n\r\n" if chunked else "Connection: close\r\n\r\n")
-        connection.sendall(head.encode())
+        for part in parts:
+            connection.sendall(part)
+        end(connection)
+
+    return script
+
+
+def stream(pieces: Iterable[bytes | threading.Event], *, chunked: bool = True) -> Script:
+    """Server-sent events, each piece sent by itself as it comes; an Event in between is waited for."""
+
+    def script(request: Request, connection: socket.socket) -> None:
+        connection.sendall(framed([], "chunked" if chunked else "close")[0])
         for piece in pieces:
             if isinstance(piece, threading.Event):
                 piece.wait(10)
             else:
                 connection.sendall(chunk(piece) if chunked else piece)
-        if chunked and end:
+        if chunked:
             connection.sendall(chunk(b""))
         else:
-            connection.shutdown(socket.SHUT_RDWR)
+            hang_up(connection)
 
     return script
+
+
+def either(streamed: Script, whole: Script) -> Script:
+    """Answer the streaming call by one script and the other by another."""
+
+    def script(request: Request, connection: socket.socket) -> None:
+        (streamed if request.path.endswith("streaming") else whole)(request, connection)
+
+    return script
+
+
+def in_turn(*scripts: Script) -> Script:
+    """Answer each request by the next script, and all further ones by the last."""
+    left = list(scripts)
+    return lambda request, connection: (left.pop(0) if len(left) > 1 else left[0])(request, connection)
 
 
 def by_path(**scripts: Script) -> Script:
@@ -162,16 +215,17 @@ def by_path(**scripts: Script) -> Script:
     return script
 
 
-WHOLE = answer(
-    {
-        "code": 0,
-        "msg": "",
-        "data": {
-            "message": {"role": "assistant", "content": "Hello world"},
-            "finish_reason": "stop",
-            "usage": {"input_tokens": 5, "output_tokens": 3},
-        },
+ANSWER = {
+    "code": 0,
+    "msg": "",
+    "data": {
+        "message": {"role": "assistant", "content": "Hello world"},
+        "finish_reason": "stop",
+        "usage": {"input_tokens": 5, "output_tokens": 3},
     },
-    x_tt_logid="log-1",
-)
-STREAMED = stream([delta("Hel"), delta("lo "), delta("world"), last()])
+}
+PIECES = [delta("Hel"), delta("lo "), delta("world"), last()]
+
+WHOLE = answer(ANSWER, x_tt_logid="log-1")
+STREAMED = stream(PIECES)
+GOOD = either(STREAMED, WHOLE)

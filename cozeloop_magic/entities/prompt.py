@@ -102,7 +102,7 @@ class VariableType(_Text):
     MULTI_PART = "multi_part"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class ContentPart(Wire):
     """A piece of a multi-part message.
 
@@ -117,7 +117,7 @@ class ContentPart(Wire):
     base64_data: str | None = wire.text()
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class FunctionCall(Wire):
     """A function the model wants called; ``arguments`` is JSON text."""
 
@@ -125,7 +125,7 @@ class FunctionCall(Wire):
     arguments: str | None = wire.text()
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class ToolCall(Wire):
     """A tool the model wants called. In a stream, pieces with the same ``index`` belong together."""
 
@@ -135,7 +135,7 @@ class ToolCall(Wire):
     function_call: FunctionCall | None = wire.of(FunctionCall)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class Message(Wire):
     """What one role says.
 
@@ -176,7 +176,7 @@ class Message(Wire):
         return "".join(part.text or "" for part in self.parts or () if part.type == ContentType.TEXT)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class VariableDef(Wire):
     """A variable that a prompt declares."""
 
@@ -185,7 +185,7 @@ class VariableDef(Wire):
     type: VariableType | str = wire.member(VariableType, VariableType.STRING)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class Function(Wire):
     """A function the model may ask for; ``parameters`` is a JSON schema as text."""
 
@@ -194,7 +194,7 @@ class Function(Wire):
     parameters: str | None = wire.text()
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class Tool(Wire):
     """A tool the model may ask for."""
 
@@ -202,14 +202,14 @@ class Tool(Wire):
     function: Function | None = wire.of(Function)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class ToolCallConfig(Wire):
     """Whether the model may call tools."""
 
     tool_choice: ToolChoiceType | str = wire.member(ToolChoiceType, ToolChoiceType.AUTO)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class LLMConfig(Wire):
     """How the model is asked to sample."""
 
@@ -222,7 +222,7 @@ class LLMConfig(Wire):
     json_mode: bool | None = wire.flag()
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class PromptTemplate(Wire):
     """A prompt's messages, how they are rendered and the variables they declare."""
 
@@ -231,7 +231,7 @@ class PromptTemplate(Wire):
     variable_defs: Sequence[VariableDef] | None = wire.many(VariableDef)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class Prompt(Wire):
     """One committed version of a prompt (an item of ``POST /v1/loop/prompts/mget``)."""
 
@@ -249,7 +249,7 @@ class Prompt(Wire):
         return (self.prompt_template and self.prompt_template.variable_defs) or ()
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class PromptSummary(Wire):
     """A prompt as a list shows it (``POST /v1/loop/prompts/list``)."""
 
@@ -260,7 +260,7 @@ class PromptSummary(Wire):
     latest_version: str | None = wire.text()
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class PromptPage(Wire):
     """A page of prompts, and how many there are over all pages."""
 
@@ -268,7 +268,7 @@ class PromptPage(Wire):
     total: int = wire.count(0)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class TokenUsage(Wire):
     """What a call cost, in tokens."""
 
@@ -276,7 +276,7 @@ class TokenUsage(Wire):
     output_tokens: int = wire.count(0)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class ExecuteResult(Wire):
     """An answer, or in a stream the next piece of one. Reads as its text.
 

@@ -7,9 +7,8 @@ seen (the Loop server's ``execute_streaming``).
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from io import StringIO
 from typing import Any
 
 from cozeloop_magic.entities.prompt import ExecuteResult, FunctionCall, Message, Role, TokenUsage, ToolCall
@@ -20,6 +19,28 @@ _ROLES: dict[str, Role] = {role.value: role for role in Role}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+class _Places:
+    """Tells which tool call a delta is of: its index says it, else its id; one with neither goes on with the last."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, int] = {}
+        self._last = self._next = 0
+
+    def of(self, calls: Iterable[ToolCall]) -> Iterator[tuple[int, ToolCall]]:
+        """Give each call of one piece with its place; calls of one piece that name neither are different ones."""
+        for position, call in enumerate(calls):
+            if call.index is not None:
+                place = call.index
+            elif call.id:
+                place = self._by_id.get(call.id, self._next)
+            else:
+                place = self._next if position else self._last
+            if call.id:
+                self._by_id.setdefault(call.id, place)
+            self._last, self._next = place, max(self._next, place + 1)
+            yield place, call
+
+
 class PieceReader:
     """Reads the events of one answer as pieces, each with what is known of the call.
 
@@ -28,18 +49,19 @@ class PieceReader:
     """
 
     def __init__(self, *, log_id: str | None = None, model: str | None = None, retries: int = 0) -> None:
-        self._log_id, self._model, self._retries = log_id, model, retries
+        self._known: dict[str, Any] = {"log_id": log_id, "model": model, "retries": retries}
         self._halves: dict[Hashable, str] = {}
+        self._places = _Places()
 
     def read(self, body: Mapping[str, Any]) -> ExecuteResult | None:
         """Read an event's JSON; None where it holds no piece of an answer."""
         usual = None if self._halves else _usual(body)
         if usual is not None:  # read field by field, a long answer's text would take twice as long
-            return ExecuteResult(usual, "", None, self._log_id, self._model, self._retries)
+            return ExecuteResult.made({"message": usual, "finish_reason": "", "extra": {}, **self._known})
         piece = ExecuteResult.from_json(body)
         if not (piece.message or piece.finish_reason or piece.usage):
             return None
-        piece = replace(piece, log_id=self._log_id, model=self._model, retries=self._retries)
+        piece = replace(piece, **self._known)
         return self._whole(piece) if piece.message or self._halves else piece
 
     def _whole(self, piece: ExecuteResult) -> ExecuteResult:
@@ -47,19 +69,18 @@ class PieceReader:
         content = self._join("content", message.content, last)
         reasoning = self._join("reasoning", message.reasoning_content, last)
         calls = message.tool_calls and tuple(
-            self._whole_call(n, call, last) for n, call in enumerate(message.tool_calls)
+            self._whole_call(place, call, last) for place, call in self._places.of(message.tool_calls)
         )
         if (content, reasoning, calls) == (message.content, message.reasoning_content, message.tool_calls):
             return piece
         message = replace(message, content=content, reasoning_content=reasoning, tool_calls=calls)
         return replace(piece, message=message)
 
-    def _whole_call(self, position: int, call: ToolCall, last: bool) -> ToolCall:
+    def _whole_call(self, place: int, call: ToolCall, last: bool) -> ToolCall:
         function = call.function_call
         if function is None:
             return call
-        key = position if call.index is None else call.index
-        return replace(call, function_call=replace(function, arguments=self._join(key, function.arguments, last)))
+        return replace(call, function_call=replace(function, arguments=self._join(place, function.arguments, last)))
 
     def _join(self, key: Hashable, text: str | None, last: bool) -> str | None:
         """Put halves of a character together; a half whose other half never comes shows as U+FFFD."""
@@ -73,40 +94,60 @@ class PieceReader:
         return joined.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+class _Text:
+    """Text that grows by small pieces and takes little more memory than it has characters."""
+
+    _MANY = 1000  # pieces, each of which takes fifty bytes more than its characters
+
+    def __init__(self) -> None:
+        self._blocks: list[str] = []
+        self._pieces: list[str] = []
+
+    def add(self, piece: str) -> None:
+        self._pieces.append(piece)
+        if len(self._pieces) == self._MANY:
+            self._blocks.append("".join(self._pieces))
+            self._pieces.clear()
+
+    def __str__(self) -> str:
+        return "".join(self._blocks + self._pieces)
+
+
 class ResultBuilder:
     """Joins pieces of an answer. `add` costs the same however long the answer has become."""
 
     def __init__(self) -> None:
         self._last: Message | None = None
-        self._content = StringIO()
-        self._reasoning = StringIO()
+        self._content = _Text()
+        self._reasoning = _Text()
         self._tool_calls: dict[int, ToolCall] = {}
+        self._places = _Places()
         self._finish_reason: str | None = None
         self._usage: TokenUsage | None = None
-        self._log_id: str | None = None
-        self._model: str | None = None
-        self._retries = 0
+        self._latest = ExecuteResult()
         self._extra: dict[str, object] = {}
 
     def add(self, piece: ExecuteResult) -> None:
         """Join one more piece."""
+        self._latest = piece
         if piece.message is not None:
             self._add_message(piece.message)
-        self._finish_reason = piece.finish_reason or self._finish_reason
-        self._usage = piece.usage or self._usage
-        self._log_id = piece.log_id or self._log_id
-        self._model = piece.model or self._model
-        self._retries = piece.retries or self._retries
+        if piece.finish_reason:
+            self._finish_reason = piece.finish_reason
+        if piece.usage:
+            self._usage = piece.usage
         if piece.extra:
             self._extra.update(piece.extra)
 
     def _add_message(self, message: Message) -> None:
-        self._content.write(message.content or "")
-        self._reasoning.write(message.reasoning_content or "")
-        for position, call in enumerate(message.tool_calls or ()):
-            key = position if call.index is None else call.index
-            self._tool_calls[key] = _join_calls(self._tool_calls.get(key), call)
-        before, extra = self._last, dict(message.extra)
+        if message.content:
+            self._content.add(message.content)
+        if message.reasoning_content:
+            self._reasoning.add(message.reasoning_content)
+        if message.tool_calls:
+            for place, call in self._places.of(message.tool_calls):
+                self._tool_calls[place] = _join_calls(self._tool_calls.get(place), call)
+        before = self._last
         if before is not None and _is_text(message) and message.role in ("", before.role):
             return
         if before is not None:
@@ -116,7 +157,7 @@ class ResultBuilder:
                 parts=[*(before.parts or ()), *(message.parts or ())] or None,
                 tool_call_id=message.tool_call_id or before.tool_call_id,
                 metadata=message.metadata or before.metadata,
-                extra={**before.extra, **extra} if before.extra else extra,
+                extra={**before.extra, **message.extra},
             )
         self._last = message
 
@@ -124,12 +165,12 @@ class ResultBuilder:
         """Give the answer as far as it has come."""
         message = self._last and replace(
             self._last,
-            content=self._content.getvalue(),
-            reasoning_content=self._reasoning.getvalue() or None,
+            content=str(self._content),
+            reasoning_content=str(self._reasoning) or None,
             tool_calls=tuple(self._tool_calls[key] for key in sorted(self._tool_calls)) or None,
         )
-        known = (self._log_id, self._model, self._retries)
-        return ExecuteResult(message, self._finish_reason, self._usage, *known, extra=self._extra)
+        known = (self._latest.log_id, self._latest.model, self._latest.retries)
+        return ExecuteResult(message, self._finish_reason, self._usage, *known, extra=dict(self._extra))
 
     def __bool__(self) -> bool:
         """Tell whether anything came."""
@@ -144,7 +185,7 @@ def _usual(body: Mapping[str, Any]) -> Message | None:
     role, content = message.get("role"), message.get("content")
     if type(role) is not str or type(content) is not str or (not content.isascii() and _SURROGATE.search(content)):
         return None
-    return Message(_ROLES.get(role, role), content)
+    return Message.made({"role": _ROLES.get(role, role), "content": content, "extra": {}})
 
 
 def _is_text(message: Message) -> bool:

@@ -25,7 +25,7 @@ from cozeloop_magic.errors import VariableError
 __all__ = ["VariableVal", "decode", "encode", "encode_all"]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class VariableVal(Wire):
     """One variable's value on the wire."""
 
@@ -107,8 +107,15 @@ def _json(value: Any, where: str) -> str:
             raise _no_json_form(value, where)
         return float.__repr__(value) if isinstance(value, float) else str(value)
     if isinstance(value, Mapping):
-        pairs = (f"{_key(k, where)}: {_json(v, f'{where}[{k!r}]')}" for k, v in value.items())
-        return "{" + ", ".join(pairs) + "}"
+        pairs: dict[str, str] = {}
+        for k, v in value.items():
+            key = _key(k, where)
+            if key in pairs:
+                raise VariableError(
+                    f"Variable {where} holds the key {key} twice, once JSON has made text of its keys."
+                )
+            pairs[key] = _json(v, f"{where}[{k!r}]")
+        return "{" + ", ".join(f"{key}: {text}" for key, text in pairs.items()) + "}"
     return "[" + ", ".join(_json(item, f"{where}[{i}]") for i, item in enumerate(value)) + "]"
 
 
@@ -124,6 +131,7 @@ def _no_json_form(value: Any, where: str) -> VariableError:
         "bytes": "Decode it to text, or send it as ContentPart(type='base64_data', base64_data='data:...').",
         "DataFrame": "Turn it into text first, for example with .to_markdown(index=False).",
         "Message": "A list of messages must hold nothing but messages.",
+        "BackgroundAnswer": "Wait for it first, with .result().",
         "ContentPart": "A list of content parts must hold nothing but content parts.",
         "NAType": missing,
         "NaTType": missing,

@@ -34,7 +34,7 @@ E = TypeVar("E", bound=Enum)
 Decoder = Callable[[Any], Any]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class Wire:
     """A value of the wire.
 
@@ -45,6 +45,16 @@ class Wire:
     """
 
     extra: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+
+    @classmethod
+    def made(cls: type[W], values: dict[str, Any]) -> W:
+        """Make one of checked values, `extra` among them; what is not among them is as the class has it.
+
+        A frozen dataclass sets each of its fields by a call; a long answer's pieces would take three times as long.
+        """
+        wire = object.__new__(cls)
+        object.__setattr__(wire, "__dict__", values)
+        return wire
 
     @classmethod
     def from_json(cls: type[W], data: Mapping[str, Any]) -> W:
@@ -67,7 +77,7 @@ class Wire:
             elif value is not None:
                 try:
                     values[key] = decode(value)
-                except (TypeError, ValueError):
+                except (TypeError, ValueError, OverflowError, RecursionError):
                     extra[key] = value
         return cls(**(defaults | values if defaults else values), extra=extra)
 

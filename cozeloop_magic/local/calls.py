@@ -80,8 +80,6 @@ class Call:
             return [kind.from_json(item) for item in items or () if item is not None]
         except TypeError:
             raise invalid(f"{name} must be a list of objects.") from None
-        except OverflowError:
-            raise invalid(f"{name} holds a number that is too large.") from None
 
     def check_workspace(self) -> None:
         """Refuse a call for another workspace."""

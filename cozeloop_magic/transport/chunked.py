@@ -23,30 +23,32 @@ class Unchunker:
     def feed(self, fresh: bytes) -> bytes:
         """Take what came and give what is content of it."""
         data = self._rest + fresh if self._rest else fresh
-        at, found = 0, []
-        while at < len(data) and not (self.ended or self.broken):
-            if self._left:
-                end = min(at + self._left, len(data))
-                found.append(data[at : max(min(end, at + self._left - 2), at)])
-                self._left -= end - at
-                at = end
-                continue
-            end = data.find(b"\n", at)
-            if end < 0:
-                break
-            self._line(data[at:end])
-            at = end + 1
+        at, size, left, found = 0, len(data), self._left, []
+        while at < size and not (self.ended or self.broken):
+            if not left:
+                end = data.find(b"\n", at)
+                if end < 0:
+                    break
+                left = self._line(data[at:end])
+                at = end + 1
+            end = at + left
+            if left > 2:
+                found.append(data[at : min(end - 2, size)])
+            left = max(end - size, 0)
+            at = min(end, size)
+        self._left = left
         self._rest = data[at:]
         return b"".join(found)
 
-    def _line(self, line: bytes) -> None:
+    def _line(self, line: bytes) -> int:
+        """Read a line between chunks, and give the bytes of the chunk that it begins."""
         if self._in_trailer:
             self.ended = not line.strip()
-            return
+            return 0
         try:
             size = int(line.partition(b";")[0], 16)
         except ValueError:
             size = -1
         self.broken = size < 0
         self._in_trailer = size == 0
-        self._left = size + 2 if size > 0 else 0
+        return size + 2 if size > 0 else 0

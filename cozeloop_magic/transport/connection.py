@@ -6,15 +6,19 @@ because the read timeout that both know begins anew with every byte.
 
 from __future__ import annotations
 
+import errno
 import http.client
 import io
 import socket
+import time
 from contextvars import ContextVar
 from typing import Any
 
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.util.connection import allowed_gai_family
 
 from cozeloop_magic.call import Call
 from cozeloop_magic.transport.chunked import Unchunker
@@ -29,13 +33,20 @@ _READ_SIZE = 65536
 
 
 class _Incoming(io.RawIOBase):
-    """What a socket receives for one call."""
+    """What a socket receives for one call.
+
+    Attributes
+    ----------
+    ended : bool
+        Whether the other side has sent its last byte.
+    """
 
     def __init__(self, sock: socket.socket, call: Call) -> None:
+        self.ended = False
         self._socket = sock
         self._file = sock.makefile("rb", buffering=0)
         self._call = call
-        self._timeout = 0.0
+        self._timeout = sock.gettimeout() or 0.0
 
     def makefile(self, *_: object) -> io.BufferedReader:
         return io.BufferedReader(self)
@@ -51,6 +62,7 @@ class _Incoming(io.RawIOBase):
         count = self._file.readinto(buffer)
         if count:
             self._call.answered = True
+        self.ended = count == 0
         return count
 
     def close(self) -> None:
@@ -63,8 +75,23 @@ class _Response(http.client.HTTPResponse):
     """Reads by its call's limits, and takes all chunks that are there at once."""
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(_Incoming(sock, CALL.get()), *args, **kwargs)  # type: ignore[arg-type]  # has its makefile()
+        self._call = CALL.get()
+        self._incoming = _Incoming(sock, self._call)
+        super().__init__(self._incoming, *args, **kwargs)  # type: ignore[arg-type]  # it has the makefile() of a socket
         self._unchunker = Unchunker()
+
+    def begin(self) -> None:
+        """Read the headers; left to itself, http.client takes those that break off for complete."""
+        try:
+            super().begin()
+        except http.client.BadStatusLine:
+            if not self._torn():
+                raise
+        if self._torn():
+            raise ConnectionAbortedError(errno.ECONNABORTED, "it hung up in the middle of the headers")
+
+    def _torn(self) -> bool:
+        return self._incoming.ended and self._call.answered
 
     def read1(self, n: int = -1) -> bytes:
         if not self.chunked:
@@ -75,7 +102,9 @@ class _Response(http.client.HTTPResponse):
             content = self._unchunker.feed(fresh)
             if self._unchunker.ended:
                 self.close()
-            elif not content and (not fresh or self._unchunker.broken):
+            elif not content and self._unchunker.broken:
+                raise ConnectionAbortedError(errno.ECONNABORTED, "what came is not framed in chunks as announced")
+            elif not content and not fresh:
                 raise http.client.IncompleteRead(content)
         return content
 
@@ -83,23 +112,71 @@ class _Response(http.client.HTTPResponse):
 class _Kept:
     """What both kinds of connection do alike: tell their call what happens to it."""
 
-    timeout: float | None
+    host: str
+    port: int
     sock: Any
+    _dns_host: str
     _served = False  # whether it has answered before
+    _held: list[bytes] | None = None  # what a request has written so far
 
     def connect(self) -> None:
         call = CALL.get()
         self._served = False
-        self.timeout = min(call.limits.connect, call.remaining())
         super().connect()  # type: ignore[misc]
+        call.hold(self.sock)  # before anything is sent: a call that was ended meanwhile must not begin a run
+        self.sock.settimeout(call.remaining())  # a large request takes longer to send than to connect
+
+    def _new_conn(self) -> socket.socket:
+        """Connect as urllib3 does, but with the socket in the call's hand, and with one limit for all addresses."""
+        call = CALL.get()
+        try:
+            return self._connected(call, time.monotonic() + min(call.limits.connect, call.remaining()))
+        except (socket.gaierror, UnicodeError) as error:
+            raise NameResolutionError(self.host, self, error) from error  # type: ignore[arg-type]
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, f"{self.host} accepted no connection") from error
+        except OSError as error:
+            raise NewConnectionError(self, str(error)) from error  # type: ignore[arg-type]
+
+    def _connected(self, call: Call, ends: float) -> socket.socket:
+        failed = OSError("it has no address")
+        addresses = socket.getaddrinfo(self._dns_host, self.port, allowed_gai_family(), socket.SOCK_STREAM)
+        for tried, (*kind, _, address) in enumerate(addresses):
+            sock = socket.socket(*kind)
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.settimeout(max((ends - time.monotonic()) / (len(addresses) - tried), _EXACT))
+                call.hold(sock)
+                sock.connect(address)
+                return sock
+            except BaseException as error:
+                call.release()
+                sock.close()
+                if not isinstance(error, OSError):
+                    raise
+                failed = error
+        raise failed
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         call = CALL.get()
         if self.sock is not None:
             call.reused = self._served
-            self.sock.settimeout(call.remaining())
             call.hold(self.sock)
-        super().request(*args, **kwargs)  # type: ignore[misc]
+            self.sock.settimeout(call.remaining())  # the last call may have left it next to nothing
+        held: list[bytes] = []
+        self._held = held
+        try:
+            super().request(*args, **kwargs)  # type: ignore[misc]
+        finally:
+            self._held = None
+        self.send(b"".join(held))
+
+    def send(self, data: Any) -> None:
+        """Send at once what a request's head and body are: each step costs as much as a small answer's reading."""
+        if self._held is None:
+            super().send(data)  # type: ignore[misc]
+        else:
+            self._held.append(data)
 
     def getresponse(self) -> Any:
         CALL.get().hold(self.sock)
@@ -138,3 +215,12 @@ class Adapter(HTTPAdapter):
         if not args[0].lower().startswith("socks"):  # SOCKS pools have connections of their own
             manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
         return manager
+
+    def close(self) -> None:
+        """Close every connection now; left to itself, urllib3 waits until nobody holds a pool or an error of it."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():
+                pool = manager.pools.get(key)
+                if pool is not None:
+                    pool.close()
+        super().close()

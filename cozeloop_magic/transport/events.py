@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterable, Iterator
 
@@ -12,7 +11,7 @@ from sseclient import SSEClient
 from cozeloop_magic.call import Call
 from cozeloop_magic.endpoint import Endpoint
 from cozeloop_magic.errors import LoopError, StreamInterrupted, UnreadableEvent, without_frames
-from cozeloop_magic.refusal import refusal
+from cozeloop_magic.refusal import no_answer, parsed, refusal
 from cozeloop_magic.transport.faults import READ_ERRORS, reason, timed_out
 
 __all__ = ["EventStream"]
@@ -73,6 +72,8 @@ class EventStream:
     def _chunks(self) -> Iterator[bytes]:
         """Give bytes as soon as they are there: of all ways to read, `read1` alone never waits for more."""
         while chunk := self._read():
+            if not self.bytes_read and chunk.startswith((b"{", b"<")):
+                raise self._no_stream(chunk)
             self.bytes_read += len(chunk)
             yield chunk
 
@@ -86,9 +87,17 @@ class EventStream:
             if not self._open:  # closed meanwhile, from another thread
                 self._raw.close()
 
+    def _no_stream(self, content: bytes) -> LoopError:
+        """Make the error for JSON or a page that calls itself a stream."""
+        while len(content) < _READ_SIZE and (more := self._read()):
+            content += more
+        return no_answer(
+            content, self._endpoint, http_status=self._raw.status, headers=self._raw.headers, log_id=self.log_id
+        )
+
     def _broken(self, error: Exception) -> LoopError:
         if not self._open:
-            return self.interrupted("it was closed")
+            return self.interrupted("its reader was closed")
         if self.call.cancelled:
             return self.interrupted("the client was closed")
         if timed_out(error):
@@ -98,7 +107,7 @@ class EventStream:
     def ended(self) -> StreamInterrupted:
         """Make the error for a stream that ended, or was ended, before its answer did."""
         if not self._open or self.call.cancelled:
-            return self.interrupted("it was closed")
+            return self.interrupted("its reader was closed")
         return self.interrupted(
             "the stream ended in the middle of an event" if self._torn else "the stream ended without a finish reason"
         )
@@ -107,8 +116,8 @@ class EventStream:
         """Make the error for a stream that broke off."""
         return StreamInterrupted(
             f"The answer from {self._endpoint.origin} broke off: {why} "
-            f"({self.events_read} events, {self.bytes_read} bytes received).",
-            hint=_HINT,
+            f"({self.events_read} event{'s' * (self.events_read != 1)}, {self.bytes_read} bytes received).",
+            hint=_HINT if self.events_read else "Run it again.",
             log_id=self.log_id,
         )
 
@@ -125,10 +134,7 @@ class EventStream:
 
     def refused(self, data: str) -> LoopError:
         """Make the error for an ``event: error``, whose data is JSON ``{code, msg}`` or plain text."""
-        try:
-            body = json.loads(data)
-        except ValueError:
-            body = None
+        body = parsed(data)
         if not isinstance(body, dict):
             body = {"msg": data}
         return refusal(body, self._endpoint, http_status=self._raw.status, log_id=self.log_id)
@@ -160,17 +166,14 @@ class EventStream:
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Make every line end a line feed, as the parser sees the end of an event only where its two line ends are alike.
 
-    A carriage return that ends a chunk is held back: its line feed may be on its way.
+    A carriage return that ends a chunk is a line's end at once, and its line feed is left out if it comes.
     """
-    held = b""
+    returned = False
     for chunk in _without_mark(chunks):
-        if held or b"\r" in chunk:
-            chunk = held + chunk
-            held = b"\r" if chunk.endswith(b"\r") else b""
-            chunk = chunk.removesuffix(held).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        yield chunk
-    if held:
-        yield b"\n"
+        if returned:
+            chunk = chunk.removeprefix(b"\n")
+        returned = chunk.endswith(b"\r")
+        yield chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in chunk else chunk
 
 
 def _without_mark(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import http.client
 import re
+import ssl
 import time
 
 import requests
 import urllib3
 
 from cozeloop_magic.call import Call
-from cozeloop_magic.errors import ClientClosed, ConnectFailed, LoopError, StreamInterrupted, TransportError
+from cozeloop_magic.errors import (
+    ClientClosed,
+    ConfigurationError,
+    ConnectFailed,
+    LoopError,
+    StreamInterrupted,
+    TransportError,
+    UnexpectedContent,
+)
 
 __all__ = ["READ_ERRORS", "SEND_ERRORS", "reason", "timed_out", "unsent"]
 
@@ -24,16 +33,13 @@ def unsent(error: BaseException, origin: str, call: Call) -> LoopError:
     """Make the error for a call to which no answer came."""
     if call.cancelled:
         return ClientClosed("The call was ended before its answer came.", hint="")
-    if isinstance(error, requests.ConnectTimeout):
-        return _no_connection_in_time(origin, call)
-    if isinstance(error, (requests.Timeout, TimeoutError)):
-        return call.exceeded(origin)
+    if isinstance(error, requests.Timeout) or _caused_by(error, TimeoutError):
+        return call.exceeded(origin) if call.expired else _no_connection_in_time(origin, call)
+    if type(error) is OSError and error.errno is None:  # requests looks for the certificates before it connects
+        return ConfigurationError(f"{error}.", hint="Check REQUESTS_CA_BUNDLE.")
     if isinstance(error, requests.exceptions.SSLError):
-        return ConnectFailed(
-            f"The certificate of {origin} was not accepted.",
-            hint="Behind a company proxy, set REQUESTS_CA_BUNDLE to its certificate file.",
-        )
-    if isinstance(error, requests.exceptions.ProxyError):
+        return _no_tls(error, origin)
+    if isinstance(error, (requests.exceptions.ProxyError, requests.exceptions.InvalidProxyURL)):
         return ConnectFailed(
             f"The proxy on the way to {origin} did not let the call through: {reason(error)}.",
             hint="Check HTTP_PROXY and HTTPS_PROXY, or add the host to NO_PROXY.",
@@ -43,9 +49,20 @@ def unsent(error: BaseException, origin: str, call: Call) -> LoopError:
     return TransportError(f"The call to {origin} failed: {reason(error)}.")
 
 
-def _no_connection_in_time(origin: str, call: Call) -> LoopError:
-    if call.limits.connect >= call.limits.total:
-        return call.exceeded(origin)
+def _no_tls(error: BaseException, origin: str) -> ConnectFailed:
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return ConnectFailed(
+                f"The certificate of {origin} was not accepted: {cause.verify_message.rstrip('.')}.",
+                hint="Check the address; behind a company proxy, set REQUESTS_CA_BUNDLE to its certificate file.",
+            )
+    return ConnectFailed(
+        f"No secure connection to {origin} could be made: {reason(error)}.",
+        hint="Check whether the address begins with the right one of http:// and https://, and REQUESTS_CA_BUNDLE.",
+    )
+
+
+def _no_connection_in_time(origin: str, call: Call) -> ConnectFailed:
     return ConnectFailed(
         f"{origin} accepted no connection within {call.limits.connect:g} s, the limit to connect.",
         hint="Check the address and the network, or give it more with new_client(connect_timeout=...).",
@@ -60,8 +77,15 @@ def _unreached(error: requests.ConnectionError, origin: str, call: Call) -> Tran
             f"{origin} cannot be reached: {reason(error)}.",
             hint="Check the address and the network, then run it again.",
         )
-        fault.repeatable = _innermost(error, ConnectionRefusedError)
+        fault.repeatable = _caused_by(error, ConnectionRefusedError)
         return fault
+    if any(
+        isinstance(cause, http.client.HTTPException) and not isinstance(cause, OSError) for cause in _causes(error)
+    ):
+        return UnexpectedContent(
+            f"{origin} answered with what is not proper HTTP.",
+            hint="Check COZELOOP_API_BASE_URL, its port and whether it begins with http:// or https://.",
+        )
     fault = StreamInterrupted(
         f"{origin} closed the connection before it answered: {reason(error)}.",
         hint="Run it again; whether the call was begun is not known.",
@@ -76,7 +100,7 @@ def timed_out(error: BaseException) -> bool:
     return isinstance(error, (urllib3.exceptions.ReadTimeoutError, TimeoutError))
 
 
-def _innermost(error: BaseException, kind: type[BaseException]) -> bool:
+def _caused_by(error: BaseException, kind: type[BaseException]) -> bool:
     return any(isinstance(cause, kind) for cause in _causes(error))
 
 
@@ -99,6 +123,14 @@ def reason(error: BaseException) -> str:
             return "the connection ended before the announced end"
         if isinstance(cause, http.client.RemoteDisconnected):
             return "it hung up without a word"
+        if isinstance(cause, urllib3.exceptions.DecodeError):
+            return "its compression is damaged"
+        if isinstance(cause, UnicodeError):
+            return "no host has such a name"
+        if isinstance(cause, ssl.SSLError) and cause.reason:
+            return cause.reason.replace("_", " ").lower()
+        if type(cause) is OSError and cause.errno is None:
+            return str(cause).rstrip(".")
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror.lower()
-    return re.sub(r"<[^>]*object at [^>]*>:? ?", "", str(error)) or type(error).__name__
+    return re.sub(r"<[^>]*object at [^>]*>:? ?", "", str(error)).rstrip(".") or type(error).__name__

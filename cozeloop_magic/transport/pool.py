@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
+import threading
 import weakref
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,8 +15,16 @@ import requests
 from cozeloop_magic.auth import Secret
 from cozeloop_magic.call import Call
 from cozeloop_magic.endpoint import Endpoint
-from cozeloop_magic.errors import InvalidRequest, LoopError, StreamInterrupted, UnexpectedContent, without_frames
-from cozeloop_magic.refusal import refusal, unexpected
+from cozeloop_magic.errors import (
+    ClientClosed,
+    InvalidRequest,
+    LoopError,
+    StreamInterrupted,
+    UnexpectedContent,
+    without_frames,
+)
+from cozeloop_magic.forks import mind_forks
+from cozeloop_magic.refusal import no_answer, parsed
 from cozeloop_magic.retry import read_retry_after
 from cozeloop_magic.transport.connection import CALL, Adapter
 from cozeloop_magic.transport.events import EventStream
@@ -26,6 +34,8 @@ from cozeloop_magic.version import __version__
 __all__ = ["Reply", "Transport"]
 
 log = logging.getLogger("cozeloop_magic")
+
+_READ_SIZE = 65536
 
 
 class Reply(NamedTuple):
@@ -52,10 +62,17 @@ class Transport:
         self._trust_env = trust_env
         self._headers = {name: Secret(value) for name, value in (headers or {}).items()}
         self._inherited: list[requests.Session] = []
+        self._closed = False
+        self._begin()
+        mind_forks(self)
+
+    def after_fork(self) -> None:
+        """Begin anew: the connections are the parent's, neither used nor closed here."""
+        self._inherited.append(self._session)
         self._begin()
 
     def _begin(self) -> None:
-        self._pid = os.getpid()
+        self._lock = threading.Lock()
         self._calls: weakref.WeakSet[Call] = weakref.WeakSet()
         self._prepared: dict[str, tuple[requests.PreparedRequest, dict[str, Any]]] = {}
         self._session = requests.Session()
@@ -68,7 +85,10 @@ class Transport:
 
     def close(self) -> None:
         """Close every connection; calls under way end with an error."""
-        for call in list(self._calls):
+        with self._lock:
+            self._closed = True
+            calls = list(self._calls)
+        for call in calls:
             call.cancel()
         self._session.close()
 
@@ -108,15 +128,15 @@ class Transport:
         self, endpoint: Endpoint, path: str, body: Mapping[str, Any], call: Call, accept: str
     ) -> tuple[requests.Response, Endpoint]:
         """Give the response, and the endpoint with the credentials that were sent."""
-        if self._pid != os.getpid():  # the connections are the parent's: neither used nor closed here
-            self._inherited.append(self._session)
-            self._begin()
         header = endpoint.auth()
         request, settings = self._request(endpoint.base_url + path)
         try:
             request.body = json.dumps(body, allow_nan=False).encode()
         except (TypeError, ValueError) as error:
-            raise InvalidRequest(f"The request holds what has no JSON form: {error}.") from None
+            raise InvalidRequest(
+                f"The request holds what has no JSON form: {error}.",
+                hint="Turn it into text, a number, a list or a dict first.",
+            ) from None
         request.headers["Content-Length"] = str(len(request.body))
         request.headers["Accept"] = accept
         request.headers["Authorization"] = header
@@ -135,7 +155,10 @@ class Transport:
         self, request: requests.PreparedRequest, settings: dict[str, Any], origin: str, call: Call
     ) -> requests.Response:
         log.debug("POST %s", request.url)
-        self._calls.add(call)
+        with self._lock:
+            if self._closed:  # meanwhile
+                raise ClientClosed("The client is closed.")
+            self._calls.add(call)
         call.attempt()
         token = CALL.set(call)
         try:
@@ -162,30 +185,35 @@ def _reply(response: requests.Response, endpoint: Endpoint, call: Call) -> Reply
     """Read a JSON answer and raise what it says went wrong."""
     log_id, status = _log_id(response), response.status_code
     content = _content(response, endpoint, call)
-    try:
-        body = json.loads(content)
-    except ValueError:
-        body = None
+    body = parsed(content)
     if isinstance(body, dict) and status == 200 and not body.get("code"):
         return Reply(body, log_id, response.headers.get("X-Loop-Model"))
     error: LoopError
-    if isinstance(body, dict) and (body.get("code") or status >= 400):
-        error = refusal(body, endpoint, http_status=status, log_id=log_id)
+    if status == 200 and body is None and content.lstrip()[:1] in (b"", b"{"):
+        why = "its JSON is not complete" if content else "nothing of it came"
+        error = _broken_off(response, endpoint, why, len(content))
     else:
-        error = unexpected(status, response.headers, content, endpoint, log_id)
+        error = no_answer(content, endpoint, http_status=status, headers=response.headers, log_id=log_id)
     error.retry_after = read_retry_after(response.headers.get("Retry-After"))
     raise error
 
 
 def _content(response: requests.Response, endpoint: Endpoint, call: Call) -> bytes:
+    content = bytearray()
     try:
-        return bytes(response.raw.read(decode_content=True))
+        while piece := response.raw.read1(_READ_SIZE, decode_content=True):
+            content += piece
     except READ_ERRORS as error:
         if timed_out(error):
             raise call.exceeded(endpoint.origin, _log_id(response)) from without_frames(error)
-        raise StreamInterrupted(
-            f"The answer from {endpoint.origin} broke off: {reason(error)}.",
-            hint="Run it again.",
-            http_status=response.status_code,
-            log_id=_log_id(response),
-        ) from without_frames(error)
+        raise _broken_off(response, endpoint, reason(error), len(content)) from without_frames(error)
+    return bytes(content)
+
+
+def _broken_off(response: requests.Response, endpoint: Endpoint, why: str, count: int) -> StreamInterrupted:
+    return StreamInterrupted(
+        f"The answer from {endpoint.origin} broke off: {why} ({count} bytes received).",
+        hint="Run it again.",
+        http_status=response.status_code,
+        log_id=_log_id(response),
+    )

@@ -23,30 +23,61 @@ function items(line) {
   });
 }
 
-function pieces(model, row, from, to) {
-  let text = "";
-  for (let i = from; i < to; i++) text += model.get(`${row}${i}`);
-  return text;
+/* Gives the rows from one number on, up to another or as many as there are. */
+function pieces(model, row, from, to = Infinity) {
+  const texts = [];
+  for (let i = from, text; i < to && (text = model.get(`${row}${i}`)) !== undefined; i++) texts.push(text);
+  return texts;
 }
 
-/* By JupyterLab's typesetter, where there is one; elsewhere formulas show as their source until the end. */
-function typeset(model, nodes) {
+const idly = window.requestIdleCallback ?? ((act) => setTimeout(() => act({ timeRemaining: () => 10 }), 50));
+
+/* By JupyterLab's typesetter, where there is one; elsewhere formulas show as their source until the end. It takes
+   milliseconds for each, so it waits until the page has drawn what came. */
+function typesetter(model) {
   const typesetter = model.widget_manager?.rendermime?.latexTypesetter;
-  if (!typesetter) return;
-  for (const node of nodes)
-    for (const formula of node.querySelectorAll?.(".mathjax_process") ?? []) typesetter.typeset(formula);
+  const waiting = [];
+  const work = async (deadline) => {
+    while (waiting.length > 0) {
+      await typesetter.typeset(waiting.shift());
+      if (deadline.timeRemaining() < 5) break;
+    }
+    if (waiting.length > 0) idly(work);
+  };
+  return {
+    add(formulas) {
+      if (!typesetter || formulas.length === 0) return;
+      if (waiting.length === 0) idly(work);
+      waiting.push(...formulas);
+    },
+    stop: () => (waiting.length = 0),
+  };
 }
 
-/* The kernel is interrupted where this can be done: it may hear no message while a cell runs. A run behind other
-   cells must not stop those, so it is sent a message; so is a kernel that did not obey. */
+/* The control channel is the way that works while a cell runs, and meets this run alone (see control.py). */
+function control(kernel, name) {
+  if (!name) throw new Error("this kernel has no control channel");
+  const msg_id = `${name}-${Date.now()}`;
+  const date = new Date().toISOString();
+  const { clientId: session, username } = kernel;
+  const header = { msg_id, msg_type: "cozeloop_stop", session, username, date, version: "5.3" };
+  const message = { channel: "control", header, parent_header: {}, metadata: {}, content: { name }, buffers: [] };
+  kernel.sendControlMessage(message, false, true).done.catch(() => {});
+}
+
+/* One way after the other, where the front end does not have one, or a second has passed without effect. A run behind
+   other cells must not interrupt those. */
 async function stop(model, alive) {
-  const kernel = model.get("behind") ? null : model.widget_manager?.kernel;
-  try {
-    if (!kernel?.interrupt) throw new Error("this front end interrupts no kernels");
-    await kernel.interrupt();
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-  } catch {}
-  if (alive()) model.send("stop");
+  const kernel = model.widget_manager?.kernel;
+  const ways = [() => control(kernel, model.get("control")), () => model.send("stop")];
+  if (!model.get("behind")) ways.splice(1, 0, () => kernel.interrupt());
+  for (const way of ways) {
+    try {
+      await way();
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    } catch {}
+    if (!alive()) return;
+  }
 }
 
 /* Pages without a secure context have no clipboard, but still obey the old command. */
@@ -68,15 +99,22 @@ function button(parent, label, title, act) {
   return node;
 }
 
-/* What the reader has opened stays open in the output that takes this one's place. */
-function handOver(area, opened) {
-  if (!area || opened.length === 0) return;
+/* What the reader has opened stays open in the output that takes this one's place. Where none comes, because the
+   kernel died or this page was loaded after the answer began, what was drawn stays. */
+function handOver(el, place, opened) {
+  const area = place?.parentElement?.closest(".jp-OutputArea");
+  if (!area) return;
   const open = () => {
     for (const name of opened) for (const node of area.querySelectorAll(`details.${name}`)) node.open = true;
   };
   const watch = new MutationObserver(open);
   watch.observe(area, { childList: true, subtree: true });
-  setTimeout(() => watch.disconnect(), 1000);
+  setTimeout(() => {
+    watch.disconnect();
+    if (!place.isConnected || place.querySelector(".cozeloop-run")) return;
+    place.classList.remove("lm-mod-hidden"); // JupyterLab hides a widget's output with the widget
+    place.append(el);
+  }, 1000);
 }
 
 function render({ model, el }) {
@@ -95,45 +133,46 @@ function render({ model, el }) {
   spoken.setAttribute("aria-live", "polite");
   el.append(...parse(model.get("request")));
   el.style.setProperty("--cz-fold", `${model.get("height")}px`);
-  let area = null;
+  const formulas = typesetter(model);
+  let place = null;
   let alive = true;
-  let blocks = 0;
+  let settled = 0;
   let thought = 0;
   let begun = false;
   let tail = { html: "", nodes: [] };
 
   const copyButton = button(foot, "Copy", "Copy the answer so far as Markdown", async (node) => {
-    await copy(pieces(model, "s", 0, model.get("sources") ?? 0), foot);
+    await copy(pieces(model, "s", 0).join(""), foot);
     node.focus(); // the old command took the focus away
     node.textContent = "Copied";
     setTimeout(() => (node.textContent = "Copy"), 1500);
   });
-  button(foot, "Stop", "Stop the answer; the text so far is kept", (node) => {
+  const stopButton = button(foot, "Stop", "Stop the answer; the text so far is kept", (node) => {
     node.textContent = "Stopping…";
     node.disabled = true;
     stop(model, () => alive);
   });
 
   function drawReasoning() {
-    const last = model.get("thoughts") ?? 0;
-    reasoning.hidden = last === 0;
-    if (thought === last) return;
+    const more = pieces(model, "r", thought);
+    thought += more.length;
+    reasoning.hidden = thought === 0;
+    if (more.length === 0) return;
     const atEnd = thoughts.scrollHeight - thoughts.scrollTop - thoughts.clientHeight < 8;
-    thoughts.append(pieces(model, "r", thought, last));
-    thought = last;
+    thoughts.append(more.join(""));
     if (atEnd) thoughts.scrollTop = thoughts.scrollHeight;
   }
 
   /* Settled blocks are put in once and left alone; the nodes of the tail come after them and are replaced. */
   function drawAnswer() {
-    const html = pieces(model, "t", 0, model.get("tail"));
-    if (blocks === model.get("blocks") && html === tail.html) return;
+    const more = pieces(model, "h", settled, model.get("settled"));
+    const html = pieces(model, "h", model.get("settled"), model.get("end")).join("");
+    if (more.length === 0 && html === tail.html) return;
     for (const node of tail.nodes) node.remove();
-    for (; blocks < model.get("blocks"); blocks++) {
-      const block = parse(model.get(`b${blocks}`));
-      answer.append(...block);
-      typeset(model, block);
-    }
+    const block = parse(more.join(""));
+    answer.append(...block);
+    formulas.add(block.flatMap((node) => [...(node.querySelectorAll?.(".mathjax_process") ?? [])]));
+    settled += more.length;
     tail = { html, nodes: parse(html) };
     answer.append(...tail.nodes);
   }
@@ -147,12 +186,12 @@ function render({ model, el }) {
 
   function draw() {
     el.className = `${model.get("root")} ${model.get("mood")}`;
-    area ??= el.closest(".jp-OutputArea");
+    place ??= el.closest(".jp-OutputArea-output");
     drawReasoning();
     drawAnswer();
     foldReasoning();
     fold.hidden = !model.get("long");
-    copyButton.hidden = !model.get("sources");
+    copyButton.hidden = !model.get("s0");
     if (calls.innerHTML !== model.get("calls")) calls.innerHTML = model.get("calls");
     if (status.textContent.trim() !== model.get("status")) status.replaceChildren(...items(model.get("status")));
     if (spoken.textContent !== model.get("progress")) spoken.textContent = model.get("progress");
@@ -163,10 +202,12 @@ function render({ model, el }) {
   draw();
   return () => {
     alive = false;
+    formulas.stop();
     model.off("change", draw);
     setTimeout(() => spoken.remove(), 3000);
     const opened = [...el.querySelectorAll("details[open]")].map((node) => node.className);
-    handOver(area, opened.filter((name) => name !== "cozeloop-reasoning"));
+    stopButton.remove();
+    handOver(el, place, opened.filter((name) => name !== "cozeloop-reasoning"));
   };
 }
 

@@ -1,13 +1,14 @@
 """A run in a notebook while it goes: a widget that draws what is new, replaced at the end by what is kept.
 
-The widget's state is a flat table of short texts: settled blocks ``b0``, ``b1``, … that are sent once, pieces of
-reasoning ``r0``, …, the lines ``t0``, … of the tail, and a few names. An update sends the rows that changed. So the
-model in the browser holds the whole picture whenever a view is made of it, early or late. The source goes along,
-``s0``, …, for the reader who copies it.
+The widget's state is a flat table of short texts: the answer's HTML ``h0``, ``h1``, …, pieces of reasoning ``r0``, …,
+and a few names. An update sends the rows that changed, so what was sent as part of the tail is not sent again when it
+settles. And the model in the browser holds the whole picture whenever a view is made of it, early or late. The source
+goes along, ``s0``, …, for the reader who copies it.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -18,7 +19,7 @@ from IPython import get_ipython
 from IPython.display import DisplayHandle, clear_output, display
 
 from cozeloop_magic.run import Phase, RunState
-from cozeloop_magic.view import render, request
+from cozeloop_magic.view import control, render, request
 from cozeloop_magic.view.markdown import Blocks
 from cozeloop_magic.view.visible import visible
 
@@ -28,6 +29,7 @@ _HERE = Path(__file__).parent
 _ARGUMENTS_SHOWN = 240  # characters of a tool call's arguments while they come
 _IDLE = 3  # times as long as drawing took, nothing is drawn
 _TAIL_SPEED = 100_000  # characters a second: a tail of 5,000 is drawn 20 times a second, a longer one less often
+_ROW = 80  # characters: few, because at each update the last row is sent anew, but each brings its name along
 
 Rows = dict[str, Any]
 
@@ -35,7 +37,7 @@ Rows = dict[str, Any]
 class _Widget(anywidget.AnyWidget):
     """A table of texts that the page draws."""
 
-    _esm = _HERE / "live.js"
+    _esm = (_HERE / "live.js").read_text(encoding="utf-8")  # of a path, anywidget keeps every widget for ever
     _css = render.style() + (_HERE / "live.css").read_text(encoding="utf-8")
 
     def __init__(self, hint: str, rows: Rows, stop: Callable[[], None]) -> None:
@@ -61,8 +63,9 @@ class _Widget(anywidget.AnyWidget):
         if key is None:
             return {**super().get_state(drop_defaults=drop_defaults), **self._rows}
         keys = {key} if isinstance(key, str) else set(key)
-        traits = super().get_state(keys - self._rows.keys(), drop_defaults)
-        return {**traits, **{name: self._rows[name] for name in keys & self._rows.keys()}}
+        traits = keys - self._rows.keys()
+        rows = {name: self._rows[name] for name in keys - traits}
+        return {**super().get_state(traits, drop_defaults), **rows} if traits else rows
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
@@ -78,7 +81,7 @@ class LiveView:
     Parameters
     ----------
     stop : callable
-        What the Stop button calls where it cannot interrupt the kernel; any thread may.
+        What the Stop button calls; any thread may.
     behind : bool
         Whether the run goes on behind other cells: then Stop must not interrupt those, and no cell tells its error.
     fold_height : int
@@ -96,11 +99,12 @@ class LiveView:
         self._behind = behind
         self._fold_height = fold_height
         self._watched = is_watched()
+        self._control = ""
         self._widget: _Widget | None = None
         self._handle: DisplayHandle | None = None
         self._blocks = Blocks()
         self._settled = 0
-        self._thoughts, self._source = _Growing("r", "thoughts"), _Growing("s", "sources")
+        self._thoughts, self._source = _Growing("r"), _Growing("s")
         self._next = 0.0
 
     def update(self, state: RunState) -> None:
@@ -108,6 +112,7 @@ class LiveView:
         if not self._watched:
             return
         if self._widget is None:
+            self._control = control.listen(self._stop)
             hint = f"{state.request.prompt_key}: the answer appears here; use --plain to see it grow"
             self._widget = _Widget(visible(hint), self._frame(state) | self._drawn(state), self._stop)
             self._handle = display(self._widget, display_id=True)  # type: ignore[no-untyped-call]
@@ -122,10 +127,12 @@ class LiveView:
             self._keep(state)
         if self._widget is not None:
             self._widget.close()
+        control.forget(self._control)
 
     def _keep(self, state: RunState) -> None:
         if self._widget is not None:
             self._widget.show(self._drawn(state))  # the last words at once: a long answer takes a moment to lay out
+            sys.stdout.flush()  # they are on their way before that takes the interpreter from the thread that sends
         kept = render.bundle(state, fold_height=self._fold_height, with_error=self._behind)
         show = self._handle.update if self._handle is not None else display
         show(kept, raw=True, metadata=render.metadata(state))  # type: ignore[no-untyped-call]
@@ -142,19 +149,19 @@ class LiveView:
     def _frame(self, state: RunState) -> Rows:
         """Give what stays the same."""
         sent = request.to_html(state.request)
-        return {"root": render.ROOT, "request": sent, "behind": self._behind, "height": self._fold_height}
+        held = {"behind": self._behind, "control": self._control, "height": self._fold_height}
+        return {"root": render.ROOT, "request": sent, **held}
 
     def _drawn(self, state: RunState) -> Rows:
         began = time.monotonic()
-        settled, tail = self._blocks.feed(state.text)
-        lines = tail.splitlines(keepends=True)
-        rows: Rows = {f"b{self._settled + i}": html for i, html in enumerate(settled)}
-        rows |= {f"t{i}": line for i, line in enumerate(lines)}
+        blocks, tail = self._blocks.feed(state.text)
+        settled, growing = _split("".join(blocks)), _split(tail)
+        rows: Rows = {f"h{self._settled + i}": html for i, html in enumerate(settled + growing)}
         self._settled += len(settled)
         rows |= self._thoughts.feed(state.reasoning) | self._source.feed(state.text)
         rows |= {
-            "blocks": self._settled,
-            "tail": len(lines),
+            "settled": self._settled,
+            "end": self._settled + len(growing),
             "calls": render.calls_html(state, _ARGUMENTS_SHOWN),
             "status": render.status(state),
             "progress": render.progress(state),
@@ -166,21 +173,24 @@ class LiveView:
         return rows
 
 
+def _split(html: str) -> list[str]:
+    return [html[i : i + _ROW] for i in range(0, len(html), _ROW)]
+
+
 class _Growing:
     """A text that is sent piece by piece."""
 
-    def __init__(self, row: str, count: str) -> None:
+    def __init__(self, row: str) -> None:
         self._row = row
-        self._count = count
         self._sent = self._pieces = 0
 
     def feed(self, text: str) -> Rows:
-        """Give the rows that are new, for the whole `text` as far as it has come."""
+        """Give the row that is new, for the whole `text` as far as it has come."""
         if len(text) == self._sent:
             return {}
         piece, self._sent = visible(text[self._sent :]), len(text)
         self._pieces += 1
-        return {f"{self._row}{self._pieces - 1}": piece, self._count: self._pieces}
+        return {f"{self._row}{self._pieces - 1}": piece}
 
 
 def is_watched() -> bool:

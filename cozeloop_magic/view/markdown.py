@@ -11,13 +11,15 @@ rest (`IGNORED`), or it would take ``$5 … $6`` in prose for a formula.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, MutableMapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from functools import lru_cache
 from html import escape
 from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
+from markdown_it.rules_block import StateBlock, blockquote, list_block
 from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
@@ -71,15 +73,17 @@ class _Renderer(RendererHTML):
 
     def th_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
         align = str(tokens[idx].attrGet("style") or "").partition(":")[2]
-        return f'<{tokens[idx].tag} class="cozeloop-{align}">' if align else f"<{tokens[idx].tag}>"
+        return (
+            f'<{tokens[idx].tag} class="cozeloop-{align}">' if align not in ("", "left") else f"<{tokens[idx].tag}>"
+        )
 
     td_open = th_open
 
     def math_inline(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
-        return _formula(tokens[idx].content, r"\(", r"\)", "cozeloop-math")
+        return _formula(tokens[idx].content, r"\(", r"\)")
 
     def math_inline_double(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
-        return _formula(tokens[idx].content, r"\[", r"\]", "cozeloop-display")
+        return _formula(tokens[idx].content, r"\[", r"\]", "cozeloop-display ")
 
     def math_block(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
         return f"<p>{self.math_inline_double(tokens, idx, options, env)}</p>\n"
@@ -89,12 +93,12 @@ def _anchor(url: str) -> str:
     return f'<a href="{escape(url)}" rel="noopener noreferrer nofollow" target="_blank">' if url else "<a>"
 
 
-def _formula(source: str, opening: str, closing: str, css: str) -> str:
+def _formula(source: str, opening: str, closing: str, css: str = "") -> str:
     source = source.strip()
     shown = escape(f"{opening}{source}{closing}", quote=False)
     if ACTIVE_TEX.search(source) or closing in source:
         return f"<code>{shown}</code>"
-    return f'<span class="{css} {_PROCESSED}">{shown}</span>'
+    return f'<span class="{css}{_PROCESSED}">{shown}</span>'
 
 
 _dollars = math_inline_dollar(allow_space=False, allow_digits=False, allow_double=True)
@@ -140,9 +144,8 @@ def _look_at_links(state: StateCore) -> None:
                 opened = None
 
 
-@lru_cache(maxsize=1)
-def _parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": False, "linkify": False}, renderer_cls=_Renderer)
+def _parser(*steps: str, depth: int) -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": depth}, renderer_cls=_Renderer)
     parser.enable(["table", "strikethrough"])
     parser.use(dollarmath_plugin, allow_labels=False, allow_blank_lines=False)
     for kind in ("math_inline", "math_inline_double", "math_block"):
@@ -150,12 +153,40 @@ def _parser() -> MarkdownIt:
     parser.inline.ruler.at("math_inline", _dollar_math)
     parser.inline.ruler.before("escape", "bracket_math", _bracket_math)
     parser.core.ruler.push("look_at_links", _look_at_links)
+    parser.core.ruler.enableOnly(list(steps))
     parser.validateLink = links.is_safe  # type: ignore[method-assign]
     return parser
 
 
+@lru_cache(maxsize=1)
+def _blocks() -> MarkdownIt:
+    """Make what finds the blocks. It must not come to its depth: it would leave out all that is deeper."""
+    parser = _parser("normalize", "block", depth=sys.maxsize)
+    ends = ["paragraph", "reference", "blockquote"]  # markdown-it's own words for what such a block ends
+    parser.block.ruler.at("list", _down_to(_DEEPEST, list_block), {"alt": ends})
+    parser.block.ruler.at("blockquote", _down_to(_DEEPEST, blockquote), {"alt": [*ends, "list"]})
+    return parser
+
+
+@lru_cache(maxsize=1)
+def _insides() -> MarkdownIt:
+    """Make what reads the text of blocks. At its depth it takes the rest of a paragraph as plain words."""
+    return _parser("inline", "text_join", "look_at_links", depth=20)
+
+
+_DEEPEST = 100  # of quotes, and half as many lists; what is deeper is shown as the text it is
+_Rule = Callable[[StateBlock, int, int, bool], bool]
+
+
+def _down_to(level: int, rule: _Rule) -> _Rule:
+    return lambda state, start, end, silent: state.level < level and rule(state, start, end, silent)
+
+
 def _render(text: str, env: Env) -> str:
-    return visible(str(_parser().render(text, env)))
+    parser = _insides()
+    state = StateCore(text, parser, env, _blocks().parse(text, env))
+    parser.core.process(state)
+    return visible(str(parser.renderer.render(state.tokens, parser.options, env)))
 
 
 def to_html(text: str) -> str:
@@ -165,7 +196,7 @@ def to_html(text: str) -> str:
 
 def block_tokens(text: str) -> list[Token]:
     """Give the tokens of an answer's blocks, with the lines they come from."""
-    return _parser().parse(text)
+    return _blocks().parse(text)
 
 
 class Blocks:
@@ -206,7 +237,7 @@ class Blocks:
         lines = _LINE.findall(tail)
         held = _open_formula(lines)
         offset, seen = self._start, 0
-        for token in _parser().parse(tail, {"references": dict(self._env.get("references", {}))}):
+        for token in _blocks().parse(tail, {"references": dict(self._env.get("references", {}))}):
             if token.level or token.nesting < 0 or token.map is None or token.map[0] == seen:
                 continue
             if token.map[0] > held:

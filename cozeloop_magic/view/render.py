@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import lru_cache
 from html import escape
 from pathlib import Path
@@ -35,6 +36,8 @@ FOLD_HEIGHT = 1200
 """Pixels above which an answer is folded, unless told otherwise."""
 
 _LINE = (100, 22)  # characters on a line, and its height in pixels: near enough to tell a long answer
+
+_NEEDLESS = re.compile(r" ?([{};,>]) ?|(?<=:) ")  # space in a style sheet
 
 _FINISH_REASONS = {
     "length": "stopped at the length limit (length)",
@@ -265,5 +268,6 @@ def _laid_out(arguments: str) -> str:
 
 @lru_cache(maxsize=1)
 def style() -> str:
-    """Give the style sheet of a run, live or kept, without its line breaks: every saved answer holds it."""
-    return " ".join(Path(__file__).with_name("static.css").read_text(encoding="utf-8").split())
+    """Give the style sheet of a run, live or kept, without needless space: every saved answer holds it."""
+    css = Path(__file__).with_name("static.css").read_text(encoding="utf-8")
+    return _NEEDLESS.sub(r"\1", " ".join(css.split()))

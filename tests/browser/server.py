@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from collections.abc import Iterable, Iterator
+from queue import SimpleQueue
 
 from tests.conftest import TOKEN
 from tests.wire_server import Request, Script, WireServer, answer, by_path, delta, last, stream
@@ -19,13 +19,19 @@ MGET = answer({"code": 0, "data": {"items": [{"query": {}, "prompt": DEFINITION}
 
 
 class Loop(WireServer):
-    """Answers each call with the pieces of `script`, by what the variable ``x`` is; sees when a reader goes."""
+    """Answers each call with the pieces of `script`, by what the variable ``x`` is.
+
+    Attributes
+    ----------
+    gone : SimpleQueue of float
+        When a caller went before its answer was complete, as ``time.time()`` tells it.
+    """
 
     def __init__(self) -> None:
-        self.gone = threading.Event()
-        self.gone_at = 0.0
+        self.gone: SimpleQueue[float] = SimpleQueue()
         self.answers: dict[str, Script] = {}
-        super().__init__(by_path(mget=MGET, execute_streaming=self._stream))
+        self.mget = MGET
+        super().__init__(by_path(mget=self._mget, execute_streaming=self._execute, execute=self._execute))
 
     def says(self, name: str, texts: Iterable[str], pause: float = 0.0) -> None:
         """Have the value `name` answered by these texts, with `pause` seconds before each."""
@@ -45,11 +51,27 @@ class Loop(WireServer):
         environ = {f"COZELOOP_{name}": value for name, value in given.items()}
         return f"import os\nos.environ.update({environ})\n%load_ext cozeloop_magic"
 
-    def _stream(self, request: Request, connection: socket.socket) -> None:
+    def _mget(self, request: Request, connection: socket.socket) -> None:
+        self._watched(self.mget, request, connection)
+
+    def _execute(self, request: Request, connection: socket.socket) -> None:
         (value,) = request.body["variable_vals"]
+        self._watched(self.answers[value["value"]], request, connection)
+
+    def _watched(self, script: Script, request: Request, connection: socket.socket) -> None:
         try:
-            self.answers[value["value"]](request, connection)
+            script(request, connection)
         except OSError:
-            self.gone_at = time.time()
-            self.gone.set()
+            self.gone.put(time.time())
             raise
+
+
+def says_only(head: str) -> Script:
+    """Send this much of an answer, and then nothing until the caller goes."""
+
+    def script(request: Request, connection: socket.socket) -> None:
+        connection.sendall(head.encode())
+        if not connection.recv(1):
+            raise ConnectionResetError
+
+    return script

@@ -37,8 +37,8 @@ ROWS = {
     "request": request.to_html(ExecuteRequest("greet", variable_vals={"x": "1"})),
     "behind": False,
     "height": 1200,
-    "blocks": 0,
-    "tail": 0,
+    "settled": 0,
+    "end": 0,
     "calls": "",
     "status": "waiting… · greet",
     "progress": "waiting…",
@@ -72,16 +72,16 @@ def show(page: Page, **rows: Any) -> None:
 
 
 def test_the_answer_grows_and_what_is_settled_stays(page: Page) -> None:
-    show(page, blocks=1, b0="<p>One $x^2$.</p>", tail=1, t0="<p>Tw</p>", **WRITING)
+    show(page, settled=1, h0="<p>One $x^2$.</p>", end=2, h1="<p>Tw</p>", **WRITING)
     page.evaluate("window.first = document.querySelector('.cozeloop-answer > p')")
-    show(page, blocks=2, b1="<p>Two.</p>", tail=0)
+    show(page, settled=2, h1="<p>Two.</p>", end=2)
     assert page.locator(".cozeloop-answer").inner_text() == "One $x^2$.\n\nTwo."
     assert page.evaluate("document.querySelector('.cozeloop-answer > p') === window.first")
     assert page.locator(".cozeloop-status").inner_text() == "writing… · greet"
 
 
 def test_the_keyboard_reaches_and_works_every_control(page: Page) -> None:
-    show(page, sources=1, s0="# One", blocks=1, b0="<h1>One</h1>", **WRITING)
+    show(page, s0="# One", settled=1, h0="<h1>One</h1>", end=1, **WRITING)
     page.evaluate("navigator.clipboard?.writeText ?? (document.execCommand = () => { window.copied = true; })")
     reached = []
     for _ in range(3):
@@ -106,7 +106,7 @@ def test_a_screen_reader_hears_each_phase_once_and_the_end(page: Page) -> None:
         }"""
     )
     for i in range(5):
-        show(page, **WRITING, tail=1, t0=f"<p>{'word ' * i}</p>")
+        show(page, **WRITING, end=1, h0=f"<p>{'word ' * i}</p>")
     show(page, status="done (stop) · greet", progress="done (stop)", mood="cozeloop-done")
     page.evaluate("window.end()")
     assert page.evaluate("window.said") == ["writing…", "done (stop)"]
@@ -117,7 +117,7 @@ def test_a_screen_reader_hears_each_phase_once_and_the_end(page: Page) -> None:
 
 def test_nothing_moves_for_a_reader_who_wants_no_motion(page: Page) -> None:
     caret = "getComputedStyle(document.querySelector('.cozeloop-answer p'), '::after').animationName"
-    show(page, tail=1, t0="<p>One</p>", **WRITING)
+    show(page, end=1, h0="<p>One</p>", **WRITING)
     assert page.evaluate(caret) == "cozeloop-blink"
     page.emulate_media(reduced_motion="reduce")
     assert page.evaluate(caret) == "none"

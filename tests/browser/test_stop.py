@@ -3,58 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import count
 
 import pytest
 
 from tests.browser.conftest import Notebook
-from tests.browser.server import Loop
+from tests.browser.server import Loop, says_only
+from tests.wire_server import HEAD
 
 Open = Callable[..., Notebook]
 
+VERSIONS = ["6.31", "7.3", "newest"]
+AT_ONCE = 200  # milliseconds
+
 WATCH = """(button) => {
-    button.addEventListener("click", () => { window.clicked = Date.now(); });
-    button.addEventListener("keydown", () => { window.clicked = Date.now(); });
-    new MutationObserver(() => {
-        if (document.querySelector(".cozeloop-interrupted > p.cozeloop-status")) window.shown ??= Date.now();
-    }).observe(document.body, { childList: true, subtree: true });
+    const cell = button.closest(".jp-Cell");
+    window.shown = null;
+    window.watch?.disconnect();
+    for (const kind of ["click", "keydown"])
+        button.addEventListener(kind, () => { window.clicked = Date.now(); });
+    window.watch = new MutationObserver(() => {
+        if (cell.querySelector(".cozeloop-interrupted > p.cozeloop-status")) window.shown ??= Date.now();
+    });
+    window.watch.observe(cell, { childList: true, subtree: true });
 }"""
 
 
 @pytest.fixture
 def loop_server() -> Iterator[Loop]:
     server = Loop()
-    server.says("endless", (f"word{n} " for n in count()), pause=0.02)
+    server.says("endless", [f"word{n} " for n in range(9999)], pause=0.02)
+    server.answers["silent"] = says_only("")
+    server.answers["headed"] = says_only(HEAD + "Transfer-Encoding: chunked\r\n\r\n")
     yield server
     server.stop()
     assert not server.errors
 
 
-@pytest.mark.parametrize("version", ["6.31", "7.3", "newest"])
+def stop(notebook: Notebook, index: int, server: Loop, what: str, key: str = "") -> None:
+    """Press Stop in a cell, and see how soon the server and the reader notice."""
+    button = notebook.appears(index, "button:text('Stop')")
+    button.evaluate(WATCH)
+    if key:
+        button.focus()
+        notebook.page.keyboard.press(key)
+    else:
+        button.click()
+    gone_at = server.gone.get(timeout=10)
+    notebook.appears(index, ".cozeloop-interrupted > p.cozeloop-status")
+    clicked, shown = notebook.page.evaluate("[window.clicked, window.shown]")
+    closed, seen = gone_at * 1000 - clicked, shown - clicked
+    print(f"{what}: the server {closed:.0f} ms after the click, the page {seen} ms")
+    assert closed < AT_ONCE and seen < AT_ONCE, what
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 def test_stop_ends_the_answer_at_once(
     open_notebook: Open, loop_server: Loop, kernel: Callable[[str], str], version: str
 ) -> None:
-    name = "python3" if version == "newest" else kernel(version)
     cells = [loop_server.cell, "%%loop_prompt greet -o answer\nx: endless", "print(len(str(answer)) > 20)"]
-    notebook = open_notebook(f"stop-{version}", cells, kernel=name)
+    notebook = open_notebook(f"stop-{version}", cells, kernel=kernel(version))
     notebook.run(0)
     notebook.start(1)
     notebook.appears(1, "text=word20")
-    stop = notebook.appears(1, "button:text('Stop')")
-    stop.evaluate(WATCH)
-    if version == "newest":
-        stop.focus()
-        notebook.page.keyboard.press("Enter")
-    else:
-        stop.click()
+    stop(notebook, 1, loop_server, f"ipykernel {version}, streaming", key="Enter" if version == "newest" else "")
     notebook.wait(1)
-    assert loop_server.gone.wait(2)
-    notebook.appears(1, ".cozeloop-interrupted")
-    clicked, shown = notebook.page.evaluate("[window.clicked, window.shown]")
-    closed = loop_server.gone_at * 1000 - clicked
-    print(f"ipykernel {version}: the server {closed:.0f} ms after the click, the page {shown - clicked} ms")
-    assert closed < 200
-    assert shown - clicked < 200
     said = notebook.output(1).all_inner_texts()
     assert "word20" in said[0] and "the answer is incomplete" in said[0]
     assert said[1].strip() == "KeyboardInterrupt: stopped; the text so far is kept."
@@ -63,7 +75,58 @@ def test_stop_ends_the_answer_at_once(
     assert notebook.output(2).inner_text().strip() == "True"
 
 
-@pytest.mark.parametrize("version", ["6.31", "newest"])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_stop_is_heard_before_the_first_word(
+    open_notebook: Open, loop_server: Loop, kernel: Callable[[str], str], version: str
+) -> None:
+    ways = {
+        "before the headers": "%%loop_prompt greet\nx: silent",
+        "before the first event": "%%loop_prompt greet\nx: headed",
+        "not streamed": "%%loop_prompt greet --no-stream\nx: silent",
+    }
+    notebook = open_notebook(f"waiting-{version}", [loop_server.cell, *ways.values()], kernel=kernel(version))
+    notebook.run(0)
+    for index, what in enumerate(ways, 1):
+        notebook.start(index)
+        notebook.appears(index, ".cozeloop-status:has-text('1.2.0')")
+        stop(notebook, index, loop_server, f"ipykernel {version}, {what}")
+        notebook.wait(index)
+        said = notebook.output(index).all_inner_texts()
+        assert "interrupted before it answered" in said[0]
+        assert said[1].strip() == "KeyboardInterrupt: stopped; nothing had come yet."
+    notebook.keep(1, f"stopped-waiting-{version}")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_stop_is_heard_behind_other_cells(
+    open_notebook: Open, loop_server: Loop, kernel: Callable[[str], str], version: str
+) -> None:
+    others = {
+        "behind an idle kernel": "print('ran')",
+        "behind a loop in Python": "from time import time\nend = time() + 3\nwhile time() < end: pass\nprint('ran')",
+        "behind a call in C": "from time import sleep\nsleep(3)\nprint('ran')",
+    }
+    asks = [f"%%loop_prompt greet --background\nx: {x}" for x in ("endless", "silent")]
+    cells = [loop_server.cell, *asks, *others.values()]
+    notebook = open_notebook(f"behind-{version}", cells, kernel=kernel(version))
+    notebook.run(0)
+    for other, what in enumerate(others, 3):
+        notebook.run(1)
+        notebook.run(2)
+        notebook.appears(1, "text=word20")
+        notebook.start(other)
+        if other == 3:
+            notebook.wait(other)
+        for index, phase in (1, "streaming"), (2, "before the headers"):
+            stop(notebook, index, loop_server, f"ipykernel {version}, {what}, {phase}")
+        if other > 3:
+            assert notebook.cell(other).locator(".jp-InputArea-prompt").inner_text() == "[*]:"
+        notebook.wait(other)
+        assert notebook.output(other).inner_text().strip() == "ran"
+    notebook.keep(1, f"stopped-behind-{version}")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 def test_answers_go_on_behind_other_cells(
     open_notebook: Open, loop_server: Loop, kernel: Callable[[str], str], version: str
 ) -> None:
@@ -74,22 +137,24 @@ def test_answers_go_on_behind_other_cells(
         "%%loop_prompt greet --background -o one\nx: one",
         "%%loop_prompt greet --background -o two\nx: two",
         "%%loop_prompt greet --background -o three\nx: endless",
+        "%%loop_prompt greet --background --plain\nx: one",
         "print(one.done, two.done)",
         "print(str(await one)[-6:], str(two.result(60))[-6:])",
     ]
-    name = "python3" if version == "newest" else kernel(version)
-    notebook = open_notebook(f"behind-{version}", cells, kernel=name)
-    for index in range(5):
+    notebook = open_notebook(f"several-{version}", cells, kernel=kernel(version))
+    for index in range(6):
         notebook.run(index)
-    assert notebook.output(4).inner_text().strip() == "False False"
+    assert notebook.output(5).inner_text().strip() == "False False"
     notebook.appears(3, "text=word20")
     notebook.cell(3).locator("button:text('Stop')").click()
     notebook.appears(3, ".cozeloop-interrupted")
-    assert loop_server.gone.wait(2)
-    notebook.run(5)
-    assert notebook.output(5).inner_text().split() == ["one59", "two59"]
+    loop_server.gone.get(timeout=2)
+    notebook.run(6)
+    assert notebook.output(6).inner_text().split() == ["one59", "two59"]
     for index, word in (1, "one"), (2, "two"):
         notebook.appears(index, ".cozeloop-done")
         said = notebook.output(index).all_inner_texts()
         assert len(said) == 1 and f"{word}0" in said[0] and f"{word}59" in said[0]
+    notebook.appears(4, "text=one59")
+    assert notebook.output(4).inner_text().startswith("one0 one1 ")
     notebook.keep(1, f"background-{version}")

@@ -4,15 +4,34 @@ from __future__ import annotations
 
 import gzip
 import json
+from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cozeloop_magic import Client, errors
 from cozeloop_magic.transport.chunked import Unchunker
 from cozeloop_magic.transport.events import _lines
-from tests.client.ways import ClientOf, Serve, read_stream
-from tests.wire_server import chunk, delta, event, last, stream
+from tests.client.faults import JSON_HEAD
+from tests.client.ways import ALL_WAYS, WHOLE_WAYS, ClientOf, Serve, read_stream, read_whole
+from tests.wire_server import (
+    FRAMINGS,
+    GOOD,
+    HEAD,
+    Script,
+    answer,
+    chunk,
+    delta,
+    either,
+    event,
+    framed,
+    hang_up,
+    last,
+    send,
+    stay,
+    stream,
+)
 
 TEXT = "Hé\u2028llo 🙂 world\u0085"
 
@@ -20,7 +39,7 @@ TEXT = "Hé\u2028llo 🙂 world\u0085"
 @st.composite
 def cuts(draw: st.DrawFn, data: bytes) -> list[bytes]:
     places = sorted(draw(st.lists(st.integers(0, len(data)), max_size=30)))
-    return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
+    return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True) if a < b]
 
 
 BODY = b"\xef\xbb\xbf: hello\n\n" + delta(TEXT) + b'data: {"message":\ndata: {"content": "!"}}\n\n' + last()
@@ -72,15 +91,133 @@ def test_five_megabytes_in_one_event(serve: Serve, client_of: ClientOf) -> None:
     assert read_stream(client_of(serve(stream([delta(text), last()])))) == text
 
 
-def test_gzip(serve: Serve, client_of: ClientOf) -> None:
-    def zipped(request: object, connection: object) -> None:
-        head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: gzip\r\n"
-        body = gzip.compress(BODY)
-        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)  # type: ignore[attr-defined]
-
-    assert read_stream(client_of(serve(zipped))) == TEXT + "!"
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_gzip(serve: Serve, client_of: ClientOf, framing: str) -> None:
+    zipped = gzip.compress(BODY)
+    pieces = [zipped[i : i + 7] for i in range(0, len(zipped), 7)]
+    server = serve(send(framed(pieces, framing, HEAD + "Content-Encoding: gzip\r\n")))
+    assert read_stream(client_of(server)) == TEXT + "!"
 
 
 def test_an_odd_number_costs_no_text(serve: Serve, client_of: ClientOf) -> None:
     odd = {"message": {"role": "assistant", "content": 5}, "usage": {"input_tokens": -1}}
     assert read_stream(client_of(serve(stream([event(json.dumps(odd)), delta("!"), last()])))) == "5!"
+
+
+ODD_USAGE = ["-1", "1e999", "Infinity", "1" * 400, '"many"', "null", "[]", "{}", "true"]
+
+
+@pytest.mark.parametrize("read", ALL_WAYS)
+@pytest.mark.parametrize("number", ODD_USAGE)
+def test_odd_usage_costs_no_text(serve: Serve, client_of: ClientOf, read: Any, number: str) -> None:
+    odd = f'"usage": {{"input_tokens": {number}, "output_tokens": 3}}, "finish_reason": "stop"'
+    message = '{"message": {"role": "assistant", "content": "Hello"}, ' + odd + "}"
+    assert read(client_of(serve(either(stream([event(message)]), answer('{"data": ' + message + "}"))))) == "Hello"
+
+
+@pytest.mark.parametrize("read", WHOLE_WAYS)
+def test_half_a_character_in_a_whole_answer_is_shown(serve: Serve, client_of: ClientOf, read: Any) -> None:
+    body = json.dumps({"data": {"message": {"content": "a\ud83d"}, "finish_reason": "stop"}})
+    assert read(client_of(serve(answer(body)))) == "a\ufffd"
+
+
+# Any stream, cut anywhere, through the whole client.
+
+LINE_ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
+BETWEEN = st.sampled_from([b"", b"", b": keep-alive\n\n", b": a\n: b\n", b"\n", b"id: 7\nretry: 10\n\n"])
+
+
+@st.composite
+def bodies(draw: st.DrawFn) -> tuple[str, bytes]:
+    """Give a text and a stream that tells it, in one of the many ways to write it."""
+    text = draw(st.text(max_size=12))
+    units = text.encode("utf-16-le")  # a character beyond U+FFFF is two units, which may come in two events
+    places = sorted(draw(st.lists(st.integers(0, len(units) // 2), max_size=4)))
+    cut = zip([0, *places], [*places, len(units) // 2], strict=True)
+    parts = [units[2 * a : 2 * b].decode("utf-16-le", "surrogatepass") for a, b in cut]
+    body = b"".join(draw(BETWEEN) + _written(draw, part) for part in parts) + draw(BETWEEN)
+    body = draw(st.sampled_from([b"", b"\xef\xbb\xbf"])) + body + last()
+    return text, body.replace(b"\n", draw(LINE_ENDS))
+
+
+def _written(draw: st.DrawFn, text: str) -> bytes:
+    whole = not any("\ud800" <= c <= "\udfff" for c in text)
+    content = json.dumps(text, ensure_ascii=not whole or draw(st.booleans()))
+    between = draw(st.sampled_from([" ", "\ndata: ", "\ndata:"]))
+    name = draw(st.sampled_from(["event: data\n", "", "event:message\n"]))
+    data = (
+        f'{{"message":{between}{{"role": "assistant",{between}"content":{between}{content}}}, "finish_reason": ""}}'
+    )
+    return f"{name}data: {data}\n\n".encode()
+
+
+class Now:
+    """Answers by the script it was given last."""
+
+    script: Script = staticmethod(GOOD)
+
+    def __call__(self, request: Any, connection: Any) -> None:
+        self.script(request, connection)
+
+
+@pytest.fixture
+def now(serve: Serve, client_of: ClientOf) -> tuple[Now, Client]:
+    script = Now()
+    return script, client_of(serve(script))
+
+
+through_the_client = settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+@given(data=st.data(), written=bodies())
+@through_the_client
+def test_any_stream_is_its_text_wherever_it_is_cut(
+    now: tuple[Now, Client], framing: str, data: st.DataObject, written: tuple[str, bytes]
+) -> None:
+    text, body = written
+    server, client = now
+    server.script = send(framed(data.draw(cuts(body)), framing), hang_up if framing == "close" else stay)
+    assert read_stream(client) == text
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+@given(data=st.data(), written=bodies())
+@through_the_client
+def test_a_stream_that_is_cut_off_is_complete_or_an_error_that_keeps_its_text(
+    now: tuple[Now, Client], framing: str, data: st.DataObject, written: tuple[str, bytes]
+) -> None:
+    text, body = written
+    response = b"".join(framed([body], framing))
+    kept = response[: data.draw(st.integers(0, len(response)))]
+    server, client = now
+    server.script = send([kept])
+    try:
+        assert read_stream(client) == text
+    except errors.LoopError as error:
+        assert text.startswith(str(error.partial or ""))
+        assert len(kept) < len(response)
+    else:
+        assert b'"finish_reason": "stop"' in kept
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+@given(data=st.data(), text=st.text(max_size=12), plain=st.booleans())
+@through_the_client
+def test_a_whole_answer_that_is_cut_off_is_complete_or_an_error(
+    now: tuple[Now, Client], framing: str, data: st.DataObject, text: str, plain: bool
+) -> None:
+    answered = {"code": 0, "data": {"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}}
+    pieces = data.draw(cuts(json.dumps(answered, ensure_ascii=plain).encode()))
+    response = b"".join(framed(pieces, framing, JSON_HEAD))
+    kept = response[: data.draw(st.integers(0, len(response)))]
+    server, client = now
+    server.script = send([kept])
+    try:
+        assert read_whole(client) == text
+    except errors.LoopError:
+        assert len(kept) < len(response)
+    else:
+        assert len(kept) > len(response) - len("\r\n0\r\n\r\n")

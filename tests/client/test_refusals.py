@@ -7,12 +7,10 @@ from typing import Any
 import pytest
 
 from cozeloop_magic import errors
+from tests.client.faults import REFUSED
 from tests.client.ways import ALL_WAYS, ClientOf, Serve, read_stream
 from tests.conftest import TOKEN
-from tests.wire_server import (
-    WHOLE,
-    answer,
-)
+from tests.wire_server import GOOD, WHOLE, answer
 
 
 @pytest.mark.parametrize("read", ALL_WAYS)
@@ -27,10 +25,12 @@ class TestRefusals:
         assert (caught.value.code, caught.value.log_id) == (600501001, "log-7")
         assert caught.value.http_status == int(status[:3])
 
-    def test_an_html_login_page_is_told(self, serve: Serve, client_of: ClientOf, read: Any) -> None:
-        page = "<html><head><title>Sign in &amp; go</title></head><body>..."
-        with pytest.raises(errors.UnexpectedContent, match="an HTML page, 'Sign in & go'"):
-            read(client_of(serve(answer(page, content_type="text/html"))))
+    @pytest.mark.parametrize("case", REFUSED)
+    def test_what_is_no_answer_is_an_error(self, serve: Serve, client_of: ClientOf, read: Any, case: str) -> None:
+        script, kind, says = REFUSED[case]
+        with pytest.raises(kind, match=says) as caught:
+            read(client_of(serve(script)))
+        assert "Hello".startswith(str(getattr(caught.value, "partial", None) or ""))
 
     @pytest.mark.parametrize(
         ("status", "kind"),
@@ -49,12 +49,20 @@ class TestRefusals:
             read(client_of(serve(answer(body, status))))
         assert "Expecting value" not in str(caught.value)
 
-    def test_a_redirect_is_not_followed(self, serve: Serve, client_of: ClientOf, read: Any) -> None:
-        elsewhere = serve(WHOLE)
-        server = serve(answer("", "307 Temporary Redirect", Location=elsewhere.url + "/login"))
-        with pytest.raises(errors.UnexpectedContent, match=elsewhere.url):
+    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+    def test_a_redirect_is_not_followed(self, serve: Serve, client_of: ClientOf, read: Any, status: int) -> None:
+        elsewhere = serve(GOOD)
+        server = serve(answer("", f"{status} Elsewhere", Location=elsewhere.url + "/login", x_tt_logid="log-7"))
+        with pytest.raises(errors.UnexpectedContent, match=f"redirects to {elsewhere.url}") as caught:
             read(client_of(server))
-        assert not elsewhere.requests
+        assert (caught.value.http_status, caught.value.log_id) == (status, "log-7")
+        assert len(server.requests) == 1 and not elsewhere.requests
+
+    def test_nor_is_one_on_the_same_host(self, serve: Serve, client_of: ClientOf, read: Any) -> None:
+        server = serve(answer("", "307 Temporary Redirect", Location="/v2/somewhere"))
+        with pytest.raises(errors.UnexpectedContent, match="redirects to /v2/somewhere"):
+            read(client_of(server))
+        assert len(server.requests) == 1
 
     def test_the_web_port_of_a_self_hosted_loop_is_named(self, serve: Serve, client_of: ClientOf, read: Any) -> None:
         with pytest.raises(errors.RemoteError, match="port of its own"):

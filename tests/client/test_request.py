@@ -9,10 +9,20 @@ from typing import Any
 import pytest
 
 from cozeloop_magic import Client, errors, new_client
-from cozeloop_magic.entities.prompt import ContentPart, ContentType, Message, Role
-from tests.client.ways import ClientOf, Serve
+from cozeloop_magic.entities.prompt import (
+    ContentPart,
+    ContentType,
+    Function,
+    Message,
+    Role,
+    Tool,
+    ToolCallConfig,
+    ToolChoiceType,
+)
+from tests.client.ways import ALL_WAYS, ClientOf, Serve
 from tests.conftest import TOKEN
 from tests.wire_server import (
+    GOOD,
     STREAMED,
     WHOLE,
     answer,
@@ -84,6 +94,56 @@ class TestRequest:
         assert not server.requests
 
 
+@pytest.mark.parametrize("read", ALL_WAYS)
+class TestRequestOfEveryWay:
+    def test_sends_what_replaces_the_prompts_own(self, serve: Serve, client_of: ClientOf, read: Any) -> None:
+        server = serve(GOOD)
+        read(
+            client_of(server),
+            custom_model_config={"model_id": "7", "temperature": 0.5, "thinking": {"budget_tokens": 9}},
+            custom_tools=[Tool(function=Function("add", "adds", '{"type": "object"}'))],
+            custom_tool_call_config=ToolCallConfig(ToolChoiceType.AUTO),
+        )
+        assert server.requests[0].body == {
+            "workspace_id": "73917",
+            "prompt_identifier": {"prompt_key": "greet"},
+            "custom_model_config": {"model_id": "7", "temperature": 0.5, "thinking": {"budget_tokens": 9}},
+            "custom_tools": [
+                {
+                    "type": "function",
+                    "function": {"name": "add", "description": "adds", "parameters": '{"type": "object"}'},
+                }
+            ],
+            "custom_tool_call_config": {"tool_choice": "auto"},
+        }
+
+    def test_is_not_sent_where_the_server_would_ignore_a_part(
+        self, serve: Serve, client_of: ClientOf, read: Any
+    ) -> None:
+        server = serve(GOOD)
+        with pytest.raises(errors.InvalidRequest, match="holds no model_id"):
+            read(client_of(server), custom_model_config={"temperature": 0.5})
+        assert not server.requests
+
+    @pytest.mark.parametrize(
+        ("message", "says"),
+        [
+            (Message(Role.USER, 5), "content is of type int"),  # type: ignore[arg-type]
+            (Message(Role.USER, b"hi"), "content is of type bytes"),  # type: ignore[arg-type]
+            (Message(Role.USER, parts=["hi"]), "part of type str"),  # type: ignore[list-item]
+        ],
+    )
+    def test_is_not_sent_where_a_message_is_no_text(
+        self, serve: Serve, client_of: ClientOf, read: Any, message: Message, says: str
+    ) -> None:
+        server = serve(GOOD)
+        with pytest.raises(errors.InvalidRequest, match=f"messages holds a message .*{says}"):
+            read(client_of(server), messages=[message])
+        with pytest.raises(errors.InvalidRequest, match=f"Variable history holds a message .*{says}"):
+            read(client_of(server), variable_vals={"history": [message]})
+        assert not server.requests
+
+
 class TestFourWays:
     def test_sync_whole(self, serve: Serve, client_of: ClientOf) -> None:
         result = client_of(serve(WHOLE)).execute_prompt("greet")
@@ -127,10 +187,14 @@ class TestFourWays:
         with pytest.raises(errors.ClientClosed):
             client.execute_prompt("greet")
 
+    @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
     @pytest.mark.parametrize("chunked", [True, False])
-    def test_a_piece_is_there_before_the_next_is_sent(self, serve: Serve, client_of: ClientOf, chunked: bool) -> None:
+    def test_a_piece_is_there_before_the_next_is_sent(
+        self, serve: Serve, client_of: ClientOf, chunked: bool, line_end: bytes
+    ) -> None:
         go_on = threading.Event()
-        server = serve(stream([delta("first"), go_on, delta("second"), last()], chunked=chunked))
+        first, second, end = (piece.replace(b"\n", line_end) for piece in (delta("first"), delta("second"), last()))
+        server = serve(stream([first, go_on, second, end], chunked=chunked))
         with client_of(server).execute_prompt("greet", stream=True) as reader:
             assert str(next(reader)) == "first"
             assert not go_on.is_set()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import struct
 import time
 from datetime import datetime, timezone
 from typing import Any
@@ -13,22 +12,11 @@ import pytest
 from cozeloop_magic import errors
 from cozeloop_magic.retry import read_retry_after, retry_policy
 from tests.client.ways import ALL_WAYS, STREAM_WAYS, WHOLE_WAYS, ClientOf, Serve
-from tests.wire_server import STREAMED, WHOLE, Script, answer, delta, event, stream
+from tests.wire_server import GOOD, STREAMED, answer, delta, event, in_turn, reset, stream
 
 
-def in_turn(*scripts: Script) -> Script:
-    """Answer each request by the next script, and all further ones by the last."""
-    left = list(scripts)
-    return lambda request, connection: (left.pop(0) if len(left) > 1 else left[0])(request, connection)
-
-
-def good(request: Any, connection: socket.socket) -> None:
-    (STREAMED if request.path.endswith("streaming") else WHOLE)(request, connection)
-
-
-def reset(request: Any, connection: socket.socket) -> None:
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.close()
+def reset_at_once(request: Any, connection: socket.socket) -> None:
+    reset(connection)
 
 
 BUSY = {
@@ -76,7 +64,7 @@ class TestPolicy:
 class TestRetry:
     @pytest.mark.parametrize("case", BUSY)
     def test_comes_again_where_it_is_asked_to(self, serve: Serve, client_of: ClientOf, read: Any, case: str) -> None:
-        server = serve(in_turn(BUSY[case], BUSY[case], good))
+        server = serve(in_turn(BUSY[case], BUSY[case], GOOD))
         assert read(client_of(server, max_retries=2)) == "Hello world"
         assert len(server.requests) == 3
 
@@ -94,12 +82,12 @@ class TestRetry:
         assert time.monotonic() - started < 2 and len(server.requests) == 1
 
     def test_a_stale_connection_is_no_fault(self, serve: Serve, client_of: ClientOf, read: Any) -> None:
-        server = serve(in_turn(good, reset, good))
+        server = serve(in_turn(GOOD, reset_at_once, GOOD))
         client = client_of(server, max_retries=2)
         assert read(client) == read(client) == "Hello world"
 
     def test_a_fresh_connection_that_is_reset_is_one(self, serve: Serve, client_of: ClientOf, read: Any) -> None:
-        server = serve(reset)
+        server = serve(reset_at_once)
         with pytest.raises(errors.StreamInterrupted, match="closed the connection before it answered"):
             read(client_of(server, max_retries=2))
         assert len(server.requests) == 1
@@ -121,7 +109,7 @@ def test_nothing_is_repeated_after_the_first_piece(serve: Serve, client_of: Clie
 
 
 def test_retries_are_counted(serve: Serve, client_of: ClientOf) -> None:
-    client = client_of(serve(in_turn(BUSY["429"], good, BUSY["503"], good)), max_retries=2)
+    client = client_of(serve(in_turn(BUSY["429"], GOOD, BUSY["503"], GOOD)), max_retries=2)
     assert client.execute_prompt("greet").retries == 1
     assert [piece.retries for piece in client.execute_prompt("greet", stream=True)] == [1] * 4
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from cozeloop_magic import errors
-from tests.client.ways import ClientOf, Serve
-from tests.wire_server import delta, last, stream
+from cozeloop_magic import errors, new_client
+from tests.client.ways import ALL_WAYS, STREAM_WAYS, ClientOf, Serve
+from tests.conftest import soon
+from tests.wire_server import GOOD, delta, last, send, stream
 
 
 class TestTime:
-    def test_a_silent_server_meets_the_limit(self, serve: Serve, client_of: ClientOf) -> None:
-        server = serve(stream([threading.Event()]))
-        with pytest.raises(errors.DeadlineExceeded, match=r"0\.3 s"):
-            list(client_of(server).execute_prompt("greet", stream=True, timeout=0.3))
+    @pytest.mark.parametrize("read", ALL_WAYS)
+    @pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"])
+    def test_a_silent_server_meets_the_limit(self, serve: Serve, client_of: ClientOf, read: Any, said: bytes) -> None:
+        server = serve(send([said], lambda connection: connection.recv(1)))
+        with pytest.raises(errors.DeadlineExceeded, match=r"0\.2 s, the call's time limit"):
+            read(client_of(server), timeout=0.2)
 
     def test_keep_alives_do_not_defeat_the_limit(self, serve: Serve, client_of: ClientOf) -> None:
         def keep_alive() -> Any:
@@ -40,9 +46,10 @@ class TestTime:
         pieces = client_of(server, first_token_timeout=0.3).execute_prompt("greet", stream=True, timeout=9)
         assert "".join(map(str, pieces)) == "Hel"
 
+    @pytest.mark.parametrize("read", ALL_WAYS)
     @pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\nX-A: 1\r\nTransfer-Encoding: chunked\r\n\r\n"])
     def test_a_byte_now_and_then_does_not_defeat_the_limit(
-        self, serve: Serve, client_of: ClientOf, start: bytes
+        self, serve: Serve, client_of: ClientOf, read: Any, start: bytes
     ) -> None:
         def trickle(request: Any, connection: Any) -> None:
             connection.sendall(start)
@@ -52,8 +59,75 @@ class TestTime:
 
         started = time.monotonic()
         with pytest.raises(errors.DeadlineExceeded, match=r"0\.3 s, the call's time limit"):
-            client_of(serve(trickle)).execute_prompt("greet", timeout=0.3)
-        assert time.monotonic() - started < 0.5
+            read(client_of(serve(trickle)), timeout=0.3)
+        assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize("read", ALL_WAYS)
+def test_a_calls_limit_is_not_the_next_calls(serve: Serve, client_of: ClientOf, read: Any) -> None:
+    def pause_after(request: Any, connection: Any) -> None:
+        GOOD(request, connection)
+        time.sleep(0.4)
+
+    client = client_of(serve(pause_after))
+    assert read(client, timeout=0.2) == "Hello world"
+    assert read(client, variable_vals={"x": "x" * 10_000_000}, timeout=9) == "Hello world"
+
+
+@pytest.fixture
+def deaf() -> Iterator[str]:
+    """A server that takes no connection: it does not accept, and its queue is full."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for each in waiting:
+            each.setblocking(False)
+            each.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        for each in waiting:
+            each.close()
+
+
+class TestConnecting:
+    @pytest.mark.parametrize("read", ALL_WAYS)
+    def test_has_a_limit_of_its_own(self, deaf: str, read: Any) -> None:
+        started = time.monotonic()
+        with new_client(deaf, "1", "token", connect_timeout=0.2, max_retries=0) as client:
+            with pytest.raises(errors.ConnectFailed, match=r"no connection within 0\.2 s, the limit to connect"):
+                read(client)
+        assert time.monotonic() - started < 1
+
+    @pytest.mark.parametrize("read", ALL_WAYS)
+    def test_counts_in_the_whole_calls_limit(self, deaf: str, read: Any) -> None:
+        with new_client(deaf, "1", "token") as client:
+            with pytest.raises(errors.DeadlineExceeded, match=r"0\.2 s, the call's time limit"):
+                read(client, timeout=0.2)
+
+    @pytest.mark.parametrize("read", STREAM_WAYS)
+    def test_counts_in_the_limit_for_the_first_token(self, deaf: str, read: Any) -> None:
+        with new_client(deaf, "1", "token", first_token_timeout=0.2) as client:
+            with pytest.raises(errors.DeadlineExceeded, match=r"0\.2 s, the limit for the first token"):
+                read(client)
+
+    @pytest.mark.parametrize("read", ALL_WAYS)
+    def test_limits_no_sending(self, read: Any) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as never_reads:
+            url = f"http://127.0.0.1:{never_reads.getsockname()[1]}"
+            with new_client(url, "1", "token", connect_timeout=0.1, max_retries=0) as client:
+                with pytest.raises(errors.DeadlineExceeded, match=r"0\.3 s, the call's time limit"):
+                    read(client, variable_vals={"x": "x" * 20_000_000}, timeout=0.3)
+
+    def test_ends_when_its_task_is_cancelled(self, deaf: str) -> None:
+        async def cancel(client: Any) -> None:
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(client.aexecute_prompt("greet"), 0.2)
+
+        client = new_client(deaf, "1", "token")
+        asyncio.run(cancel(client))
+        assert soon(lambda: not client._transport._calls)
+        client.close()
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("cozeloop")]
 
 
 def _pause(seconds: float) -> bytes:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from cozeloop_magic import Client
-from tests.wire_server import Script, WireServer
+from tests.wire_server import WireServer
 
-Serve = Callable[[Script], WireServer]
+Serve = Callable[..., WireServer]
 ClientOf = Callable[..., Client]
 
 

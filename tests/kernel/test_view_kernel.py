@@ -17,7 +17,10 @@ pytestmark = pytest.mark.kernel
 
 DRIVER = dedent(
     '''
-    import time
+    import gc, time
+    from dataclasses import replace
+    from comm import get_comm_manager
+    from ipywidgets.widgets import widget
     from cozeloop_magic.entities.prompt import ExecuteRequest, ExecuteResult, Message, Role, TokenUsage
     from cozeloop_magic.errors import ServerFailed
     from cozeloop_magic.run import *
@@ -32,6 +35,29 @@ DRIVER = dedent(
             view.update(state)
             time.sleep(pause)
         view.finish(fold(state, end))
+
+    def stream(text, step):
+        """Give the share of the time that drawing took of a run whose text comes as fast as it can be drawn."""
+        view, state, spent = LiveView(), RunState(ExecuteRequest("ptaas_demo"), Phase.STREAMING), 0.0
+        view.update(state)
+        began = time.monotonic()
+        for n in range(step, len(text) + step, step):
+            state = replace(state, result=ExecuteResult(Message(Role.ASSISTANT, text[:n])))
+            cpu = time.thread_time()
+            view.update(state)
+            spent += time.thread_time() - cpu
+            time.sleep(0.001)
+        share = spent / (time.monotonic() - began)
+        view.finish(fold(state, Finished(1.0)))
+        return share
+
+    def alive():
+        """Count what ipywidgets, comm and we hold on to."""
+        gc.collect()
+        ours = ("LiveView", "_Widget", "DisplayHandle", "Layout", "Blocks")
+        objects = gc.get_objects()
+        held = sum(type(each).__name__ in ours for each in objects)
+        return len(widget._instances) + len(get_comm_manager().comms) + held, len(objects)
 
     def failing(view=None):
         run(end=Failed(0.1, ServerFailed("no")))
@@ -84,16 +110,18 @@ def test_the_answer_is_in_the_page_before_the_cell_ends(kernel: BlockingKernelCl
         *("update_display_data", "comm_close", "comm_close"),
     ]
     table = rows(messages)
-    assert table["b0"] == "<p>Hello <strong>you</strong>.</p>\n"
+    assert table["h0"] == "<p>Hello <strong>you</strong>.</p>\n"
     assert table["status"].startswith("done · ptaas_demo @ 0.0.1 · embedded")
 
 
 def test_the_table_is_the_whole_picture_at_every_moment(kernel: BlockingKernelClient) -> None:
     messages = execute(kernel, 'run("One.\\n\\n", "- a\\n", "- b\\n", "\\nTwo.\\n", "\\nThree")')
     table = rows(messages)
-    settled = "".join(table[f"b{i}"] for i in range(table["blocks"]))
-    tail = "".join(table[f"t{i}"] for i in range(table["tail"]))
-    assert settled + tail == "<p>One.</p>\n<ul>\n<li>a</li>\n<li>b</li>\n</ul>\n<p>Two.</p>\n<p>Three</p>\n"
+    assert 0 < table["settled"] < table["end"]
+    assert (
+        "".join(table[f"h{i}"] for i in range(table["end"]))
+        == "<p>One.</p>\n<ul>\n<li>a</li>\n<li>b</li>\n</ul>\n<p>Two.</p>\n<p>Three</p>\n"
+    )
 
 
 def test_an_update_is_one_message_that_holds_only_what_is_new(kernel: BlockingKernelClient) -> None:
@@ -119,6 +147,41 @@ def test_other_widgets_stay_open(kernel: BlockingKernelClient) -> None:
     execute(kernel, "import ipywidgets; other = ipywidgets.IntSlider(); run('Hello')")
     messages = execute(kernel, "print(other.comm is None)")
     assert [m["content"]["text"] for m in messages if m["msg_type"] == "stream"] == ["False\n"]
+
+
+def said(messages: list[Message]) -> list[float]:
+    """Give the numbers a cell printed."""
+    text = "".join(m["content"]["text"] for m in messages if m["msg_type"] == "stream")
+    return [float(word) for word in text.split()]
+
+
+def test_two_thousand_runs_leave_nothing_behind(kernel: BlockingKernelClient) -> None:
+    execute(kernel, "run('Hello', pause=0)")
+    kept, before = said(execute(kernel, "print(*alive())"))
+    for _ in range(20):
+        execute(kernel, "for _ in range(100): run('Hello *you*.', pause=0)")
+    assert [kept, before] == pytest.approx(said(execute(kernel, "print(*alive())")), abs=500)
+    assert said(execute(kernel, "print(alive()[0])")) == [kept]
+
+
+@pytest.mark.parametrize(
+    ("text", "step"),
+    [
+        ("'x' * 200_000", 400),
+        ("'A few words, as they are in answers.\\n\\n' * 10_000", 1_000),
+        ("''.join('  ' * n + '- a\\n' for n in range(200))", 100),
+        ("'```python\\n' + 'x = f(1)\\n' * 10_000", 250),
+        ("'word ' * 1_000", 2),
+    ],
+    ids=["one line", "long", "deep list", "open fence", "tiny deltas"],
+)
+def test_drawing_leaves_time_for_everything_else(kernel: BlockingKernelClient, text: str, step: int) -> None:
+    messages = execute(kernel, f"text = {text}\nprint(stream(text, {step}), len(text))")
+    share, length = said(messages)
+    assert share < 0.5
+    assert kinds(messages).count("comm_msg") < length / step / 2  # what comes faster is drawn together
+    sent = sum(len(json.dumps(m["content"]["data"])) for m in messages if m["msg_type"] == "comm_msg")
+    assert sent < 8 * length + 100_000
 
 
 def test_an_interrupted_answer_stays_and_says_so(kernel: BlockingKernelClient) -> None:

@@ -1,0 +1,66 @@
+"""A page that is loaded anew while an answer comes.
+
+A notebook keeps its outputs in the page until it is saved, and JupyterLab gives what a kernel sends to the cells that
+this page has run. So after a reload the cell is as it was saved; the kernel goes on and has the whole answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.browser.conftest import Notebook
+from tests.browser.server import Loop
+
+Open = Callable[..., Notebook]
+
+WORDS = [f"word{n} " for n in range(120)]
+
+
+@pytest.fixture
+def loop_server() -> Iterator[Loop]:
+    server = Loop()
+    server.says("slow", WORDS, pause=0.05)
+    yield server
+    server.stop()
+    assert not server.errors
+
+
+def reload(notebook: Notebook, url: str) -> Notebook:
+    notebook.appears(1, "text=word20")
+    notebook.page.on("dialog", lambda dialog: dialog.accept())  # "changes may not be saved"
+    notebook.page.goto(f"{url}/lab/tree/{notebook.path.name}")
+    notebook.page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+    return Notebook(notebook.page, notebook.path)
+
+
+def test_the_next_cell_of_a_reloaded_page_shows_the_whole_answer(
+    open_notebook: Open, loop_server: Loop, lab: tuple[str, object, object]
+) -> None:
+    notebook = open_notebook("reload", [loop_server.cell, "%%loop_prompt greet\nx: slow", "_loop"])
+    notebook.run(0)
+    notebook.start(1)
+    notebook = reload(notebook, lab[0])
+    notebook.run(2)
+    assert notebook.output(1).count() == 0
+    assert notebook.appears(2, ".cozeloop-answer").inner_text().split() == "".join(WORDS).split()
+    notebook.keep(2, "reloaded")
+
+
+def test_an_answer_behind_other_cells_goes_on_in_a_reloaded_page_and_stays(
+    open_notebook: Open, loop_server: Loop, lab: tuple[str, object, object]
+) -> None:
+    cells = [loop_server.cell, "%%loop_prompt greet --background -o answer\nx: slow", "answer.result()"]
+    notebook = open_notebook("reload-behind", cells)
+    notebook.run(0)
+    notebook.run(1)
+    notebook.appears(1, "text=word5")
+    notebook.save()
+    notebook = reload(notebook, lab[0])
+    notebook.appears(1, ".cozeloop-streaming")
+    notebook.appears(1, ".cozeloop-done")
+    notebook.page.wait_for_timeout(1500)  # by then the widget is gone
+    assert notebook.cell(1).locator("button:text('Stop')").count() == 0
+    assert notebook.cell(1).locator(".cozeloop-answer").inner_text().split() == "".join(WORDS).split()
+    notebook.keep(1, "reloaded-behind")

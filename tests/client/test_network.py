@@ -1,0 +1,213 @@
+"""The ways between: proxies and certificates, taken from the environment as requests does."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from cozeloop_magic import errors, new_client
+from tests.client.ways import ALL_WAYS, ClientOf, Serve
+from tests.conftest import TOKEN
+from tests.wire_server import GOOD, Request, answer, delta, stream
+
+
+def forward(request: Request, connection: socket.socket) -> None:
+    """Be a proxy: a tunnel where one is asked for, else send the request on and its answer back."""
+    secure = request.method == "CONNECT"
+    host, _, port = (request.path if secure else urlsplit(request.path).netloc).partition(":")
+    with socket.create_connection((host, int(port))) as onward:
+        if secure:
+            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        else:
+            kept = (f"{name}: {value}\r\n" for name, value in request.headers.items())
+            path = urlsplit(request.path).path
+            onward.sendall(f"{request.method} {path} HTTP/1.1\r\n{''.join(kept)}\r\n".encode() + request.raw_body)
+        back = threading.Thread(target=relay, args=(onward, connection))
+        back.start()
+        relay(connection, onward)
+        back.join(10)
+
+
+def relay(source: socket.socket, target: socket.socket) -> None:
+    try:
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass  # one of them is gone
+
+
+@pytest.mark.parametrize("read", ALL_WAYS)
+class TestProxy:
+    @pytest.fixture
+    def client_of(self) -> Iterator[ClientOf]:
+        """Make clients whose connections are not counted: the proxy, in the same process, has some to the server."""
+        with ExitStack() as stack:
+            yield lambda server: stack.enter_context(new_client(server.url, "73917", TOKEN, max_retries=0))
+
+    def test_is_gone_through(
+        self, serve: Serve, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, read: Any
+    ) -> None:
+        server, proxy = serve(GOOD), serve(forward)
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        assert read(client_of(server)) == "Hello world"
+        assert proxy.requests[0].path == server.url + server.requests[0].path
+
+    def test_is_not_gone_through_where_no_proxy_says_so(
+        self, serve: Serve, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, read: Any
+    ) -> None:
+        proxy = serve(forward)
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        assert read(client_of(serve(GOOD))) == "Hello world"
+        assert not proxy.requests
+
+    def test_that_is_not_there_is_told(
+        self, serve: Serve, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, read: Any
+    ) -> None:
+        server = serve(GOOD)
+        monkeypatch.setenv("HTTP_PROXY", "http://me:pass-w0rd@127.0.0.1:1")
+        with pytest.raises(errors.ConnectFailed, match=r"The proxy on the way to .* connection refused") as caught:
+            read(client_of(server))
+        assert not server.requests and "pass-w0rd" not in str(caught.value)
+
+    def test_that_refuses_a_tunnel_is_told(
+        self, serve: Serve, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, read: Any, secure: Secure
+    ) -> None:
+        proxy = serve(answer("", "407 Proxy Authentication Required"))
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with pytest.raises(errors.ConnectFailed, match=r"did not let the call through: .*407"):
+            read(client_of(serve(GOOD, secure.server)))
+        assert TOKEN not in str(proxy.requests)
+
+    def test_carries_a_secure_call_and_cannot_read_it(
+        self, serve: Serve, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, read: Any, secure: Secure
+    ) -> None:
+        server, proxy = serve(GOOD, secure.server), serve(forward)
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", secure.bundle)
+        assert read(client_of(server)) == "Hello world"
+        assert [request.method for request in proxy.requests] == ["CONNECT"]
+        assert TOKEN not in str(proxy.requests)
+
+
+class Secure:
+    """A certificate authority of the tests' own, and a server's side that it vouches for."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        key, self.bundle = ec.generate_private_key(ec.SECP256R1()), str(folder / "ca.pem")
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Tests")])
+        today = datetime.datetime.now(datetime.timezone.utc)
+        certificate = (
+            x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+            .not_valid_before(today - datetime.timedelta(days=1))
+            .not_valid_after(today + datetime.timedelta(days=1))
+            .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+            .sign(key, hashes.SHA256())
+        )
+        pem = certificate.public_bytes(serialization.Encoding.PEM)
+        Path(self.bundle).write_bytes(pem)
+        private = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        (folder / "server.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, *private) + pem)
+        self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.server.load_cert_chain(folder / "server.pem")
+
+
+class Plain:
+    """In the place of a server's side of TLS, one that does not know it."""
+
+    def __init__(self, says: bytes) -> None:
+        self._says = says
+
+    def wrap_socket(self, connection: socket.socket, server_side: bool) -> socket.socket:
+        with connection:
+            connection.recv(65536)
+            connection.sendall(self._says)
+            connection.recv(1)
+        raise OSError("no TLS")
+
+
+@pytest.fixture(scope="module")
+def new_secure(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Secure]:
+    folder = tmp_path_factory.mktemp("certificates")
+    return lambda name: Secure(folder / name)
+
+
+@pytest.fixture(scope="module")
+def secure(new_secure: Callable[[str], Secure]) -> Secure:
+    return new_secure("trusted")
+
+
+@pytest.fixture(scope="module")
+def stranger(new_secure: Callable[[str], Secure]) -> Secure:
+    return new_secure("stranger")
+
+
+@pytest.mark.parametrize("read", ALL_WAYS)
+class TestCertificate:
+    def test_of_the_bundle_in_the_environment_is_trusted(
+        self, serve: Serve, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, read: Any, secure: Secure
+    ) -> None:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", secure.bundle)
+        client = client_of(serve(GOOD, secure.server))
+        assert read(client) == read(client) == "Hello world"
+
+    def test_of_another_authority_is_refused(
+        self,
+        serve: Serve,
+        client_of: ClientOf,
+        monkeypatch: pytest.MonkeyPatch,
+        read: Any,
+        secure: Secure,
+        stranger: Secure,
+    ) -> None:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", secure.bundle)
+        server = serve(GOOD, stranger.server)
+        with pytest.raises(errors.ConnectFailed, match=r"certificate of .* not accepted: self.signed"):
+            read(client_of(server))
+        assert not server.requests
+
+    def test_that_is_not_there_at_all_is_told(self, serve: Serve, client_of: ClientOf, read: Any) -> None:
+        with pytest.raises(errors.ConnectFailed, match=r"No secure connection to .* http:// and https://"):
+            read(client_of(serve(GOOD, Plain(b"HTTP/1.1 400 Bad Request\r\n\r\n"))))
+
+    def test_is_waited_for_as_long_as_for_a_connection(self, serve: Serve, client_of: ClientOf, read: Any) -> None:
+        with pytest.raises(errors.ConnectFailed, match=r"no connection within 0\.2 s, the limit to connect"):
+            read(client_of(serve(GOOD, Plain(b"")), connect_timeout=0.2))
+
+    def test_bundle_that_is_not_there_is_told(
+        self, serve: Serve, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, read: Any, secure: Secure
+    ) -> None:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
+        with pytest.raises(errors.ConfigurationError, match=r"/nowhere/ca\.pem"):
+            read(client_of(serve(GOOD, secure.server)))
+
+
+def test_closing_wakes_a_thread_that_reads_a_secure_stream(
+    serve: Serve, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, secure: Secure
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", secure.bundle)
+    server = serve(stream([delta("Hel"), threading.Event()]), secure.server)
+    reader = client_of(server).execute_prompt("greet", stream=True)
+    next(reader)
+    threading.Timer(0.1, reader.close).start()
+    started = time.monotonic()
+    with pytest.raises(errors.StreamInterrupted, match="its reader was closed"):
+        next(reader)
+    assert time.monotonic() - started < 1

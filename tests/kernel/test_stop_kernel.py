@@ -1,0 +1,256 @@
+"""Interrupts, and answers behind other cells, in a real kernel against a real HTTP server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from queue import Empty
+from typing import Any
+
+import pytest
+from jupyter_client.blocking import BlockingKernelClient
+from jupyter_client.manager import KernelManager, start_new_kernel
+
+from tests.browser.server import Loop, says_only
+from tests.wire_server import HEAD, delta, stream
+
+pytestmark = pytest.mark.kernel
+
+AT_ONCE = 0.2  # seconds
+
+STARTING = """
+import time
+from cozeloop_magic.local import process
+def ensure_running(progress=None):
+    progress("Starting the embedded Loop")
+    time.sleep(2)
+process.ensure_running = ensure_running
+"""
+SLOW_END = """
+import time
+from cozeloop_magic.view import render
+laid_out = render.bundle
+def bundle(*args, **options):
+    for _ in range(2):
+        print("laying out", flush=True)
+        time.sleep(0.2)
+    return laid_out(*args, **options)
+render.bundle = bundle
+"""
+
+Message = dict[str, Any]
+
+
+class Kernel:
+    """A kernel, and a client that runs its cells as a front end does."""
+
+    def __init__(self, manager: KernelManager, client: BlockingKernelClient) -> None:
+        self.manager = manager
+        self.client = client
+        self.interrupted_at = 0.0
+
+    def run(
+        self, code: str, on_message: Callable[[Message], None] = lambda message: None
+    ) -> tuple[Message, list[Message]]:
+        """Run a cell; give the reply, and all that was published meanwhile, for this cell and for others."""
+        asked = self.client.execute(code)
+        messages: list[Message] = []
+        while not (messages and _ends(messages[-1], asked)):
+            messages.append(self.client.get_iopub_msg(timeout=30))
+            on_message(messages[-1])
+        while (reply := self.client.get_shell_msg(timeout=30))["parent_header"]["msg_id"] != asked:
+            pass  # the kernel was asked more than once whether it is ready
+        return reply["content"], messages
+
+    def rest(self) -> list[Message]:
+        """Give what is published until nothing more is."""
+        messages = []
+        while True:
+            try:
+                messages.append(self.client.get_iopub_msg(timeout=0.3))
+            except Empty:
+                return messages
+
+    def prints(self, code: str) -> str:
+        """Run a cell and give what it prints."""
+        reply, messages = self.run(code)
+        assert reply["status"] == "ok", reply
+        return "".join(m["content"]["text"] for m in messages if m["msg_type"] == "stream").strip()
+
+    def interrupt(self) -> None:
+        time.sleep(0.1)  # an interrupt that meets a wait just before it begins is heard when it ends, as Python is
+        self.interrupted_at = time.time()
+        self.manager.interrupt_kernel()
+
+    def run_interrupted(self, code: str, *words: str) -> tuple[str, list[Message]]:
+        """Run a cell and interrupt it when each word is published; give its only line of error, and what came."""
+        left = list(words)
+
+        def look(message: Message) -> None:
+            if left and message["msg_type"] not in ("execute_input", "error") and left[0] in str(message["content"]):
+                left.pop(0)
+                self.interrupt()
+
+        reply, messages = self.run(code, look)
+        assert reply["status"] == "error"
+        (line,) = reply["traceback"]
+        return line, messages
+
+
+def _ends(message: Message, asked: str) -> bool:
+    return message["parent_header"].get("msg_id") == asked and message["content"].get("execution_state") == "idle"
+
+
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[Kernel]:
+    manager, client = start_new_kernel(kernel_name="python3")
+    yield Kernel(manager, client)
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+    manager.cleanup_resources()
+
+
+@pytest.fixture
+def server(kernel: Kernel) -> Iterator[Loop]:
+    server = Loop()
+    server.says("hello", ["Hello ", "Ada"])
+    server.says("endless", [f"word{n} " for n in range(9999)], pause=0.01)
+    server.answers["silent"] = says_only("")
+    server.answers["headed"] = says_only(HEAD + "Transfer-Encoding: chunked\r\n\r\n")
+    server.answers["broken"] = stream([delta("Half an ans")])
+    kernel.run(server.cell)
+    yield server
+    server.stop()
+    assert not server.errors
+
+
+def shown(messages: list[Message]) -> str:
+    """Give the text of what stays, and see that no widget does."""
+    opened = [m["content"]["comm_id"] for m in messages if m["msg_type"] == "comm_open"]
+    closed = [m["content"]["comm_id"] for m in messages if m["msg_type"] == "comm_close"]
+    assert sorted(opened) == sorted(closed)
+    kept = [m["content"]["data"] for m in messages if m["msg_type"] == "update_display_data"]
+    return str(kept[-1]["text/plain"])
+
+
+class TestInterrupt:
+    """The notebook's own ■."""
+
+    @pytest.mark.parametrize(
+        ("line", "x"), [("greet", "silent"), ("greet", "headed"), ("greet --no-stream", "silent")]
+    )
+    def test_while_nothing_has_come(self, kernel: Kernel, server: Loop, line: str, x: str) -> None:
+        error, messages = kernel.run_interrupted(f"%%loop_prompt {line} -o answer\nx: {x}", "greet @ 1.2.0")
+        assert server.gone.get(timeout=5) - kernel.interrupted_at < AT_ONCE
+        assert error == "KeyboardInterrupt: stopped; nothing had come yet."
+        assert "interrupted before it answered" in shown(messages)
+        assert kernel.prints("print(answer is _loop, repr(str(answer)), answer.complete)") == "True '' False"
+
+    def test_while_it_streams(self, kernel: Kernel, server: Loop) -> None:
+        error, messages = kernel.run_interrupted("%%loop_prompt greet -o answer\nx: endless", "word20")
+        assert server.gone.get(timeout=5) - kernel.interrupted_at < AT_ONCE
+        assert error == "KeyboardInterrupt: stopped; the text so far is kept."
+        assert "word20" in shown(messages) and "the answer is incomplete" in shown(messages)
+        assert kernel.prints("print(answer is _loop, 'word20' in str(answer), answer.complete)") == "True True False"
+
+    @pytest.mark.parametrize("line", ["greet", "greet --dry-run"])
+    def test_while_the_prompt_is_looked_up(self, kernel: Kernel, server: Loop, line: str) -> None:
+        server.mget = says_only("")
+        kernel.run("import threading; threading.Timer(0.5, print, ['now']).start()")
+        error, _ = kernel.run_interrupted(f"%%loop_prompt {line}\nx: hello", "now")
+        assert server.gone.get(timeout=5) - kernel.interrupted_at < AT_ONCE
+        assert error.startswith("KeyboardInterrupt")
+
+    def test_while_the_embedded_loop_starts(self, kernel: Kernel, server: Loop) -> None:
+        kernel.run(STARTING + "\nos.environ.update(COZELOOP_API_BASE_URL='local')")
+        error, messages = kernel.run_interrupted("%%loop_prompt greet\nx: hello", "Starting the embedded Loop")
+        assert time.time() - kernel.interrupted_at < AT_ONCE
+        assert error == "KeyboardInterrupt: stopped; nothing had come yet."
+        assert "interrupted before it answered" in shown(messages)
+
+    def test_while_the_end_is_laid_out(self, kernel: Kernel, server: Loop) -> None:
+        kernel.run(SLOW_END)
+        error, messages = kernel.run_interrupted("%%loop_prompt greet -o answer\nx: hello", "laying out")
+        kernel.run("render.bundle = laid_out")
+        assert error == "KeyboardInterrupt: stopped; the answer was already complete."
+        assert shown(messages) == "Hello Ada"
+        assert kernel.prints("print(answer, answer.complete)") == "Hello Ada True"
+
+    def test_a_second_one_does_no_harm(self, kernel: Kernel, server: Loop) -> None:
+        kernel.run(SLOW_END)
+        words = "word20", "laying out", "laying out"
+        error, messages = kernel.run_interrupted("%%loop_prompt greet -o answer\nx: endless", *words)
+        kernel.run("render.bundle = laid_out")
+        assert error == "KeyboardInterrupt: stopped; the text so far is kept."
+        assert "the answer is incomplete" in shown(messages)
+        assert kernel.prints("print('word20' in str(answer))") == "True"
+
+    def test_the_next_cell_is_interrupted_as_ever(self, kernel: Kernel, server: Loop) -> None:
+        kernel.run("%%loop_prompt greet\nx: hello")
+        reply, _ = kernel.run(
+            "print('now', flush=True); time.sleep(20)",
+            lambda message: kernel.interrupt() if message["msg_type"] == "stream" else None,
+        )
+        assert reply["ename"] == "KeyboardInterrupt"
+
+
+class TestBackground:
+    """``--background``."""
+
+    def test_an_interrupt_hits_the_cell_that_waits_and_not_the_run(self, kernel: Kernel, server: Loop) -> None:
+        kernel.run("%%loop_prompt greet --background -o answer\nx: endless")
+        for waiting in "time.sleep(20)", "answer.result()", "await answer":
+            reply, _ = kernel.run(
+                f"import time\nprint('now', flush=True)\n{waiting}",
+                lambda message: kernel.interrupt() if "now" in message["content"].get("text", "") else None,
+            )
+            assert reply.get("ename") in ("KeyboardInterrupt", "CancelledError"), waiting
+            assert kernel.prints("print(answer.done)") == "False"
+        assert server.gone.empty()
+        stopped = time.time()
+        assert kernel.prints("answer.stop()\nprint('word9 ' in str(answer.result(5)), answer.done)") == "True True"
+        assert server.gone.get(timeout=5) - stopped < AT_ONCE
+
+    def test_several_run_at_once_and_each_in_its_own_place(self, kernel: Kernel, server: Loop) -> None:
+        for n in range(8):
+            server.says(f"w{n}", [f"w{n}-{i} " for i in range(30)], pause=0.01)
+        asked = [kernel.run(f"%%loop_prompt greet --background -o a{n}\nx: w{n}")[1] for n in range(8)]
+        reply, more = kernel.run("print(*[a.result(20).complete for a in (a0, a1, a2, a3, a4, a5, a6, a7)])")
+        assert reply["status"] == "ok"
+        published = [m for messages in (*asked, more, kernel.rest()) for m in messages]
+        for n, messages in enumerate(asked):
+            (display,) = [m for m in messages if m["msg_type"] == "display_data"]
+            (kept,) = [
+                m
+                for m in published
+                if m["msg_type"] == "update_display_data"
+                and m["content"]["transient"] == display["content"]["transient"]
+            ]
+            assert kept["content"]["data"]["text/plain"].strip().endswith(f"w{n}-29")
+
+    def test_a_failure_shows_in_its_own_place_and_is_raised_where_it_is_asked_for(
+        self, kernel: Kernel, server: Loop
+    ) -> None:
+        _, messages = kernel.run("%%loop_prompt greet --background -o answer\nx: broken")
+        reply, more = kernel.run("print(answer.result())")
+        assert (reply["ename"], len(reply["traceback"])) == ("StreamInterrupted", 1)
+        said = shown(messages + more + kernel.rest())
+        assert said.startswith("Half an ans\n") and "StreamInterrupted: " in said and "log id log-1" in said
+
+    def test_a_kernel_that_ends_leaves_none_behind(self, server: Loop) -> None:
+        manager, client = start_new_kernel(kernel_name="python3")
+        other = Kernel(manager, client)
+        other.run(server.cell)
+        other.run("%%loop_prompt greet --background -o a\nx: endless\n")
+        other.run("%%loop_prompt greet --background -o b\nx: silent\n")
+        while len(server.requests) < 4:
+            time.sleep(0.01)
+        began = time.monotonic()
+        client.shutdown()
+        assert manager.provisioner is not None
+        while manager.is_alive() and time.monotonic() - began < 10:
+            time.sleep(0.02)
+        assert time.monotonic() - began < 5
+        assert server.gone.get(timeout=5) and server.gone.get(timeout=5)
+        client.stop_channels()
+        manager.cleanup_resources()

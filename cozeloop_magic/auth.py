@@ -6,6 +6,7 @@ line or a traceback that shows its locals shows dots.
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ __all__ = ["Auth", "JWTOAuth", "PersonalToken", "Secret"]
 _LIFETIME = 900  # seconds an access token is asked for
 _REFRESH_AHEAD = 60  # seconds before it ends that a new one is fetched
 _DOTS = "••••••"
+_LONG = 12  # characters of a secret that no word holds by chance
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
@@ -36,8 +38,14 @@ class Secret(str):
         raise TypeError("a secret is not pickled")
 
     def hidden_in(self, text: str) -> str:
-        """Give `text` with dots where it holds the secret, with or without its ``Bearer``."""
-        return text.replace(self.removeprefix("Bearer "), _DOTS)
+        """Give `text` with dots where it holds the secret, with or without its ``Bearer``.
+
+        One as short as a word is hidden where it stands alone: inside other words it would only garble them.
+        """
+        secret = self.removeprefix("Bearer ")
+        if len(secret) >= _LONG:
+            return text.replace(secret, _DOTS)
+        return re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", _DOTS, text, flags=re.ASCII) if secret else text
 
 
 class Auth(Protocol):

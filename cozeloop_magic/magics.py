@@ -30,6 +30,9 @@ class LoopMagics(Magics):
 
     api_base_url = Unicode("", help="The Loop server, where COZELOOP_API_BASE_URL names none.").tag(config=True)
     workspace_id = Unicode("", help="The workspace, where COZELOOP_WORKSPACE_ID names none.").tag(config=True)
+    options = Unicode("", help="Options for every cell, such as --label production; its own come before them.").tag(
+        config=True
+    )
     timeout = Float(None, allow_none=True, help="Seconds for a whole call, where --timeout gives none.").tag(
         config=True
     )
@@ -65,17 +68,23 @@ class LoopMagics(Magics):
         `name = expression` is Python. Below it come messages to append: text is a user message; a line `@user`,
         `@assistant`, `@system` or `@tool ID` begins another; `@user = expression` takes it from Python.
         """
-        parser = LoopMagics.loop_prompt.parser  # type: ignore[union-attr]  # put there by magic_arguments
         try:
-            args = parser.parse_args(_WORD.findall(line), self._defaults())
+            args = self._parsed(line)
         except UsageError as error:
+            parser = LoopMagics.loop_prompt.parser  # type: ignore[union-attr]  # put there by magic_arguments
             raise self._session.misuse(parser, str(error), shortly=self.short_errors) from None
         config = {"api_base_url": self.api_base_url, "workspace_id": self.workspace_id}
         self._session.loop_prompt(args, cell or "", config)
 
-    def _defaults(self) -> Namespace:
-        """Give what ``%config`` says: options that a line may override, and what has no option."""
-        return Namespace(**{name: getattr(self, name) for name in _PREFERENCES})
+    def _parsed(self, line: str) -> Namespace:
+        """Read a line's options on top of what ``%config`` says; its own version or label stands for both."""
+        parse = LoopMagics.loop_prompt.parser.parse_args  # type: ignore[union-attr]  # put there by magic_arguments
+        usual, own = _WORD.findall(self.options), _WORD.findall(line)
+        args: Namespace = parse([*usual, *own], Namespace(**{name: getattr(self, name) for name in _PREFERENCES}))
+        alone = parse(own)
+        if alone.version or alone.label:
+            args.version, args.label = alone.version, alone.label
+        return args
 
     @cached_property
     def _session(self) -> Session:

@@ -51,6 +51,22 @@ class TestSecret:
         with pytest.raises(TypeError):
             pickle.dumps(secret)
 
+    @pytest.mark.parametrize(
+        ("secret", "text", "shown"),
+        [
+            ("pat_0123456789", "no xpat_0123456789x", "no x••••••x"),
+            (
+                "test",
+                "the latest test, Bearer test; 令牌test无效",
+                "the latest ••••••, Bearer ••••••; 令牌••••••无效",
+            ),
+            ("", "nothing to hide", "nothing to hide"),
+        ],
+        ids=["long", "short as a word", "none"],
+    )
+    def test_is_hidden_in_what_others_say(self, secret: str, text: str, shown: str) -> None:
+        assert Secret(f"Bearer {secret}").hidden_in(text) == shown
+
 
 class TestPersonalToken:
     def test_is_trimmed(self) -> None:

@@ -368,6 +368,37 @@ class TestBackground:
 class TestPreferences:
     """``%config LoopMagics``."""
 
+    @pytest.mark.parametrize(
+        ("options", "line", "asked"),
+        [
+            ("--label production", "greet", {"label": "production"}),
+            ("--label production", "greet --label beta", {"label": "beta"}),
+            ("--label production", "greet --version 1.2.0", {"version": "1.2.0"}),
+            ("--version 1.2.0", "greet --label beta", {"label": "beta"}),
+            ("--label production --no-stream", "greet --quiet", {"label": "production"}),
+            ("--label $stage", "greet", {"label": "beta"}),
+        ],
+    )
+    def test_options_stand_before_a_lines_own(
+        self, shell: InteractiveShell, configured: Configured, options: str, line: str, asked: dict[str, str]
+    ) -> None:
+        server = configured(GREET)
+        shell.user_ns["stage"] = "beta"
+        shell.run_cell(f"%config LoopMagics.options = {options!r}")
+        assert run(shell, line).success
+        (query,) = server.requests[0].body["queries"]
+        assert {key: query[key] for key in ("version", "label") if query.get(key)} == asked
+        assert server.requests[-1].path.endswith("/execute") == ("--no-stream" in options)
+
+    def test_variables_of_the_options_are_given_to_every_cell(
+        self, shell: InteractiveShell, configured: Configured
+    ) -> None:
+        server = configured(GREET)
+        shell.run_cell("%config LoopMagics.options = '--var name=Ada'")
+        for _ in range(2):
+            assert run(shell, "greet", "note: {}").success
+            assert [value["value"] for value in sent(server)["variable_vals"]] == ["Ada", "{}"]
+
     def test_options_have_defaults_that_a_line_overrides(
         self, shell: InteractiveShell, configured: Configured
     ) -> None:

@@ -45,7 +45,7 @@ def test_the_scripts_run(loop: Embedded, code: str) -> None:
 
 @pytest.mark.model
 def test_the_cells_run(loop: Embedded) -> None:
-    assert len(CELLS) == 2
+    assert len(CELLS) == 3
     code = (
         f"from IPython import get_ipython\nfor cell in {CELLS!r}:\n    get_ipython().run_cell(cell).raise_error()\n"
     )

@@ -52,22 +52,22 @@ def with_message(**fields: object) -> RunState:
 
 def test_the_status_line_says_what_ran_and_how_it_went() -> None:
     assert status(state()) == (
-        "ptaas_demo @ 0.0.1 · embedded · SmolLM2-135M · first token 0.15 s · 1.2 s · 42 → 1,092 tokens · stop"
+        "done (stop) · ptaas_demo @ 0.0.1 · embedded · SmolLM2-135M · first token 0.15 s · 1.2 s · 42 → 1,092 tokens"
     )
 
 
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        (RunState(ExecuteRequest("key")), "key · waiting…"),
+        (RunState(ExecuteRequest("key")), "waiting… · key"),
         (RunState(ExecuteRequest("key", "1.0.0"), preparing="Fetching…\nthe model"), "Fetching… the model"),
-        (RunState(ExecuteRequest("key", "1.0.0", "beta")), "key @ 1.0.0 · waiting…"),
-        (RunState(ExecuteRequest("key", label="beta")), "key (beta) · waiting…"),
-        (RunState(ExecuteRequest("key", label="beta"), version="1.0.0"), "key @ 1.0.0 (beta) · waiting…"),
-        (RunState(ExecuteRequest("key"), Phase.STREAMING, ttft=2.0), "key · first token 2.0 s · writing…"),
-        (RunState(ExecuteRequest("key"), Phase.DONE, latency=65), "key · 1 min 5 s · an empty answer"),
-        (RunState(ExecuteRequest("key"), Phase.INTERRUPTED), "key · interrupted before it answered"),
-        (RunState(ExecuteRequest("k\x1b[2Jey"), notes=("not checked",)), "k␛[2Jey · waiting… · not checked"),
+        (RunState(ExecuteRequest("key", "1.0.0", "beta")), "waiting… · key @ 1.0.0"),
+        (RunState(ExecuteRequest("key", label="beta")), "waiting… · key (beta)"),
+        (RunState(ExecuteRequest("key", label="beta"), version="1.0.0"), "waiting… · key @ 1.0.0 (beta)"),
+        (RunState(ExecuteRequest("key"), Phase.STREAMING, ttft=2.0), "writing… · key · first token 2.0 s"),
+        (RunState(ExecuteRequest("key"), Phase.DONE, latency=65), "an empty answer · key · 1 min 5 s"),
+        (RunState(ExecuteRequest("key"), Phase.INTERRUPTED), "interrupted before it answered · key"),
+        (RunState(ExecuteRequest("k\x1b[2Jey"), notes=("not checked",)), "waiting… · k␛[2Jey · not checked"),
     ],
 )
 def test_the_status_line_at_every_stage(given: RunState, expected: str) -> None:
@@ -76,7 +76,7 @@ def test_the_status_line_at_every_stage(given: RunState, expected: str) -> None:
 
 def test_thinking_is_told_from_writing() -> None:
     thinking = ExecuteResult(Message(Role.ASSISTANT, reasoning_content="hm"))
-    assert status(state(phase=Phase.STREAMING, result=thinking)).endswith("thinking…")
+    assert status(state(phase=Phase.STREAMING, result=thinking)).startswith("thinking…")
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_thinking_is_told_from_writing() -> None:
     [
         (Phase.DONE, "length", "stopped at the length limit (length)", "cozeloop-cut"),
         (Phase.DONE, "content_filter", "stopped by the content filter (content_filter)", "cozeloop-cut"),
-        (Phase.DONE, "stop", "stop", "cozeloop-done"),
+        (Phase.DONE, "stop", "done (stop)", "cozeloop-done"),
         (Phase.INTERRUPTED, None, "interrupted, the answer is incomplete", "cozeloop-interrupted"),
         (Phase.FAILED, None, "failed, the answer is incomplete", "cozeloop-failed"),
     ],
@@ -92,8 +92,13 @@ def test_thinking_is_told_from_writing() -> None:
 def test_an_answer_that_was_cut_never_looks_complete(phase: Phase, reason: str, shown: str, mood: str) -> None:
     cut = state(phase=phase)
     cut = replace(cut, result=replace(cut.result, finish_reason=reason))
-    assert status(cut).endswith(shown)
+    assert status(cut).startswith(f"{shown} · ")
     assert f" {mood}" in bundle(cut)["text/html"]
+
+
+def test_the_status_line_wraps_between_its_items() -> None:
+    waiting = bundle(RunState(ExecuteRequest("a key", label="<b>"), Phase.DONE))["text/html"]
+    assert '<p class="cozeloop-status"><span>an empty answer ·</span> <span>a key (&lt;b&gt;)</span></p>' in waiting
 
 
 def test_a_bundle_holds_the_answer_three_times() -> None:
@@ -105,8 +110,8 @@ def test_a_bundle_holds_the_answer_three_times() -> None:
 
 def test_the_speed_is_told_while_it_comes_and_in_the_end() -> None:
     streaming = RunState(ExecuteRequest("key"), Phase.STREAMING, ttft=0.5, pieces=98, at=1.5)
-    assert status(streaming) == "key · first token 0.50 s · 100 tokens/s · writing…"
-    assert "1,092 tokens · 546 tokens/s · stop" in status(state(pieces=1092, at=2.145))
+    assert status(streaming) == "writing… · key · first token 0.50 s · 100 tokens/s"
+    assert status(state(pieces=1092, at=2.145)).endswith("1,092 tokens · 546 tokens/s")
 
 
 def test_a_request_shows_exactly_what_was_sent() -> None:
@@ -217,7 +222,7 @@ def test_nothing_from_outside_acts_wherever_it_stands(payload: str) -> None:
     hostile = replace(hostile, request=request, origin=payload, notes=(payload,), version=payload, error=error)
     html = bundle(hostile, fold_height=1, with_error=True)["text/html"]
     head, _, rest = html.partition("<style>")
-    found = faults(head + rest.partition("</style>")[2], ATTRIBUTES | {"style"})
+    found = faults(head + rest.partition("</style>")[2], ATTRIBUTES | {"style", "dir"})
     assert set(found) <= {f"element {tag}" for tag in FRAME}
 
 

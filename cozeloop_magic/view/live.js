@@ -14,6 +14,15 @@ function parse(html) {
   return [...template.content.childNodes];
 }
 
+/* Each item of the status line wraps as a whole, and its dot with it. */
+function items(line) {
+  return line.split(/(?<=·) /).flatMap((text) => {
+    const node = document.createElement("span");
+    node.textContent = text;
+    return [node, " "];
+  });
+}
+
 /* Gives the rows from one number on, up to another or as many as there are. */
 function pieces(model, row, from, to = Infinity) {
   const texts = [];
@@ -113,12 +122,13 @@ function render({ model, el }) {
   element(reasoning, "summary", "", "Reasoning");
   const thoughts = element(reasoning, "div", "");
   const answer = element(el, "div", "cozeloop-answer jp-RenderedHTMLCommon");
+  answer.dir = "auto";
   const fold = element(el, "details", "cozeloop-fold");
   element(element(fold, "summary", ""), "span", "", "Show all");
   const calls = element(el, "div", "");
   const foot = element(el, "div", "cozeloop-foot");
   const status = element(foot, "p", "cozeloop-status");
-  const spoken = element(foot, "span", "cozeloop-spoken");
+  const spoken = element(document.body, "span", "cozeloop-spoken"); // outlives the view, to tell the end
   spoken.setAttribute("role", "status");
   spoken.setAttribute("aria-live", "polite");
   el.append(...parse(model.get("request")));
@@ -133,6 +143,7 @@ function render({ model, el }) {
 
   const copyButton = button(foot, "Copy", "Copy the answer so far as Markdown", async (node) => {
     await copy(pieces(model, "s", 0).join(""), foot);
+    node.focus(); // the old command took the focus away
     node.textContent = "Copied";
     setTimeout(() => (node.textContent = "Copy"), 1500);
   });
@@ -182,7 +193,7 @@ function render({ model, el }) {
     fold.hidden = !model.get("long");
     copyButton.hidden = !model.get("s0");
     if (calls.innerHTML !== model.get("calls")) calls.innerHTML = model.get("calls");
-    if (status.textContent !== model.get("status")) status.textContent = model.get("status");
+    if (status.textContent.trim() !== model.get("status")) status.replaceChildren(...items(model.get("status")));
     if (spoken.textContent !== model.get("progress")) spoken.textContent = model.get("progress");
   }
 
@@ -193,6 +204,7 @@ function render({ model, el }) {
     alive = false;
     formulas.stop();
     model.off("change", draw);
+    setTimeout(() => spoken.remove(), 3000);
     const opened = [...el.querySelectorAll("details[open]")].map((node) => node.className);
     stopButton.remove();
     handOver(el, place, opened.filter((name) => name !== "cozeloop-reasoning"));

@@ -14,7 +14,7 @@ from cozeloop_magic.view.visible import visible
 __all__ = ["show_messages"]
 
 _TITLE = "dry run, no model was called"
-_ROLE = "margin: .6em 0 .1em; font-size: .85em; color: var(--jp-ui-font-color2, #666)"
+_ROLE = "margin: .6em 0 .1em; font-size: .85em; opacity: .75"
 _TEXT = "margin: 0; padding: 0 0 0 1em; white-space: pre-wrap; overflow-wrap: anywhere; background: none"
 
 

@@ -108,6 +108,7 @@ def status(state: RunState) -> str:
         return visible(state.preparing).replace("\n", " ")
     usage = state.result.usage
     items = [
+        progress(state),
         _prompt(state),
         state.origin,
         state.result.model,
@@ -116,7 +117,6 @@ def status(state: RunState) -> str:
         _retries(state.result.retries),
         usage and f"{usage.input_tokens:,} → {usage.output_tokens:,} tokens",
         state.speed is not None and _speed(state),
-        progress(state),
         *state.notes,
     ]
     return visible(" · ".join(item for item in items if item)).replace("\n", " ")
@@ -181,9 +181,9 @@ def progress(state: RunState) -> str:
             return "failed, the answer is incomplete" if has_something(state) else "failed"
         case Phase.DONE:
             reason = state.result.finish_reason or ""
-            return (
-                _FINISH_REASONS.get(reason, reason) if has_something(state) else f"an empty answer {reason}".strip()
-            )
+            said = "done" if has_something(state) else "an empty answer"
+            told = has_something(state) and _FINISH_REASONS.get(reason)
+            return told or (f"{said} ({reason})" if reason else said)
 
 
 def _html(state: RunState, fold_height: int, error: str) -> str:
@@ -194,11 +194,11 @@ def _html(state: RunState, fold_height: int, error: str) -> str:
         f'<div class="{ROOT} {mood(state)}">',
         f"<style>{style()}</style>",
         _reasoning_html(state.reasoning),
-        answer and f'<div class="cozeloop-answer jp-RenderedHTMLCommon"{height}>{answer}</div>',
+        answer and f'<div class="cozeloop-answer jp-RenderedHTMLCommon" dir="auto"{height}>{answer}</div>',
         _FOLD if long else "",
         calls_html(state),
         error and f'<p class="cozeloop-error">{escape(error, quote=False)}</p>',
-        f'<p class="cozeloop-status">{escape(status(state))}</p>',
+        f'<p class="cozeloop-status">{_items_html(status(state))}</p>',
         request.to_html(state.request),
         "</div>",
     ]
@@ -207,6 +207,11 @@ def _html(state: RunState, fold_height: int, error: str) -> str:
 
 # The style sheet cuts an answer while the element behind it is closed; without style sheets all of it shows.
 _FOLD = '<details class="cozeloop-fold"><summary><span>Show all</span></summary></details>'
+
+
+def _items_html(line: str) -> str:
+    """Let each item of the status line wrap as a whole."""
+    return " ".join(f"<span>{escape(item)}</span>" for item in line.replace(" · ", " ·\n").split("\n"))
 
 
 def _reasoning_html(reasoning: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from shutil import get_terminal_size
 from typing import TextIO
 
 from cozeloop_magic.run import RunState
@@ -47,7 +48,7 @@ class TerminalView:
             self._out.flush()
         if has_something(state) or state.error is None:
             thought = f" · {len(state.reasoning):,} characters of reasoning" if state.reasoning else ""
-            self._status.write(f"{status(state)}{thought}\n")
+            self._status.write(self._wrapped(f"{status(state)}{thought}") + "\n")
         self._status.flush()
 
     def _write(self, text: str, end: int) -> None:
@@ -68,11 +69,25 @@ class TerminalView:
             return
         shown = visible(text).replace("\n", " ")
         if self._status.isatty():
+            shown = shown[: get_terminal_size().columns - 1]  # of two lines, only one could be erased
             self._status.write(shown)
             self._width = len(shown)
         else:
             self._status.write(f"{shown}\n")
         self._status.flush()
+
+    def _wrapped(self, line: str) -> str:
+        """Wrap a status line between its items, where a terminal is narrower."""
+        if not self._status.isatty():
+            return line
+        width, lines = get_terminal_size().columns, [""]
+        for item in line.split(" · "):
+            longer = f"{lines[-1]} · {item}" if lines[-1] else item
+            if lines[-1] and len(longer) > width:
+                lines.append(item)
+            else:
+                lines[-1] = longer
+        return "\n".join(lines)
 
     def _erase(self) -> None:
         if self._width:

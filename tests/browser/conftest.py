@@ -25,6 +25,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "ch
 ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 ARGUMENTS += ["--disable-component-update", "--disable-sync"]
 ARTEFACTS = Path(__file__).parents[2] / "artefacts"
+CONTRAST = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -113,7 +114,7 @@ class Notebook:
         """Keep a picture of a cell."""
         ARTEFACTS.mkdir(exist_ok=True)
         self.page.mouse.move(0, 0)
-        self.cell(index).screenshot(path=ARTEFACTS / f"{name}.png")
+        self.cell(index).screenshot(path=ARTEFACTS / f"{name}.png", style=".jp-cell-toolbar { display: none }")
 
 
 def write(path: Path, cells: list[str], kernel: str = "python3") -> None:
@@ -173,7 +174,7 @@ def chromium() -> Iterator[Callable[[], Page]]:
     """Open pages; for this package alone, because Playwright keeps an event loop running as long as it lives."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield lambda: browser.new_page(viewport={"width": 1000, "height": 1300})
+        yield lambda: browser.new_page(viewport={"width": 1000, "height": 1300}, device_scale_factor=2)
         browser.close()
 
 
@@ -190,9 +191,10 @@ def open_notebook(lab: tuple[str, Path, Path], chromium: Callable[[], Page]) -> 
         path = files / f"{name}.ipynb"
         if cells is not None:
             write(path, cells, kernel)
-        themes = settings / "@jupyterlab" / "apputils-extension" / "themes.jupyterlab-settings"
-        themes.parent.mkdir(parents=True, exist_ok=True)
-        themes.write_text(json.dumps({"theme": theme}))
+        apputils = settings / "@jupyterlab" / "apputils-extension"
+        apputils.mkdir(parents=True, exist_ok=True)
+        (apputils / "themes.jupyterlab-settings").write_text(json.dumps({"theme": theme}))
+        (apputils / "notification.jupyterlab-settings").write_text(json.dumps({"fetchNews": "false"}))
         page = chromium()
         page.on("pageerror", lambda error: errors.append(str(error)))
         pages.append(page)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from playwright.sync_api import Locator
 
-from tests.browser.conftest import Notebook
+from tests.browser.conftest import CONTRAST, Notebook
+from tests.embedded import Embedded
 
 DEMO = nbformat.read(Path(__file__).parents[2] / "demo.ipynb", as_version=4)
 LOAD, FIRST = [cell.source for cell in DEMO.cells if cell.cell_type == "code"][:2]
@@ -23,11 +25,13 @@ def test_the_demos_first_cell_streams_and_stays(open_notebook: Open, theme: str)
     notebook.start(1)
 
     seen: list[str] = []
-    live = notebook.cell(1).locator(".cozeloop-run:has([role=status])")
+    kept = False
+    live = notebook.cell(1).locator(".cozeloop-run:has(button)")
     live.wait_for(timeout=60_000)
     while text := "".join(live.all_inner_texts()):
-        if len(text) > 150 and len(seen) == 5:
+        if len(text) > 340 and not kept:
             notebook.keep(1, f"streaming-{theme.lower()}")
+            kept = True
         if not seen or text != seen[-1]:
             seen.append(text)
         notebook.page.wait_for_timeout(60)
@@ -45,6 +49,34 @@ def test_the_demos_first_cell_streams_and_stays(open_notebook: Open, theme: str)
     (output,) = saved.cells[1].outputs
     assert set(output.data) == {"text/html", "text/markdown", "text/plain"}
     assert "widgets" not in saved.metadata
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark", "Dark High Contrast"])
+def test_an_answer_that_ends_early_shows_it(open_notebook: Open, loop: Embedded, theme: str) -> None:
+    name = theme.lower().replace(" ", "-")
+    notebook = open_notebook(f"early-{name}", [LOAD, FIRST, FIRST], theme=f"JupyterLab {theme}")
+    notebook.run(0)
+    grow(notebook, 1)
+    notebook.cell(1).locator("button:text('Stop')").click()
+    notebook.wait(1)
+    notebook.appears(1, ".cozeloop-interrupted")
+    notebook.keep(1, f"interrupted-{name}")
+
+    grow(notebook, 2)
+    loop.kill()
+    notebook.wait(2)
+    notebook.appears(2, ".cozeloop-failed")
+    notebook.keep(2, f"failed-{name}")
+    assert notebook.page.evaluate(CONTRAST) == {}
+
+
+def grow(notebook: Notebook, index: int) -> Locator:
+    """Start a cell and wait for the first words of its answer."""
+    notebook.start(index)
+    answer = notebook.appears(index, ".cozeloop-run:has(button) .cozeloop-answer > p", seconds=60)
+    while len(answer.inner_text()) < 150:
+        notebook.page.wait_for_timeout(20)
+    return answer
 
 
 def test_a_saved_answer_is_there_again_with_no_kernel(open_notebook: Open) -> None:

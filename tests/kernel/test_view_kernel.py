@@ -111,7 +111,7 @@ def test_the_answer_is_in_the_page_before_the_cell_ends(kernel: BlockingKernelCl
     ]
     table = rows(messages)
     assert table["h0"] == "<p>Hello <strong>you</strong>.</p>\n"
-    assert table["status"].startswith("ptaas_demo @ 0.0.1 · embedded")
+    assert table["status"].startswith("done · ptaas_demo @ 0.0.1 · embedded")
 
 
 def test_the_table_is_the_whole_picture_at_every_moment(kernel: BlockingKernelClient) -> None:

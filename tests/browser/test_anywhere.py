@@ -1,0 +1,123 @@
+"""The live view in a page that is no JupyterLab: an anywidget model and nothing else, as in VS Code and Colab."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Route
+
+import cozeloop_magic.view
+from cozeloop_magic.entities.prompt import ExecuteRequest
+from cozeloop_magic.view import render, request
+
+HERE = Path(cozeloop_magic.view.__file__).parent
+STYLE = render.style() + (HERE / "live.css").read_text(encoding="utf-8")
+PAGE = f"""<!doctype html><style>{STYLE}</style><div id="el"></div>
+<script type="module">
+  import widget from "/live.js";
+  const rows = {{}}, listeners = new Set();
+  window.sent = [];
+  window.model = {{
+    get: (name) => rows[name],
+    set: (changed) => {{ Object.assign(rows, changed); listeners.forEach((listener) => listener()); }},
+    send: (message) => window.sent.push(message),
+    on: (name, listener) => listeners.add(listener),
+    off: (name, listener) => listeners.delete(listener),
+  }};
+  window.start = (first) => {{
+    window.model.set(first);
+    window.end = widget.render({{ model: window.model, el: document.querySelector("#el") }});
+  }};
+</script>"""
+ROWS = {
+    "root": render.ROOT,
+    "request": request.to_html(ExecuteRequest("greet", variable_vals={"x": "1"})),
+    "behind": False,
+    "height": 1200,
+    "settled": 0,
+    "end": 0,
+    "calls": "",
+    "status": "waiting… · greet",
+    "progress": "waiting…",
+    "mood": "cozeloop-waiting",
+    "long": False,
+}
+WRITING = {"status": "writing… · greet", "progress": "writing…", "mood": "cozeloop-streaming"}
+
+
+@pytest.fixture
+def page(chromium: Callable[[], Page]) -> Iterator[Page]:
+    page = chromium()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+
+    def serve(route: Route) -> None:
+        script = route.request.url.endswith("live.js")
+        body = (HERE / "live.js").read_text(encoding="utf-8") if script else PAGE
+        route.fulfill(body=body, content_type=f"text/{'javascript' if script else 'html'}; charset=utf-8")
+
+    page.route("**/*", serve)
+    page.goto("http://page.test/")
+    page.evaluate("(rows) => window.start(rows)", ROWS)
+    yield page
+    page.close()
+    assert not errors
+
+
+def show(page: Page, **rows: Any) -> None:
+    page.evaluate("(rows) => window.model.set(rows)", rows)
+
+
+def test_the_answer_grows_and_what_is_settled_stays(page: Page) -> None:
+    show(page, settled=1, h0="<p>One $x^2$.</p>", end=2, h1="<p>Tw</p>", **WRITING)
+    page.evaluate("window.first = document.querySelector('.cozeloop-answer > p')")
+    show(page, settled=2, h1="<p>Two.</p>", end=2)
+    assert page.locator(".cozeloop-answer").inner_text() == "One $x^2$.\n\nTwo."
+    assert page.evaluate("document.querySelector('.cozeloop-answer > p') === window.first")
+    assert page.locator(".cozeloop-status").inner_text() == "writing… · greet"
+
+
+def test_the_keyboard_reaches_and_works_every_control(page: Page) -> None:
+    show(page, s0="# One", settled=1, h0="<h1>One</h1>", end=1, **WRITING)
+    page.evaluate("navigator.clipboard?.writeText ?? (document.execCommand = () => { window.copied = true; })")
+    reached = []
+    for _ in range(3):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.textContent"))
+        assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+        page.keyboard.press("Space")
+    assert reached == ["Copy", "Stop", "Request"]
+    assert page.evaluate("window.copied")
+    assert page.locator("button").all_inner_texts() == ["Copied", "Stopping…"]
+    assert page.evaluate("window.sent") == ["stop"]
+    assert page.locator(".cozeloop-request[open] dd").all_inner_texts() == ["greet", "1"]
+
+
+def test_a_screen_reader_hears_each_phase_once_and_the_end(page: Page) -> None:
+    page.evaluate(
+        """() => {
+            window.said = [];
+            const region = document.querySelector("[aria-live=polite]");
+            const hear = () => window.said.push(region.textContent);
+            new MutationObserver(hear).observe(region, { childList: true, characterData: true, subtree: true });
+        }"""
+    )
+    for i in range(5):
+        show(page, **WRITING, end=1, h0=f"<p>{'word ' * i}</p>")
+    show(page, status="done (stop) · greet", progress="done (stop)", mood="cozeloop-done")
+    page.evaluate("window.end()")
+    assert page.evaluate("window.said") == ["writing…", "done (stop)"]
+    assert page.locator("[aria-live]").count() == 1
+    page.wait_for_timeout(3100)
+    assert page.locator("[aria-live]").count() == 0
+
+
+def test_nothing_moves_for_a_reader_who_wants_no_motion(page: Page) -> None:
+    caret = "getComputedStyle(document.querySelector('.cozeloop-answer p'), '::after').animationName"
+    show(page, end=1, h0="<p>One</p>", **WRITING)
+    assert page.evaluate(caret) == "cozeloop-blink"
+    page.emulate_media(reduced_motion="reduce")
+    assert page.evaluate(caret) == "none"

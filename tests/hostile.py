@@ -274,7 +274,7 @@ def armed() -> list[str]:
 ELEMENTS = set(
     "p br hr h1 h2 h3 h4 h5 h6 ul ol li blockquote pre code em strong s a table thead tbody tr th td span div".split()
 )
-ATTRIBUTES = {"href", "rel", "target", "class", "start"}
+ATTRIBUTES = {"href", "rel", "target", "class", "start", "dir"}
 SCHEMES = {"http", "https", "mailto"}
 
 

@@ -206,6 +206,21 @@ def test_an_honest_link_is_left_alone(link: str) -> None:
     assert "cozeloop-target" not in to_html(link)
 
 
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("1. واحد\n2. two", '<ol dir="rtl">'),
+        ("- שלום", '<ul dir="rtl">'),
+        ("> 42 اقتباس", '<blockquote dir="rtl">'),
+        ("| א | b |\n|---|---|", '<table dir="rtl">'),
+        ("- one واحد", "<ul>"),
+        ("- 42\n\n```\nx\n```\n\nواحد", "<ul>"),
+    ],
+)
+def test_a_block_runs_from_right_to_left_where_its_text_begins_so(text: str, start: str) -> None:
+    assert to_html(text).startswith(start)
+
+
 def test_bidirectional_overrides_and_controls_are_named() -> None:
     assert text_of(to_html("a\u202eb &#x2066; \x1b[31m")) == "a‹U+202E›b‹U+2066›␛[31m"
 

@@ -122,7 +122,6 @@ function render({ model, el }) {
   element(reasoning, "summary", "", "Reasoning");
   const thoughts = element(reasoning, "div", "");
   const answer = element(el, "div", "cozeloop-answer jp-RenderedHTMLCommon");
-  answer.dir = "auto";
   const fold = element(el, "details", "cozeloop-fold");
   element(element(fold, "summary", ""), "span", "", "Show all");
   const calls = element(el, "div", "");

@@ -1,8 +1,9 @@
 r"""An answer's Markdown as HTML that is safe to show.
 
 CommonMark with tables, strikethrough and mathematics (``$…$``, ``$$…$$``, ``\(…\)``, ``\[…\]``). All text is
-escaped: raw HTML is shown, never obeyed. From the model come no attributes but ``href`` (http, https, mailto) and
-the language of a code block. Images are links, so that reading an answer tells nobody that it was read.
+escaped: raw HTML is shown, never obeyed. From the model come no attributes but ``href`` (http, https, mailto), the
+number a list starts with and the language of a code block. Images are links, so that reading an answer tells nobody
+that it was read.
 
 Mathematics goes out as ``\(…\)`` in elements that MathJax is told to process; the caller tells it to ignore the
 rest (`IGNORED`), or it would take ``$5 … $6`` in prose for a formula.
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from functools import lru_cache
 from html import escape
 from typing import Any
+from unicodedata import bidirectional
 
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
@@ -68,8 +70,9 @@ class _Renderer(RendererHTML):
         return f'🖼 {alt} <span class="cozeloop-target">({_anchor(url)}{escape(url)}</a>)</span>'
 
     def ordered_list_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
-        start = tokens[idx].attrGet("start")
-        return f'<ol start="{int(start)}">\n' if start is not None else "<ol>\n"
+        start, direction = tokens[idx].attrGet("start"), tokens[idx].attrGet("dir")
+        begun = f' start="{int(start)}"' if start is not None else ""
+        return f'<ol{begun} dir="rtl">\n' if direction else f"<ol{begun}>\n"
 
     def th_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
         align = str(tokens[idx].attrGet("style") or "").partition(":")[2]
@@ -144,6 +147,23 @@ def _look_at_links(state: StateCore) -> None:
                 opened = None
 
 
+def _look_at_directions(state: StateCore) -> None:
+    """Lay out from right to left the blocks whose text begins so.
+
+    ``dir="auto"`` around them would have the page look at all of a long answer again whenever a word is added.
+    """
+    block: Token | None = None
+    for token in state.tokens:
+        if token.level == 0 and token.nesting == 1:
+            block = token
+        elif block is not None and token.type == "inline":
+            kinds = map(bidirectional, token.content)
+            first = next((kind for kind in kinds if kind in ("L", "R", "AL")), None)
+            if first in ("R", "AL"):
+                block.attrSet("dir", "rtl")
+            block = None if first else block
+
+
 def _parser(*steps: str, depth: int) -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "maxNesting": depth}, renderer_cls=_Renderer)
     parser.enable(["table", "strikethrough"])
@@ -153,6 +173,7 @@ def _parser(*steps: str, depth: int) -> MarkdownIt:
     parser.inline.ruler.at("math_inline", _dollar_math)
     parser.inline.ruler.before("escape", "bracket_math", _bracket_math)
     parser.core.ruler.push("look_at_links", _look_at_links)
+    parser.core.ruler.push("look_at_directions", _look_at_directions)
     parser.core.ruler.enableOnly(list(steps))
     parser.validateLink = links.is_safe  # type: ignore[method-assign]
     return parser
@@ -171,7 +192,7 @@ def _blocks() -> MarkdownIt:
 @lru_cache(maxsize=1)
 def _insides() -> MarkdownIt:
     """Make what reads the text of blocks. At its depth it takes the rest of a paragraph as plain words."""
-    return _parser("inline", "text_join", "look_at_links", depth=20)
+    return _parser("inline", "text_join", "look_at_links", "look_at_directions", depth=20)
 
 
 _DEEPEST = 100  # of quotes, and half as many lists; what is deeper is shown as the text it is

@@ -194,7 +194,7 @@ def _html(state: RunState, fold_height: int, error: str) -> str:
         f'<div class="{ROOT} {mood(state)}">',
         f"<style>{style()}</style>",
         _reasoning_html(state.reasoning),
-        answer and f'<div class="cozeloop-answer jp-RenderedHTMLCommon" dir="auto"{height}>{answer}</div>',
+        answer and f'<div class="cozeloop-answer jp-RenderedHTMLCommon"{height}>{answer}</div>',
         _FOLD if long else "",
         calls_html(state),
         error and f'<p class="cozeloop-error">{escape(error, quote=False)}</p>',

@@ -60,7 +60,7 @@ def value(kernel: BlockingKernelClient, expression: str) -> str:
 def shows_text(message: Message) -> bool:
     """Tell whether a message brings text of the answer to the live view."""
     state = message["content"].get("data", {}).get("state", {}) if message["msg_type"] == "comm_msg" else {}
-    return any(name[0] in "bt" and name[1:].isdigit() and text for name, text in state.items())
+    return any(name[0] in "hr" and name[1:].isdigit() and text for name, text in state.items())
 
 
 def test_text_is_published_before_the_model_has_finished(kernel: BlockingKernelClient) -> None:

@@ -32,6 +32,15 @@ _EXACT = 0.01  # seconds a read may outlast its limit, because setting a socket'
 _READ_SIZE = 65536
 
 
+class _Socket(socket.socket):
+    """A socket that lets a limit be that is near enough: to change it gives the interpreter to another thread."""
+
+    def settimeout(self, value: float | None) -> None:
+        now = self.gettimeout()
+        if value is None or now is None or not value <= now <= value + _EXACT:
+            super().settimeout(value)
+
+
 class _Incoming(io.RawIOBase):
     """What a socket receives for one call.
 
@@ -142,7 +151,7 @@ class _Kept:
         failed = OSError("it has no address")
         addresses = socket.getaddrinfo(self._dns_host, self.port, allowed_gai_family(), socket.SOCK_STREAM)
         for tried, (*kind, _, address) in enumerate(addresses):
-            sock = socket.socket(*kind)
+            sock = _Socket(*kind)
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 sock.settimeout(max((ends - time.monotonic()) / (len(addresses) - tried), _EXACT))

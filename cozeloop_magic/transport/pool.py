@@ -164,7 +164,7 @@ class Transport:
         try:
             adapter = self._session.get_adapter(request.url or "")
             left = call.remaining()
-            return adapter.send(request, timeout=(min(call.limits.connect, left), left), **settings)
+            return adapter.send(request, timeout=left, **settings)
         except SEND_ERRORS as error:
             fault = unsent(error, origin, call)
             raise fault from without_frames(error)

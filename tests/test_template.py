@@ -184,7 +184,7 @@ class TestJinja2Limits:
         text = "{% set x = '<>' %}" + f"{{% set x = {step} %}}" * 40
         assert "1 MB" in refused(RENDER_FAILED, text, kind="jinja2")
 
-    def test_a_usual_template_takes_no_process_and_no_time(self, monkeypatch):
+    def test_a_usual_template_takes_no_process(self, monkeypatch):
         monkeypatch.setattr(jinja, "_rendered_apart", None)
         text = (
             "{% if p.items %}{% for i in p['list'] if i != 'x' %}{{ loop.index + 1 }} "
@@ -192,13 +192,8 @@ class TestJinja2Limits:
             "{% else %}-{% endfor %}{% elif n is defined and not n %}{{ n ~ '!' }}{% endif %}"
             "{{ p['list']|join(', ') }}{% set y = n %}{{ y }}{% for k in range(3) %}{{ k }}{% endfor %}"
         )
-        times = []
-        for _ in range(9):
-            began = time.perf_counter()
-            values = {"p": {"list": ["a", "b"]}, "n": 1}
-            assert rendered(text, kind="jinja2", values=values, p="object", n="integer") == "2 A\n3 B\na, b1012"
-            times.append(time.perf_counter() - began)
-        assert sorted(times)[4] < 0.01
+        values = {"p": {"list": ["a", "b"]}, "n": 1}
+        assert rendered(text, kind="jinja2", values=values, p="object", n="integer") == "2 A\n3 B\na, b1012"
 
     def test_what_is_rendered_apart_has_its_values_and_modules(self, monkeypatch, tmp_path):
         (tmp_path / "json.py").write_text("raise SystemExit")

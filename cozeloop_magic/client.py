@@ -285,7 +285,7 @@ class Client:
         LoopError
             If the call failed.
         """
-        known = self._prompts.get((prompt_key, version))
+        known = self._prompts.get((prompt_key, version)) if version else None
         if known is not None:
             return known
         query = {"prompt_key": prompt_key, "version": version, "label": label}
@@ -299,7 +299,8 @@ class Client:
             raise UnexpectedContent("The server's list of prompts cannot be read.", log_id=reply.log_id) from None
         if prompt is None:
             raise PromptNotFound(f"There is no prompt {prompt_key!r}.", log_id=reply.log_id)
-        if self._endpoint is not None and not self._endpoint.local:
+        named = prompt.version and version in ("", prompt.version)
+        if named and self._endpoint is not None and not self._endpoint.local:
             self._prompts[prompt_key, prompt.version] = prompt
         return prompt
 
@@ -318,7 +319,10 @@ class Client:
             body["key_word"] = key_word
         reply = self._post(_LIST, body)
         data = reply.body.get("data")
-        return PromptPage.from_json(data if isinstance(data, dict) else {})
+        page = PromptPage.from_json(data) if isinstance(data, dict) else None
+        if page is None or "prompts" in page.extra:
+            raise UnexpectedContent("The server's list of prompts cannot be read.", log_id=reply.log_id)
+        return page
 
     def _post(self, path: str, body: Mapping[str, Any], timeout: float | None = None) -> Reply:
         call = self._call(timeout)

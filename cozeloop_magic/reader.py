@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from cozeloop_magic.entities.prompt import ExecuteResult
 from cozeloop_magic.entities.stream import PieceReader, ResultBuilder
-from cozeloop_magic.errors import LoopError
+from cozeloop_magic.errors import InvalidRequest, LoopError
 from cozeloop_magic.threads import Threads, tell
 from cozeloop_magic.transport import EventStream
 
 __all__ = ["AsyncStreamReader", "Reopen", "StreamReader"]
 
 _JSON = json.JSONDecoder()
+_TICK = 0.1  # seconds between looks whether anybody still reads
 
 Reopen = Callable[[LoopError], EventStream]
 """Makes the call again after a fault, or raises the fault."""
@@ -39,7 +40,7 @@ class StreamReader:
     def __init__(self, events: EventStream, reopen: Reopen) -> None:
         self._reopen = reopen
         self._builder = ResultBuilder()
-        self._done = False
+        self._done = self._closed = False
         self._take(events)
 
     def __iter__(self) -> Iterator[ExecuteResult]:
@@ -57,6 +58,7 @@ class StreamReader:
         try:
             piece = self._next()
         except LoopError as error:
+            self._done = True
             error.partial = self.partial
             self.close()
             raise error.with_traceback(None) from error.__cause__  # inner frames hold what may echo credentials
@@ -71,13 +73,18 @@ class StreamReader:
         return piece
 
     @property
+    def closed(self) -> bool:
+        """Whether it was closed, or its call ended, from outside."""
+        return self._closed or self._events.call.cancelled
+
+    @property
     def partial(self) -> ExecuteResult | None:
         """The answer as far as it has come; None before anything did."""
         return self._builder.result() if self._builder else None
 
     def close(self) -> None:
-        """Stop reading and free the connection."""
-        self._done = True
+        """Stop reading and free the connection. Who goes on iterating is told that the answer is not complete."""
+        self._closed = True
         self._events.call.cancel()
         self._dropped()
 
@@ -86,10 +93,12 @@ class StreamReader:
         self._pieces = _pieces(events)
         self._dropped = weakref.finalize(self, events.close)
         self._dropped.atexit = False
-        if self._done:  # closed meanwhile
+        if self._closed:  # meanwhile
             self._dropped()
 
     def _next(self) -> ExecuteResult:
+        if self._closed:
+            raise self._events.ended()
         try:
             return next(self._pieces)
         except LoopError as error:
@@ -109,6 +118,8 @@ def _pieces(events: EventStream) -> Iterator[ExecuteResult]:
         if name == "error" or (body and body.get("code")):
             raise events.refused(data)
         piece = read(body) if body else None
+        if (piece is None or piece.message is None) and body and body.get("message"):
+            raise events.unreadable("holds a message that cannot be read")
         if piece is not None:
             if waiting:
                 events.call.spoke()
@@ -177,8 +188,7 @@ class AsyncStreamReader:
         return self._pump.reader.partial
 
     def close(self) -> None:
-        """Stop reading and free the connection."""
-        self._ended = True
+        """Stop reading and free the connection. Who goes on iterating is told that the answer is not complete."""
         self._dropped()
 
 
@@ -191,18 +201,27 @@ class _Pump:
         self.reader = reader
         self._loop = loop
         self._pieces: deque[ExecuteResult | BaseException | None] = deque()
-        self._room = threading.Semaphore(self._AHEAD)
+        self._taken: SimpleQueue[None] = SimpleQueue()  # takes no lock: a finalizer may run in any thread, anywhere
         self._news = asyncio.Event()
 
     def run(self) -> None:
         end: BaseException | None = None
         try:
-            for piece in self.reader:
-                self._room.acquire()
+            for ahead, piece in enumerate(self.reader, 1 - self._AHEAD):
+                if ahead > 0:
+                    self._wait()
                 self._put(piece)
         except BaseException as error:
             end = error
         self._put(end)
+
+    def _wait(self) -> None:
+        """Wait until one more piece has been taken, unless nobody will."""
+        while not self.reader.closed:
+            try:
+                return self._taken.get(timeout=_TICK)
+            except Empty:
+                pass
 
     def _put(self, item: ExecuteResult | BaseException | None) -> None:
         self._pieces.append(item)
@@ -210,12 +229,18 @@ class _Pump:
             tell(self._loop, self._news.set)
 
     async def take(self) -> ExecuteResult | BaseException | None:
+        if asyncio.get_running_loop() is not self._loop:
+            raise InvalidRequest(
+                "This stream belongs to another event loop, which ran when it was begun.",
+                hint="Begin and read a stream in one asyncio.run().",
+            )
         while not self._pieces:
             self._news.clear()
             await self._news.wait()
-        self._room.release()
+        if not isinstance(self._pieces[0], ExecuteResult):
+            return self._pieces[0]  # it stays, for whoever else waits
+        self._taken.put(None)
         return self._pieces.popleft()
 
     def close(self) -> None:
         self.reader.close()
-        self._room.release(self._AHEAD)

@@ -68,9 +68,8 @@ def _unexpected(
 ) -> LoopError:
     """Make the error for an answer that is no Loop server's: a redirect, a web page, an empty body."""
     if 300 <= status < 400:
-        target = urlsplit(headers.get("Location", ""))
-        where = f"{target.scheme}://{target.netloc}" if target.netloc else headers.get("Location", "nowhere")
-        what = f"{endpoint.origin} redirects to {_quote(where, endpoint)}; a call with a token is not sent on."
+        where = _quote(_site(headers.get("Location", "")), endpoint) or "nowhere"
+        what = f"{endpoint.origin} redirects to {where}; a call with a token is not sent on."
         hint = "Set COZELOOP_API_BASE_URL to the API's own address."
         return UnexpectedContent(what, hint=hint, http_status=status, log_id=log_id)
     excerpt = _quote(_readable(content, headers), endpoint)
@@ -85,6 +84,15 @@ def _unexpected(
     elif not error.hint:
         error.hint = _CHECK_ADDRESS
     return error
+
+
+def _site(location: str) -> str:
+    """Give where a redirect leads without what may be secret in it; all of it where it names no host."""
+    try:
+        target = urlsplit(location)
+    except ValueError:
+        return location
+    return f"{target.scheme}://{target.netloc}".removeprefix(":") if target.netloc else location
 
 
 def _sentence(text: str) -> str:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from types import NoneType
 from typing import Any
 
-from cozeloop_magic.entities.prompt import ContentPart, ExecuteRequest, Message
+from cozeloop_magic.entities.prompt import ContentPart, ExecuteRequest, Message, Tool, ToolCallConfig
 from cozeloop_magic.entities.variables import encode_all
 from cozeloop_magic.errors import InvalidRequest
 
 __all__ = ["execute_body"]
+
+_KINDS = {  # what a caller may have written as the JSON it becomes
+    "variable_vals": (Mapping, 'Write {"name": value}.'),
+    "messages": (Sequence, 'Write [Message("user", "...")].'),
+    "custom_model_config": (Mapping, 'Write {"model_id": ...}.'),
+    "custom_tools": (Sequence, "Write [Tool(...)]."),
+    "custom_tool_call_config": (ToolCallConfig, "Write ToolCallConfig(...)."),
+}
 
 
 def execute_body(request: ExecuteRequest) -> dict[str, Any]:
@@ -22,6 +31,7 @@ def execute_body(request: ExecuteRequest) -> dict[str, Any]:
     """
     if not request.prompt_key:
         raise InvalidRequest("There is no prompt key.", hint="Name the prompt to run.")
+    _check_kinds(request)
     model = request.custom_model_config
     if model is not None and not model.get("model_id"):
         raise InvalidRequest(
@@ -45,6 +55,18 @@ def execute_body(request: ExecuteRequest) -> dict[str, Any]:
         "custom_tool_call_config": tool_calls and tool_calls.to_json(),
     }
     return {name: value for name, value in body.items() if value}
+
+
+def _check_kinds(request: ExecuteRequest) -> None:
+    for name, (right, hint) in _KINDS.items():
+        value = getattr(request, name)
+        if not isinstance(value, (right, NoneType)):
+            raise InvalidRequest(f"{name} is of type {type(value).__name__}.", hint=hint)
+    for tool in request.custom_tools or ():
+        if not isinstance(tool, Tool):
+            raise InvalidRequest(
+                f"custom_tools holds a value of type {type(tool).__name__}.", hint="Write Tool(...)."
+            )
 
 
 def _check(message: object, where: str) -> None:

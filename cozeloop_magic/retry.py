@@ -7,6 +7,7 @@ must be none. Whoever drives it does the calling and the waiting.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Generator
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -40,11 +41,11 @@ def read_retry_after(value: str | None, now: datetime | None = None) -> float | 
     """Read a ``Retry-After`` header, seconds or a date, as seconds from now; None where it says neither."""
     if not value:
         return None
-    if value.strip().isdigit():
+    if re.fullmatch(r"\s*[0-9]{1,9}\s*", value, re.ASCII):
         return float(value)
     try:
         when = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=timezone.utc)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -111,8 +112,12 @@ def _complete(values: dict[str, str], sources: dict[str, str]) -> dict[str, str]
 
 
 def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of a port, or of an IPv6 address
+        usable = False
+    if not usable or parts.query or parts.fragment or re.search(r"\s", url):
         raise ConfigurationError(
             f"COZELOOP_API_BASE_URL is {url!r}, which is no http or https address.",
             hint=f"Use one such as {DEFAULT_BASE_URL}.",

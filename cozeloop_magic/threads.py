@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
@@ -43,8 +44,8 @@ class Threads:
                 self._idle.pop().put(work)
                 return
             thread = threading.Thread(target=self._run, args=(work,), name="cozeloop-call", daemon=True)
-            self._all.add(thread)
             thread.start()
+            self._all.add(thread)
 
     def close(self, timeout: float) -> None:
         """End the idle threads and wait a little for those whose work has been ended."""
@@ -53,8 +54,9 @@ class Threads:
             while self._idle:
                 self._idle.pop().put(None)
             running = self._all - {threading.current_thread()}
+        ends = time.monotonic() + timeout
         for thread in running:
-            thread.join(timeout)
+            thread.join(max(ends - time.monotonic(), 0.0))
 
     def _run(self, work: Work | None) -> None:
         queue: SimpleQueue[Work | None] = SimpleQueue()

@@ -59,7 +59,20 @@ def test_half_a_configuration_is_an_error_that_names_the_other_half(environ: dic
     assert all(name in str(caught.value) for name in environ)
 
 
-@pytest.mark.parametrize("url", ["loop.example", "ftp://loop.example", "http://", "https://me:pw@loop.example"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "loop.example",
+        "ftp://loop.example",
+        "http://",
+        "https://me:pw@loop.example",
+        "http://[::1",
+        "http://loop.example:abc",
+        "http://loop.example:99999",
+        "http://loop example",
+        "http://loop.example/?a=b",
+    ],
+)
 def test_an_odd_address_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="COZELOOP_API_BASE_URL"):
         Settings.gather({"api_base_url": url}, TOKEN, {})

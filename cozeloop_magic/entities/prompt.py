@@ -297,7 +297,7 @@ class ExecuteResult(Wire):
     """
 
     message: Message | None = wire.of(Message)
-    finish_reason: str | None = wire.text()
+    finish_reason: str | None = wire.word()
     usage: TokenUsage | None = wire.of(TokenUsage)
     log_id: str | None = None
     model: str | None = None

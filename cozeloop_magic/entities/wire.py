@@ -27,6 +27,7 @@ __all__ = [
     "number",
     "of",
     "text",
+    "word",
 ]
 
 W = TypeVar("W", bound="Wire")
@@ -169,6 +170,17 @@ def as_member(kind: type[E]) -> Callable[[Any], E | str]:
 def text(default: str | None = None) -> Any:
     """Declare a text field."""
     return _declared(as_text, default)
+
+
+def word() -> Any:
+    """Declare a field that is text or not there: what something else in its place would mean cannot be told."""
+    return _declared(_as_word)
+
+
+def _as_word(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
 
 
 def count(default: int | None = None) -> Any:

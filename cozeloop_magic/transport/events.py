@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterable, Iterator
 
@@ -15,6 +16,8 @@ from cozeloop_magic.refusal import no_answer, parsed, refusal
 from cozeloop_magic.transport.faults import READ_ERRORS, reason, timed_out
 
 __all__ = ["EventStream"]
+
+logging.getLogger("sseclient").disabled = True  # it logs what a server says, which may echo credentials
 
 _READ_SIZE = 65536
 _LINGER = 0.05  # seconds a finished stream may take to end its body before its connection is given up

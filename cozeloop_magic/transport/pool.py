@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 import weakref
 from collections.abc import Mapping
@@ -178,7 +179,9 @@ def _is_event_stream(response: requests.Response) -> bool:
 
 
 def _log_id(response: requests.Response) -> str | None:
-    return response.headers.get("x-tt-logid") or response.headers.get("X-Log-ID")
+    """Give the server's id of the call, without what no id holds: it is shown with every error."""
+    log_id = response.headers.get("x-tt-logid") or response.headers.get("X-Log-ID")
+    return re.sub(r"[^!-~]", "�", log_id[:128]) if log_id else None
 
 
 def _reply(response: requests.Response, endpoint: Endpoint, call: Call) -> Reply:

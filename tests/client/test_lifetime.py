@@ -83,6 +83,56 @@ class TestLifetime:
         asyncio.run(cancel())
         assert gone.wait(5)
 
+    def test_a_stream_closed_between_two_pieces_does_not_end_as_if_complete(
+        self, serve: Serve, client_of: ClientOf
+    ) -> None:
+        reader = client_of(serve(STREAMED)).execute_prompt("greet", stream=True)
+        next(reader)
+        reader.close()
+        with pytest.raises(errors.StreamInterrupted, match="its reader was closed"):
+            next(reader)
+        assert list(reader) == []
+
+    def test_closing_the_client_ends_async_readers_that_are_half_read(
+        self, serve: Serve, client_of: ClientOf
+    ) -> None:
+        client = client_of(serve(stream([delta("a")] * 5000 + [last()])))
+
+        async def leave_half_read() -> float:
+            readers = [await client.aexecute_prompt("greet", stream=True) for _ in range(5)]
+            for reader in readers:
+                await anext(reader)
+            await asyncio.sleep(0.2)
+            began = time.monotonic()
+            client.close()
+            return time.monotonic() - began
+
+        assert asyncio.run(leave_half_read()) < 1.5
+
+    def test_a_stream_is_read_in_the_event_loop_it_was_begun_in(self, serve: Serve, client_of: ClientOf) -> None:
+        reader = asyncio.run(client_of(serve(STREAMED)).aexecute_prompt("greet", stream=True))
+
+        async def read_on() -> None:
+            await anext(reader)
+
+        with pytest.raises(errors.InvalidRequest, match="another event loop"):
+            asyncio.run(read_on())
+        reader.close()
+
+    def test_two_tasks_that_read_one_stream_both_end(self, serve: Serve, client_of: ClientOf) -> None:
+        client = client_of(serve(STREAMED))
+
+        async def read_together() -> list[list[str]]:
+            reader = await client.aexecute_prompt("greet", stream=True)
+
+            async def read() -> list[str]:
+                return [str(piece) async for piece in reader]
+
+            return await asyncio.wait_for(asyncio.gather(read(), read()), 5)
+
+        one, other = asyncio.run(read_together())
+        assert sorted(one + other) == ["", "Hel", "lo ", "world"]
+
     def test_ten_thousand_readers_can_be_left_early(self, serve: Serve, client_of: ClientOf) -> None:
         client = client_of(serve(AT_ONCE))
         for number in range(10_000):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -57,6 +58,16 @@ class TestRefusals:
             read(client_of(server))
         assert (caught.value.http_status, caught.value.log_id) == (status, "log-7")
         assert len(server.requests) == 1 and not elsewhere.requests
+
+    @pytest.mark.parametrize(
+        ("location", "shown"),
+        [("http://[::1", "http://[::1"), ("", "nowhere"), ("//host/x", "//host"), ("https://h/?t=s", "https://h")],
+    )
+    def test_any_redirect_can_be_told(
+        self, serve: Serve, client_of: ClientOf, read: Any, location: str, shown: str
+    ) -> None:
+        with pytest.raises(errors.UnexpectedContent, match=f"redirects to {re.escape(shown)};"):
+            read(client_of(serve(answer("", "302 Found", Location=location))))
 
     def test_nor_is_one_on_the_same_host(self, serve: Serve, client_of: ClientOf, read: Any) -> None:
         server = serve(answer("", "307 Temporary Redirect", Location="/v2/somewhere"))

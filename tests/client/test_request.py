@@ -237,6 +237,37 @@ class TestPrompts:
             with pytest.raises(errors.PromptNotFound, match="greet"):
                 client_of(serve(answer({"code": 0, "data": data}))).get_prompt("greet")
 
+    def test_one_without_a_version_is_no_other_labels(self, serve: Serve, client_of: ClientOf) -> None:
+        prompt = {key: value for key, value in PROMPT.items() if key != "version"}
+        server = serve(answer({"code": 0, "data": {"items": [{"query": {}, "prompt": prompt}]}}))
+        client = client_of(server)
+        client.get_prompt("greet")
+        client.get_prompt("greet", label="beta")
+        assert len(server.requests) == 2
+
+    @pytest.mark.parametrize("data", [None, [], {"prompts": "abc", "total": 5}, {"prompts": [5], "total": 1}])
+    def test_a_list_that_cannot_be_read_is_an_error(self, serve: Serve, client_of: ClientOf, data: Any) -> None:
+        with pytest.raises(errors.UnexpectedContent, match="list of prompts cannot be read"):
+            client_of(serve(answer({"code": 0, "data": data}))).list_prompts()
+
+    @pytest.mark.parametrize(
+        "asked",
+        [
+            {"variable_vals": ["a"]},
+            {"messages": Message(Role.USER, "x")},
+            {"custom_tools": [{"type": "function"}]},
+            {"custom_tool_call_config": {"tool_choice": "auto"}},
+            {"custom_model_config": ["x"]},
+        ],
+    )
+    def test_json_in_place_of_a_value_is_told_before_anything_is_sent(
+        self, serve: Serve, client_of: ClientOf, asked: dict[str, Any]
+    ) -> None:
+        server = serve(WHOLE)
+        with pytest.raises(errors.InvalidRequest, match=f"^{next(iter(asked))} "):
+            client_of(server).execute_prompt("greet", **asked)
+        assert not server.requests
+
     def test_a_list_is_a_page(self, serve: Serve, client_of: ClientOf) -> None:
         data = {"prompts": [{"id": 7, "prompt_key": "greet", "latest_version": "1.2.0"}], "total": 3}
         server = serve(by_path(list=answer({"code": 0, "data": data})))

@@ -58,6 +58,7 @@ class TestPolicy:
         assert read_retry_after("Thu, 01 Jan 2026 00:00:05 GMT", now) == 5.0
         assert read_retry_after("Wed, 31 Dec 2025 00:00:00 GMT", now) == 0.0
         assert read_retry_after("soon") is read_retry_after("") is read_retry_after(None) is None
+        assert read_retry_after("²") is read_retry_after("Mon, 01 Jan 2024 00:00:00 +99999999999999999999") is None
 
 
 @pytest.mark.parametrize("read", ALL_WAYS)

@@ -7,8 +7,18 @@ from typing import Any, ClassVar
 
 import pytest
 
+from cozeloop_magic import errors
 from tests.client.ways import STREAM_WAYS, ClientOf, Serve, read_stream
 from tests.wire_server import FRAMINGS, STREAMED, Script, delta, event, framed, last, send, stream
+
+
+@pytest.mark.parametrize("read", STREAM_WAYS)
+@pytest.mark.parametrize("message", ["hello", [{"content": "hello"}], 5])
+def test_a_message_that_is_none_is_not_passed_over(
+    serve: Serve, client_of: ClientOf, read: Any, message: Any
+) -> None:
+    with pytest.raises(errors.UnreadableEvent, match="holds a message that cannot be read"):
+        read(client_of(serve(stream([event({"message": message}), last()]))))
 
 
 class TestCompleteStream:
@@ -20,6 +30,7 @@ class TestCompleteStream:
         "no closing blank line": stream([delta("Hello"), last().rstrip(b"\n")], chunked=False),
         "an unknown event": stream([event("pong", "ping"), event("{}", "news"), delta("Hello"), last()]),
         "an unknown role": stream([delta("Hello").replace(b"assistant", b"oracle"), last()]),
+        "finish reasons that are none": stream([delta("Hel", False), delta("lo", 0), last()]),  # type: ignore[arg-type]
         "odd usage": stream([event({"usage": {"input_tokens": "many"}}), delta("Hello"), last()]),
     }
 

@@ -38,4 +38,5 @@ $(VENV)/.%: pyproject.toml
 # The browser tests drive the system's Chromium; where there is none, and none can be installed, they are skipped.
 chromium:
 	@command -v chromium >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null \
-		|| { apt-get update -qq && apt-get install -y -qq chromium fonts-noto-cjk fonts-noto-color-emoji; }
+		|| { apt-get update -qq && apt-get install -y -qq chromium fonts-noto-cjk fonts-noto-color-emoji; } \
+		|| echo "No Chromium: the browser tests are skipped."

@@ -169,6 +169,8 @@ class Transport:
         except SEND_ERRORS as error:
             fault = unsent(error, origin, call)
             raise fault from without_frames(error)
+        except BaseException as error:  # an interrupt: inner frames hold the request as it is sent
+            raise error.with_traceback(None)  # noqa: B904
         finally:
             CALL.reset(token)
 

@@ -150,8 +150,63 @@ def test_formulas_alone_are_for_mathjax(answer: str, formula: str) -> None:
     assert f'mathjax_process tex2jax_process">{formula}</span>' in to_html(answer)
 
 
-def test_a_formula_that_would_act_is_shown_as_its_source() -> None:
-    assert to_html(r"$\href{https://a.example}{x}$") == "<p><code>\\(\\href{https://a.example}{x}\\)</code></p>\n"
+@pytest.mark.parametrize(
+    "formula",
+    [
+        r"x = \frac{-b \pm \sqrt{b^2 - 4ac}}{2a}",
+        r"\sum_{i=1}^{n} i^2 \quad \prod_{\substack{i<n\\j<n}} a_{ij} \int_0^\infty e^{-x^2}\,dx \le \sqrt[3]{\pi}",
+        r"\lim_{x \to 0} \frac{\sin x}{x} = 1 \iff \forall\varepsilon > 0\;\exists\delta",
+        r"\begin{pmatrix} a & b \\ c & d \end{pmatrix} \vec{v} = \lambda \mathbf{v}",
+        r"\begin{aligned}[t] f(x) &= \left\{ y \,\middle|\, y < x \right\} \\ &= \emptyset \end{aligned}",
+        r"|x| = \begin{cases} x & \text{if } x \ge 0 \\ -x & \text{otherwise} \end{cases}",
+        r"\left[\begin{array}{cc|c} 1 & 0 & 2 \\ \hline 0 & 1 & 3 \end{array}\right]",
+        r"\hat\beta = \operatorname*{arg\,max}_\beta \bigl\| y - X\beta \bigr\|_2^2",
+        r"\nabla \times \vec{E} = -\frac{\partial \vec{B}}{\partial t} \approx 5\% \cdot \mathbb{R}",
+        r"\boxed{a \equiv b \pmod{n}} \xrightarrow[k]{f} \overset{!}{=} \underbrace{1 + \cdots + 1}_{n}",
+        "{" * 30 + "x" + "}" * 30,
+    ],
+)
+def test_an_ordinary_formula_is_mathematics(formula: str) -> None:
+    assert "mathjax_process" in to_html(f"${formula}$")
+    assert "<code>" not in safe(f"${formula}$")
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        r"\href{https://a.example}{x}",
+        r"\unicode[x;background:url(https://a.example)]{65}",
+        r"\def\x{y}",
+        r"\rlap{x}",
+        r"\hspace{9em}",
+        r"\textcolor{red}{x}",
+        r"\eqref{x}",
+        r"\begin{CD}x\end{CD}",
+        r"\begin{array}{p{99em}}x\end{array}",
+        r"\begin{alignat}{99999999}x\end{alignat}",
+        r"a\\[9em]b",
+        r"a\\* [9em]b",
+        "a%b",
+        "a^^5cb",
+        r"\!" * 21 + "x",
+        r"\displaystyle" * 31 + "x",
+        r"\left(" * 31 + "x" + r"\right)" * 31,
+        "{" * 31 + "x" + "}" * 31,
+        "x+" * 1_000 + "x",
+    ],
+)
+def test_a_formula_that_could_act_is_shown_as_its_source(formula: str) -> None:
+    html = to_html(f"${formula}$")
+    assert html.startswith("<p><code>")
+    assert text_of(html) == "".join(rf"\({formula}\)".split())
+    assert safe(f"${formula}$").startswith("<code>")
+
+
+def test_safe_markdown_lets_no_formula_reach_over_a_foreign_command() -> None:
+    assert safe(r"\$\unicode{65}\$") == r"\$<span>&#92;</span>unicode{65}\$"
+    assert safe(r"\$\\unicode{65}\$") == r"\$\<span>&#92;</span>unicode{65}\$"
+    assert safe(r"$a\\b$") == r"$a\\ b$"
+    assert safe("{" * 31) == "{" * 30 + "<span>&#123;</span>"
 
 
 def test_code_is_coloured_by_its_language_and_unknown_languages_stay_plain() -> None:
@@ -182,6 +237,13 @@ def test_links_open_elsewhere_and_tell_the_target_nothing() -> None:
         ("[goo\u200bgle.com](https://evil.example)", "evil.example"),
         ("[google。com](https://evil.example)", "evil.example"),
         ("<https://google.com@evil.example>", "evil.example"),
+        ("[goo\u034fgle.com](https://evil.example)", "evil.example"),
+        ("[goo\ufe0fgle.com](https://evil.example)", "evil.example"),
+        ("[goo\u3164gle.com](https://evil.example)", "evil.example"),
+        ("[goo\U000e0101gle.com](https://evil.example)", "evil.example"),
+        ("[google\ua4f8com](https://evil.example)", "evil.example"),
+        ("[$google.com$](https://evil.example)", "evil.example"),
+        ("[$\\mathrm{x}$](https://evil.example)", "evil.example"),
         ("[аpple.com](https://apple.com)", "apple.com"),
         ("[10.0.0.1](https://evil.example)", "evil.example"),
         ("[me@a.example](mailto:you@b.example)", "you@b.example"),

@@ -29,19 +29,15 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.dollarmath.index import math_inline_dollar
 
 from cozeloop_magic.view import code, links
+from cozeloop_magic.view.tex import is_harmless
 from cozeloop_magic.view.visible import visible
 
-__all__ = ["ACTIVE_TEX", "IGNORED", "Blocks", "block_tokens", "to_html"]
+__all__ = ["IGNORED", "Blocks", "block_tokens", "to_html"]
 
 IGNORED = "mathjax_ignore tex2jax_ignore"
 """Classes of an element in which MathJax (3 and 2) must look for nothing; `_PROCESSED` inside it are exceptions."""
 
 _PROCESSED = "mathjax_process tex2jax_process"
-
-ACTIVE_TEX = re.compile(
-    r"\\(?:href|url|require|autoload|html|style|class|cssId|data|bbox|mmlToken|includegraphics|csname|tip)(?![A-Za-z])"
-)
-"""TeX commands with which a formula would make links, load things or style the page."""
 
 Env = MutableMapping[str, Any]
 
@@ -99,7 +95,7 @@ def _anchor(url: str) -> str:
 def _formula(source: str, opening: str, closing: str, css: str = "") -> str:
     source = source.strip()
     shown = escape(f"{opening}{source}{closing}", quote=False)
-    if ACTIVE_TEX.search(source) or closing in source:
+    if not is_harmless(source) or closing in source:
         return f"<code>{shown}</code>"
     return f'<span class="{css}{_PROCESSED}">{shown}</span>'
 
@@ -142,7 +138,8 @@ def _look_at_links(state: StateCore) -> None:
             elif token.type == "link_close" and opened is not None:
                 inside = (block.children or [])[opened:i]
                 text = "".join(part.content for part in inside)
-                target = links.disguised(text, str(inside[0].attrGet("href")))
+                drawn = any(part.type.startswith("math") for part in inside)
+                target = links.disguised(text, str(inside[0].attrGet("href")), drawn=drawn)
                 token.meta["target"] = target
                 opened = None
 

@@ -7,6 +7,7 @@ judgement: whatever the context, what is left is harmless text.
 - A ``<`` that could begin a tag becomes ``&lt;``; in a formula a space behind it says the same.
 - ``](`` and ``]:`` open a link only towards http, https and mailto, else their second half becomes an entity.
 - ``![`` becomes a link: reading an answer loads nothing.
+- TeX that may not be in a formula (`tex`) loses its backslash to an entity in an element: no formula reaches over it.
 - Code with such things in it is written as HTML in which every sign is an entity. A plain fence at the margin
   stays a fence, if none of its kind before it was anything but plain: there all renderers agree. A diagram's source
   is never left as one: renderers draw it.
@@ -23,14 +24,15 @@ from collections.abc import Iterator
 from markdown_it.token import Token
 
 from cozeloop_magic.view import code
-from cozeloop_magic.view.markdown import ACTIVE_TEX, block_tokens
+from cozeloop_magic.view.markdown import block_tokens
+from cozeloop_magic.view.tex import COMMANDS, DEEPEST, ROW_WITH_HEIGHT, is_harmless
 from cozeloop_magic.view.visible import NAMES, visible
 
 __all__ = ["safe"]
 
 _TAG = r"<(?=[A-Za-z/!?])"
 _ALLOWED = r"https?://|mailto:"
-_ACTIVE = re.compile(rf"{_TAG}|!\[|\][(:]\s*<?(?!{_ALLOWED})[^\s)]*[:&\\]|{ACTIVE_TEX.pattern}")
+_ACTIVE = re.compile(rf"{_TAG}|!\[|\][(:]\s*<?(?!{_ALLOWED})[^\s)]*[:&\\]")
 _SPAN = re.compile(
     r"\\[\\`$]"
     r"|(?<!`)(?P<ticks>`+)(?!`)(?P<code>.{1,2000}?)(?<!`)(?P=ticks)(?!`)"
@@ -47,6 +49,9 @@ _OTHER_SCHEME = re.compile(r"\b(ftp|xmpp):(?=\S)", re.IGNORECASE)
 _REFERENCE = re.compile(r"&#(?:x(?P<hex>[0-9a-f]{1,6})|(?P<dec>[0-9]{1,7}));", re.IGNORECASE)
 _PLAIN_OPENING = re.compile(r"(?:`{3,}|~{3,})[\w+#.,:=/ -]*")
 _DRAWN = ("mermaid",)  # notebooks draw it, and an exported page takes its source for HTML
+_NEXT_ROW = re.compile(r"\\\\(?=[A-Za-z])")
+_COMMAND = re.compile(r"\\([A-Za-z]+)")
+_BRACE = re.compile(r"\\[{}]|%[^\n{]*|[{}]")  # a brace behind a percent sign closes nothing
 _FENCE_SIGN = re.compile(r"```|~~~")
 
 
@@ -73,7 +78,7 @@ def _parts(source: str, lines: list[str]) -> Iterator[str]:
         done = end
         if plain and agreed:
             yield from ("\n" if begin and lines[begin - 1].strip() else "", *block)
-        elif _ACTIVE.search("".join(block)) or drawn:
+        elif _acts("".join(block)) or drawn:
             yield _code_as_html(token, block)
         else:
             yield from block
@@ -100,7 +105,7 @@ def _before(line: str, text: str) -> str:
 
 
 def _prose(text: str) -> str:
-    return "".join(_paragraph(part) for part in re.split(r"(\n[ \t]*\n)", text))
+    return _without_tex("".join(_paragraph(part) for part in re.split(r"(\n[ \t]*\n)", text)))
 
 
 def _paragraph(text: str) -> str:
@@ -111,14 +116,14 @@ def _paragraph(text: str) -> str:
         if span["code"]:
             parts.append(_code_span(span[0], span["code"]))
         elif span["math"]:
-            parts.append(_words(re.sub(_TAG, "< ", span[0])))
+            parts.append(_formula(span[0]))
         else:
             parts.append(span[0])
     return "".join([*parts, _words(text[done:])])
 
 
 def _code_span(source: str, inside: str) -> str:
-    if not _ACTIVE.search(source):
+    if not _acts(source):
         return source
     inside = inside.replace("\n", " ")
     if inside.strip() and inside[0] == inside[-1] == " ":
@@ -131,8 +136,31 @@ def _words(text: str) -> str:
     text = _IMAGE.sub(lambda m: _unescaped(m["escapes"]) + ("&#33;" if len(m["escapes"]) % 2 else "🖼 "), text)
     text = _LINK.sub(lambda m: "]" + _as_entities(m["mark"]), text)
     text = _OTHER_SCHEME.sub(lambda m: m[1] + "&#58;", text)
-    text = _REFERENCE.sub(lambda m: _shown(m), text)
-    return ACTIVE_TEX.sub(lambda m: "&#92;" + m[0][1:], text)
+    return _REFERENCE.sub(lambda m: _shown(m), text)
+
+
+def _formula(source: str) -> str:
+    edge = 1 if source[0] == "$" != source[1] else 2
+    if not is_harmless(source[edge:-edge]):
+        return f"<code>{_as_entities(source.replace(chr(10), ' '))}</code>"
+    return _words(_NEXT_ROW.sub(r"\g<0> ", re.sub(_TAG, "< ", source)))
+
+
+def _without_tex(text: str) -> str:
+    """Take from what a renderer could yet find a formula in all that may not be in one: none reaches over a tag."""
+    text = ROW_WITH_HEIGHT.sub(lambda m: m[0][:-1] + "<span>&#91;</span>", text)
+    text = _COMMAND.sub(lambda m: m[0] if m[1] in COMMANDS else "<span>&#92;</span>" + m[1], text)
+    parts, done, depth = [], 0, 0
+    for brace in _BRACE.finditer(text):
+        depth = max(0, depth + {"{": 1, "}": -1}.get(brace[0], 0))
+        if depth > DEEPEST:
+            parts += [text[done : brace.start()], "<span>&#123;</span>"]
+            done, depth = brace.end(), depth - 1
+    return "".join([*parts, text[done:]])
+
+
+def _acts(text: str) -> bool:
+    return bool(_ACTIVE.search(text)) or _without_tex(text) != text
 
 
 def _unescaped(backslashes: str) -> str:

@@ -6,10 +6,10 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, Protocol, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 from cozeloop_magic.call import Call
-from cozeloop_magic.endpoint import Endpoint, Timeouts
+from cozeloop_magic.endpoint import Connector, Endpoint, Timeouts
 from cozeloop_magic.entities.prompt import (
     ExecuteRequest,
     ExecuteResult,
@@ -35,7 +35,7 @@ from cozeloop_magic.retry import retry_policy
 from cozeloop_magic.threads import Threads
 from cozeloop_magic.transport import EventStream, Reply, Transport
 
-__all__ = ["Client", "Connector"]
+__all__ = ["Client"]
 
 T = TypeVar("T")
 
@@ -46,21 +46,6 @@ _EXECUTE = "/v1/loop/prompts/execute"
 _EXECUTE_STREAMING = "/v1/loop/prompts/execute_streaming"
 _MGET = "/v1/loop/prompts/mget"
 _LIST = "/v1/loop/prompts/list"
-
-
-class Connector(Protocol):
-    """Finds the server."""
-
-    def __call__(self, *, progress: Callable[[str], None] | None = None, failed: Endpoint | None = None) -> Endpoint:
-        """Give the endpoint, starting the server where that is its way.
-
-        Parameters
-        ----------
-        progress : callable, optional
-            Told what is going on where it takes time.
-        failed : Endpoint, optional
-            One that was given before and cannot be reached any more. The same one in return means: there is no other.
-        """
 
 
 class Client:

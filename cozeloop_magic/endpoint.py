@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from cozeloop_magic.auth import Auth
 
-__all__ = ["Endpoint", "Timeouts"]
+__all__ = ["Connector", "Endpoint", "Timeouts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +42,18 @@ class Timeouts:
     connect: float = 10.0
     total: float = 600.0
     first_token: float | None = None
+
+
+class Connector(Protocol):
+    """Finds the server."""
+
+    def __call__(self, *, progress: Callable[[str], None] | None = None, failed: Endpoint | None = None) -> Endpoint:
+        """Give the endpoint, starting the server where that is its way.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Told what is going on where it takes time.
+        failed : Endpoint, optional
+            One that was given before and cannot be reached any more. The same one in return means: there is no other.
+        """

@@ -34,6 +34,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.model)
+            # A page that was just opened sometimes forgets the cell it was told to run, and a kernel its first one.
+            item.add_marker(pytest.mark.flaky(reruns=2))
             if CHROMIUM is None and not os.environ.get("CI"):
                 item.add_marker(pytest.mark.skip(reason="there is no Chromium on this machine"))
 

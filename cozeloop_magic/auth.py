@@ -11,13 +11,14 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
+from cozeloop_magic.call import Call, Timeouts
 from cozeloop_magic.errors import AuthenticationFailed, ConfigurationError, without_frames
 from cozeloop_magic.forks import Lock
 
-__all__ = ["Auth", "JWTOAuth", "PersonalToken", "Secret"]
+__all__ = ["Auth", "Header", "JWTOAuth", "PersonalToken", "Secret"]
 
 _LIFETIME = 900  # seconds an access token is asked for
 _REFRESH_AHEAD = 60  # seconds before it ends that a new one is fetched
@@ -49,13 +50,41 @@ class Secret(str):
 
 
 class Auth(Protocol):
-    """Gives the value of the ``Authorization`` header."""
+    """Gives the value of the ``Authorization`` header.
 
-    def __call__(self) -> Secret:
-        """Give the header's value, fresh enough to be used now."""
+    Attributes
+    ----------
+    hint : str
+        What a person should look at where a server does not accept it.
+    """
+
+    hint: str
+
+    def __call__(self, call: Call | None = None) -> Secret:
+        """Give the header's value, fresh enough to be used now; a renewal keeps to the call's limits."""
+
+    def refused(self, header: Secret, call: Call) -> bool:
+        """Note that a server did not accept this value; tell whether the call may succeed with another."""
 
 
-class PersonalToken:
+class Header:
+    """A value that stays the same; `source` is whose it is, where that one may have another."""
+
+    def __init__(self, header: Secret, hint: str = "", source: Auth | None = None) -> None:
+        self._header = header
+        self._source = source
+        self.hint = hint
+
+    def __call__(self, call: Call | None = None) -> Secret:
+        """Give the header's value."""
+        return self._header
+
+    def refused(self, header: Secret, call: Call) -> bool:
+        """Tell the source, if there is one."""
+        return self._source is not None and self._source.refused(header, call)
+
+
+class PersonalToken(Header):
     """A personal access token.
 
     Raises
@@ -71,11 +100,8 @@ class PersonalToken:
                 "The API token holds characters that no token has.",
                 hint="Copy it again, without quotes or line breaks.",
             )
-        self._header = Secret(f"Bearer {token}")
-
-    def __call__(self) -> Secret:
-        """Give the header's value."""
-        return self._header
+        hint = "Check COZELOOP_API_TOKEN, or make a new personal access token."
+        super().__init__(Secret(f"Bearer {token}"), hint)
 
 
 class JWTOAuth:
@@ -90,11 +116,12 @@ class JWTOAuth:
     base_url : str
         The platform's origin; the claim's audience is its host.
     exchange : callable
-        Posts a body to a path with an ``Authorization`` header and gives the JSON answer
+        Posts a body to a path with an authorization of its own, as part of a call, and gives the JSON answer
         (``POST /api/permission/oauth2/token``).
     """
 
     path = "/api/permission/oauth2/token"
+    hint = "Check the three COZELOOP_JWT_OAUTH_* settings, and whether the application has the permission."
 
     def __init__(
         self,
@@ -103,7 +130,7 @@ class JWTOAuth:
         public_key_id: str,
         *,
         base_url: str,
-        exchange: Callable[[str, Mapping[str, Any], Secret], Mapping[str, Any]],
+        exchange: Callable[[str, Mapping[str, Any], Header, Call], Mapping[str, Any]],
     ) -> None:
         self._client_id = client_id
         self._private_key = _read_key(private_key)
@@ -111,24 +138,41 @@ class JWTOAuth:
         self._audience = urlsplit(base_url).hostname or ""
         self._exchange = exchange
         self._lock = Lock()
-        self._header: Secret | None = None
-        self._ends = 0.0
+        self._token: _Token | None = None
 
-    def __call__(self) -> Secret:
-        """Give the header's value; many threads wait for one exchange."""
-        with self._lock:
-            if self._header is None or time.time() + _REFRESH_AHEAD >= self._ends:
-                body = {"grant_type": _GRANT, "duration_seconds": _LIFETIME}
-                self._take(self._exchange(self.path, body, Secret(f"Bearer {self._claim()}")))
-            assert self._header is not None
-            return self._header
+    def __call__(self, call: Call | None = None) -> Secret:
+        """Give the header's value; many threads wait for one exchange, each as long as its call may."""
+        call = call or Call(Timeouts())
+        token = self._fresh()
+        if token is None:
+            with call.turn(self._lock, self._audience):
+                token = self._fresh() or self._renewed(call)
+                self._token = token
+        return token.header
 
-    def _take(self, answer: Mapping[str, Any]) -> None:
-        ends = answer.get("expires_in")
-        if not isinstance(answer.get("access_token"), str) or not isinstance(ends, (int, float)):
-            answer = {}  # no frame of an error holds a token
-            raise AuthenticationFailed(f"{self._audience} answered the JWT OAuth exchange with no access token.")
-        self._header, self._ends = Secret(f"Bearer {answer['access_token']}"), float(ends)
+    def refused(self, header: Secret, call: Call) -> bool:
+        """Forget the token if it is this one; a call that has just had a new one gains nothing by another."""
+        token = self._token
+        if token is None or token.header != header:
+            return True  # another thread was refused before
+        self._token = None
+        return token.since < call.begun_at
+
+    def _fresh(self) -> _Token | None:
+        token = self._token
+        return token if token is not None and time.time() + _REFRESH_AHEAD < token.ends else None
+
+    def _renewed(self, call: Call) -> _Token:
+        body = {"grant_type": _GRANT, "duration_seconds": _LIFETIME}
+        claim = Header(Secret(f"Bearer {self._claim()}"), self.hint)
+        answer = self._exchange(self.path, body, claim, call)
+        text, ends = answer.get("access_token"), answer.get("expires_in")
+        if isinstance(text, str) and isinstance(ends, (int, float)):
+            return _Token(Secret(f"Bearer {text}"), float(ends), time.monotonic())
+        del answer, text  # no frame of an error holds a token
+        raise AuthenticationFailed(
+            f"{self._audience} answered the JWT OAuth exchange with no access token.", hint=self.hint
+        )
 
     def _claim(self) -> Secret:
         try:
@@ -153,6 +197,14 @@ class JWTOAuth:
             raise ConfigurationError(
                 "The JWT OAuth private key cannot be read.", hint="It must be an RSA key in PEM form."
             ) from without_frames(error)
+
+
+class _Token(NamedTuple):
+    """An access token as a header, the UNIX time it ends at, and the monotonic time it came at."""
+
+    header: Secret
+    ends: float
+    since: float
 
 
 def _read_key(text: str) -> Secret:

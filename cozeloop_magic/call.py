@@ -6,12 +6,26 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 
-from cozeloop_magic.endpoint import Timeouts
-from cozeloop_magic.errors import DeadlineExceeded
+from cozeloop_magic.errors import ClientClosed, DeadlineExceeded
+from cozeloop_magic.forks import Lock
 
-__all__ = ["Call", "Calls"]
+__all__ = ["Call", "Calls", "Timeouts"]
+
+_TICK = 0.05  # seconds between looks whether a call that waits for another is still wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Limits of a call, in seconds: to connect, in total, and for a stream's first token (None: as in total)."""
+
+    connect: float = 10.0
+    total: float = 600.0
+    first_token: float | None = None
 
 
 class Calls:
@@ -64,8 +78,8 @@ class Call:
         Whether the attempt under way goes over a connection that served another call before.
     answered : bool
         Whether a byte of an answer to this attempt came.
-    sent_at : float
-        When the attempt was begun.
+    begun_at, sent_at : float
+        When the call was begun, and the attempt under way.
     retries : int
         How many attempts failed before this one.
     """
@@ -74,9 +88,9 @@ class Call:
         self.limits = limits
         self.reused = self.answered = False
         self.retries = 0
-        self.sent_at = self._started = time.monotonic()
+        self.sent_at = self.begun_at = time.monotonic()
         self._first_token = limits.first_token if streamed else None
-        self._ends = self._started + self._limit
+        self._ends = self.begun_at + self._limit
         self._pid = os.getpid()
         self._socket: socket.socket | None = None
         self._over = threading.Event()
@@ -118,7 +132,7 @@ class Call:
         """Note that the answer's first token came."""
         if self._first_token is not None:
             self._first_token = None
-            self._ends = self._started + self._limit
+            self._ends = self.begun_at + self._limit
 
     def end_within(self, seconds: float) -> None:
         """Leave it at most some seconds more."""
@@ -134,6 +148,25 @@ class Call:
         if time.monotonic() + seconds >= self._ends:
             return False
         return not self._over.wait(seconds)
+
+    @contextmanager
+    def turn(self, lock: Lock, origin: str) -> Iterator[None]:
+        """Hold a lock that other calls need, too, waiting for it no longer than this call lasts.
+
+        Raises
+        ------
+        DeadlineExceeded, ClientClosed
+            If the call's time is over, or it was ended meanwhile.
+        """
+        while not lock.acquire(min(max(self._ends - time.monotonic(), 0.0), _TICK)):
+            if self.cancelled:
+                raise self.ended()
+            if self.expired:
+                raise self.exceeded(origin)
+        try:
+            yield
+        finally:
+            lock.release()
 
     def hold(self, sock: socket.socket) -> None:
         """Take the socket that the call goes over.
@@ -169,6 +202,10 @@ class Call:
                 self._socket.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass  # it is gone already
+
+    def ended(self) -> ClientClosed:
+        """Make the error for a call that was ended from outside."""
+        return ClientClosed("The call was ended before its answer came.", hint="")
 
     def exceeded(self, origin: str, log_id: str | None = None) -> DeadlineExceeded:
         """Make the error for the limit that passed."""

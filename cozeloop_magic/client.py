@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, TypeVar, overload
 
-from cozeloop_magic.call import Call
-from cozeloop_magic.endpoint import Connector, Endpoint, Timeouts
+from cozeloop_magic.call import Call, Timeouts
+from cozeloop_magic.endpoint import Connector, Endpoint
 from cozeloop_magic.entities.prompt import (
     ExecuteRequest,
     ExecuteResult,

@@ -9,9 +9,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cozeloop_magic.auth import Auth, JWTOAuth, PersonalToken, Secret
-from cozeloop_magic.call import Call
+from cozeloop_magic.call import Call, Timeouts
 from cozeloop_magic.client import Client
-from cozeloop_magic.endpoint import Endpoint, Timeouts
+from cozeloop_magic.endpoint import Endpoint
 from cozeloop_magic.errors import ConfigurationError
 from cozeloop_magic.settings import Settings
 from cozeloop_magic.transport import Transport
@@ -92,7 +92,7 @@ def client_for(
     transport = Transport(trust_env=not settings.local, headers=headers)
     if settings.local:
         return Client(_embedded, transport, timeouts, max_retries=max_retries)
-    endpoint = _endpoint(settings, transport, timeouts or Timeouts())
+    endpoint = _endpoint(settings, transport)
     return Client(lambda *, progress=None, failed=None: endpoint, transport, timeouts, max_retries=max_retries)
 
 
@@ -132,12 +132,12 @@ def _embedded(*, progress: Callable[[str], None] | None = None, failed: Endpoint
     return Endpoint(loop.base_url, loop.workspace_id, PersonalToken(loop.token), "embedded Loop", local=True)
 
 
-def _endpoint(settings: Settings, transport: Transport, timeouts: Timeouts) -> Endpoint:
+def _endpoint(settings: Settings, transport: Transport) -> Endpoint:
     base_url = settings.api_base_url
     origin = urlsplit(base_url).netloc
 
-    def exchange(path: str, body: Mapping[str, Any], header: Secret) -> Mapping[str, Any]:
-        return transport.call(Endpoint(base_url, "", lambda: header, origin), path, body, Call(timeouts)).body
+    def exchange(path: str, body: Mapping[str, Any], auth: Auth, call: Call) -> Mapping[str, Any]:
+        return transport.call(Endpoint(base_url, "", auth, origin), path, body, call).body
 
     auth: Auth
     if settings.api_token:

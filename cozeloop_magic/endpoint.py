@@ -1,4 +1,4 @@
-"""Where a Loop server is, who calls it, and how long a call may take."""
+"""Where a Loop server is, and who calls it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 from cozeloop_magic.auth import Auth
 
-__all__ = ["Connector", "Endpoint", "Timeouts"]
+__all__ = ["Connector", "Endpoint"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +33,6 @@ class Endpoint:
     auth: Auth
     origin: str
     local: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Limits of a call, in seconds: to connect, in total, and for a stream's first token (None: as in total)."""
-
-    connect: float = 10.0
-    total: float = 600.0
-    first_token: float | None = None
 
 
 class Connector(Protocol):

@@ -201,8 +201,6 @@ class RemoteError(LoopError):
 class AuthenticationFailed(RemoteError):
     """The token is missing, wrong or expired."""
 
-    hint = "Check COZELOOP_API_TOKEN, or make a new personal access token."
-
 
 class PermissionDenied(RemoteError):
     """The token may not do this."""

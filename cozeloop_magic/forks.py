@@ -36,11 +36,19 @@ class Lock:
         """Leave the parent's lock to the parent."""
         self._lock = threading.Lock()
 
+    def acquire(self, timeout: float) -> bool:
+        """Take it within some seconds; tell whether that was possible."""
+        return self._lock.acquire(timeout=timeout)
+
+    def release(self) -> None:
+        """Let go of it."""
+        self._lock.release()
+
     def __enter__(self) -> None:
         self._lock.acquire()
 
     def __exit__(self, *_: object) -> None:
-        self._lock.release()
+        self.release()
 
 
 def _after_fork() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cozeloop_magic.endpoint import Endpoint
-from cozeloop_magic.errors import LoopError, UnexpectedContent, remote_error
+from cozeloop_magic.errors import AuthenticationFailed, LoopError, UnexpectedContent, remote_error
 
 __all__ = ["no_answer", "parsed", "refusal"]
 
@@ -58,6 +58,8 @@ def refusal(body: Mapping[str, Any], endpoint: Endpoint, *, http_status: int, lo
     error = remote_error(what, code=number, http_status=http_status, log_id=log_id)
     if endpoint.local:
         error.hint = ""  # it says itself what to do
+    elif isinstance(error, AuthenticationFailed):
+        error.hint = endpoint.auth.hint
     elif not error.hint:
         error.hint = "If that does not say enough, ask whoever runs the server."
     return error
@@ -79,10 +81,8 @@ def _unexpected(
         error: LoopError = remote_error(what, http_status=status, log_id=log_id)
     else:
         error = UnexpectedContent(what, http_status=status, log_id=log_id)
-    if status in _HINTS:
-        error.hint = _HINTS[status]
-    elif not error.hint:
-        error.hint = _CHECK_ADDRESS
+    hint = endpoint.auth.hint if status == 401 else _HINTS.get(status, error.hint)
+    error.hint = hint or _CHECK_ADDRESS
     return error
 
 

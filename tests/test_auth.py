@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
 import pickle
 import threading
@@ -34,14 +36,52 @@ def pem(key: rsa.RSAPrivateKey) -> str:
     ).decode()
 
 
-def oauth_client(server: WireServer, pem: str) -> Any:
+def oauth_client(server: WireServer, pem: str, **options: Any) -> Any:
     return new_client(
         server.url,
         "1",
         jwt_oauth_client_id="app",
         jwt_oauth_private_key=pem,
         jwt_oauth_public_key_id="kid-1",
+        **options,
     )
+
+
+def tokens(*lifetimes: int) -> Script:
+    """Give the access tokens at_1, at_2, …, each for its seconds, all further ones for 900."""
+    numbers = itertools.count(1)
+
+    def script(request: Any, connection: Any) -> None:
+        number = next(numbers)
+        lifetime = (*lifetimes, *[900] * number)[number - 1]
+        answer({"access_token": f"at_{number}", "expires_in": int(time.time()) + lifetime})(request, connection)
+
+    return script
+
+
+def accepts(*accepted: str) -> Script:
+    """Answer calls that come with one of these access tokens, and no others."""
+    refusal = answer({"code": 4101, "msg": "token is revoked"}, "401 Unauthorized")
+
+    def script(request: Any, connection: Any) -> None:
+        known = request.headers["authorization"].removeprefix("Bearer ") in accepted
+        (WHOLE if known else refusal)(request, connection)
+
+    return script
+
+
+def used(server: WireServer) -> list[str]:
+    """Give the access tokens that calls came with."""
+    calls = [request for request in server.requests if request.path.endswith("execute")]
+    return [call.headers["authorization"].removeprefix("Bearer ") for call in calls]
+
+
+def at_once(*works: Callable[[], object]) -> None:
+    threads = [threading.Thread(target=work) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 class TestSecret:
@@ -81,13 +121,12 @@ class TestPersonalToken:
 
 class TestJWTOAuth:
     def test_exchanges_a_signed_claim_for_a_token(self, serve: Serve, key: rsa.RSAPrivateKey, pem: str) -> None:
-        token = answer({"access_token": "at_1", "expires_in": int(time.time()) + 900})
-        server = serve(by_path(token=token, execute=WHOLE))
+        server = serve(by_path(token=tokens(), execute=WHOLE))
         client = oauth_client(server, pem.replace("\n", "\\n"))
         client.execute_prompt("greet")
         client.execute_prompt("greet")
         exchange, *calls = server.requests
-        assert [call.headers["authorization"] for call in calls] == ["Bearer at_1"] * 2
+        assert len(calls) == 2 and used(server) == ["at_1"] * 2
         assert exchange.path == "/api/permission/oauth2/token"
         assert exchange.body == {
             "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
@@ -99,26 +138,89 @@ class TestJWTOAuth:
         assert jwt.get_unverified_header(claim)["kid"] == "kid-1"
 
     def test_is_renewed_ahead_of_its_end_and_once_for_many_threads(self, serve: Serve, pem: str) -> None:
-        def token(request: Any, connection: Any) -> None:
-            exchanges = sum(request.path.endswith("token") for request in server.requests)
-            ends = time.time() + (30 if exchanges == 1 else 900)  # the first ends too soon to be used again
-            answer({"access_token": f"at_{exchanges}", "expires_in": int(ends)})(request, connection)
-
-        server = serve(by_path(token=token, execute=WHOLE))
+        server = serve(by_path(token=tokens(30), execute=WHOLE))  # the first ends too soon to be used again
         client = oauth_client(server, pem)
         client.execute_prompt("greet")
-        threads = [threading.Thread(target=client.execute_prompt, args=("greet",)) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        used = [r.headers["authorization"] for r in server.requests if r.path.endswith("execute")]
-        assert used == ["Bearer at_1"] + ["Bearer at_2"] * 8
+        at_once(*[lambda: client.execute_prompt("greet")] * 8)
+        assert used(server) == ["at_1"] + ["at_2"] * 8
+
+    def test_one_that_the_server_refuses_is_renewed_and_the_call_made_again(self, serve: Serve, pem: str) -> None:
+        server, client = self.revoked(serve, pem)
+        result = client.execute_prompt("greet")
+        assert str(result) == "Hello world" and result.retries == 1
+        assert used(server) == ["at_1", "at_1", "at_2"]
+
+    def test_one_that_is_refused_is_renewed_once_for_many_threads(self, serve: Serve, pem: str) -> None:
+        server, client = self.revoked(serve, pem)
+        at_once(*[lambda: client.execute_prompt("greet")] * 8)
+        assert used(server).count("at_2") == 8 and set(used(server)) == {"at_1", "at_2"}
+
+    def test_where_nothing_is_retried_the_next_call_has_a_new_one(self, serve: Serve, pem: str) -> None:
+        _, client = self.revoked(serve, pem, max_retries=0)
+        with pytest.raises(errors.AuthenticationFailed):
+            client.execute_prompt("greet")
+        assert str(client.execute_prompt("greet")) == "Hello world"
+
+    def test_a_new_one_that_is_refused_is_told(self, serve: Serve, pem: str) -> None:
+        server = serve(by_path(token=tokens(), execute=accepts()))
+        with pytest.raises(errors.AuthenticationFailed, match=r"token is revoked.*COZELOOP_JWT_OAUTH"):
+            oauth_client(server, pem).execute_prompt("greet")
+        assert used(server) == ["at_1"]
+
+    @staticmethod
+    def revoked(serve: Serve, pem: str, **options: Any) -> tuple[WireServer, Any]:
+        """Give a client with a token that its server accepted, and accepts no more."""
+        exchange = tokens()
+        server = serve(by_path(token=exchange, execute=WHOLE))
+        client = oauth_client(server, pem, **options)
+        client.execute_prompt("greet")
+        server.script = by_path(token=exchange, execute=accepts("at_2"))
+        return server, client
+
+    def test_exchanging_keeps_to_the_limits_of_each_call_that_waits_for_it(self, serve: Serve, pem: str) -> None:
+        asked, go_on = threading.Event(), threading.Event()
+        exchange = tokens()
+
+        def late(request: Any, connection: Any) -> None:
+            asked.set()
+            go_on.wait(10)
+            exchange(request, connection)
+
+        client = oauth_client(serve(by_path(token=late, execute=WHOLE)), pem)
+        results: list[Any] = []
+        patient = threading.Thread(target=lambda: results.append(client.execute_prompt("greet")))
+        patient.start()
+        asked.wait(10)
+        with pytest.raises(errors.DeadlineExceeded, match=r"0\.2 s, the call's time limit"):
+            client.execute_prompt("greet", timeout=0.2)  # waits for the other's
+        go_on.set()
+        patient.join()
+        assert [str(result) for result in results] == ["Hello world"]
+
+    def test_a_silent_exchange_ends_with_its_call(self, serve: Serve, pem: str) -> None:
+        server = serve(lambda request, connection: connection.recv(1) and None)
+        with pytest.raises(errors.DeadlineExceeded, match=r"0\.2 s, the call's time limit"):
+            oauth_client(server, pem).execute_prompt("greet", timeout=0.2)
+
+    def test_a_cancelled_call_leaves_the_exchange_at_once(self, serve: Serve, pem: str) -> None:
+        gone = threading.Event()
+
+        def silent(request: Any, connection: Any) -> None:
+            connection.recv(1)  # until the client is gone
+            gone.set()
+
+        client = oauth_client(serve(silent), pem)
+
+        async def ask_and_leave() -> None:
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(client.aexecute_prompt("greet"), 0.3)
+
+        asyncio.run(ask_and_leave())
+        assert gone.wait(1)
 
     def test_the_key_may_be_a_file(self, serve: Serve, pem: str, tmp_path: Path) -> None:
         (tmp_path / "key.pem").write_text(pem)
-        token = answer({"access_token": "at_1", "expires_in": int(time.time()) + 900})
-        client = oauth_client(serve(by_path(token=token, execute=WHOLE)), str(tmp_path / "key.pem"))
+        client = oauth_client(serve(by_path(token=tokens(), execute=WHOLE)), str(tmp_path / "key.pem"))
         assert str(client.execute_prompt("greet")) == "Hello world"
 
     def test_a_refusal_is_told(self, serve: Serve, pem: str) -> None:

@@ -12,7 +12,6 @@ import urllib3
 
 from cozeloop_magic.call import Call
 from cozeloop_magic.errors import (
-    ClientClosed,
     ConfigurationError,
     ConnectFailed,
     LoopError,
@@ -32,7 +31,7 @@ _AT_ONCE = 1.0  # seconds within which a connection that had lain idle shows tha
 def unsent(error: BaseException, origin: str, call: Call) -> LoopError:
     """Make the error for a call to which no answer came."""
     if call.cancelled:
-        return ClientClosed("The call was ended before its answer came.", hint="")
+        return call.ended()
     if isinstance(error, requests.Timeout) or _caused_by(error, TimeoutError):
         return call.exceeded(origin) if call.expired else _no_connection_in_time(origin, call)
     if type(error) is OSError and error.errno is None:  # requests looks for the certificates before it connects

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 import requests
 
-from cozeloop_magic.auth import Secret
+from cozeloop_magic.auth import Header, Secret
 from cozeloop_magic.call import Call
 from cozeloop_magic.endpoint import Endpoint
 from cozeloop_magic.errors import (
+    AuthenticationFailed,
     ClientClosed,
     InvalidRequest,
     LoopError,
@@ -129,7 +130,7 @@ class Transport:
         self, endpoint: Endpoint, path: str, body: Mapping[str, Any], call: Call, accept: str
     ) -> tuple[requests.Response, Endpoint]:
         """Give the response, and the endpoint with the credentials that were sent."""
-        header = endpoint.auth()
+        header = endpoint.auth(call)
         request, settings = self._request(endpoint.base_url + path)
         try:
             request.body = json.dumps(body, allow_nan=False).encode()
@@ -141,7 +142,8 @@ class Transport:
         request.headers["Content-Length"] = str(len(request.body))
         request.headers["Accept"] = accept
         request.headers["Authorization"] = header
-        return self._send(request, settings, endpoint.origin, call), replace(endpoint, auth=lambda: header)
+        sent = Header(header, endpoint.auth.hint, endpoint.auth)
+        return self._send(request, settings, endpoint.origin, call), replace(endpoint, auth=sent)
 
     def _request(self, url: str) -> tuple[requests.PreparedRequest, dict[str, Any]]:
         """Prepare a request and read the environment, once for each address: requests takes longer than the call."""
@@ -200,6 +202,8 @@ def _reply(response: requests.Response, endpoint: Endpoint, call: Call) -> Reply
     else:
         error = no_answer(content, endpoint, http_status=status, headers=response.headers, log_id=log_id)
     error.retry_after = read_retry_after(response.headers.get("Retry-After"))
+    if isinstance(error, AuthenticationFailed) and endpoint.auth.refused(endpoint.auth(), call):
+        error.repeatable, error.retry_after = True, 0.0
     raise error
 
 

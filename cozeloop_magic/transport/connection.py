@@ -10,7 +10,6 @@ import errno
 import http.client
 import io
 import socket
-import time
 from contextvars import ContextVar
 from typing import Any
 
@@ -18,10 +17,10 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
-from urllib3.util.connection import allowed_gai_family
 
 from cozeloop_magic.call import Call
 from cozeloop_magic.transport.chunked import Unchunker
+from cozeloop_magic.transport.dial import dial
 
 __all__ = ["CALL", "Adapter"]
 
@@ -30,15 +29,6 @@ CALL: ContextVar[Call] = ContextVar("CALL")
 
 _EXACT = 0.01  # seconds a read may outlast its limit, because setting a socket's timeout costs a system call
 _READ_SIZE = 65536
-
-
-class _Socket(socket.socket):
-    """A socket that lets a limit be that is near enough: to change it gives the interpreter to another thread."""
-
-    def settimeout(self, value: float | None) -> None:
-        now = self.gettimeout()
-        if value is None or now is None or not value <= now <= value + _EXACT:
-            super().settimeout(value)
 
 
 class _Incoming(io.RawIOBase):
@@ -136,35 +126,15 @@ class _Kept:
         self.sock.settimeout(call.remaining())  # a large request takes longer to send than to connect
 
     def _new_conn(self) -> socket.socket:
-        """Connect as urllib3 does, but with the socket in the call's hand, and with one limit for all addresses."""
-        call = CALL.get()
+        """Connect as urllib3 does, but with the socket in the call's hand, and with one limit for everything."""
         try:
-            return self._connected(call, time.monotonic() + min(call.limits.connect, call.remaining()))
+            return dial(self._dns_host, self.port, CALL.get())
         except (socket.gaierror, UnicodeError) as error:
             raise NameResolutionError(self.host, self, error) from error  # type: ignore[arg-type]
         except TimeoutError as error:
             raise ConnectTimeoutError(self, f"{self.host} accepted no connection") from error
         except OSError as error:
             raise NewConnectionError(self, str(error)) from error  # type: ignore[arg-type]
-
-    def _connected(self, call: Call, ends: float) -> socket.socket:
-        failed = OSError("it has no address")
-        addresses = socket.getaddrinfo(self._dns_host, self.port, allowed_gai_family(), socket.SOCK_STREAM)
-        for tried, (*kind, _, address) in enumerate(addresses):
-            sock = _Socket(*kind)
-            try:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                sock.settimeout(max((ends - time.monotonic()) / (len(addresses) - tried), _EXACT))
-                call.hold(sock)
-                sock.connect(address)
-                return sock
-            except BaseException as error:
-                call.release()
-                sock.close()
-                if not isinstance(error, OSError):
-                    raise
-                failed = error
-        raise failed
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         call = CALL.get()
@@ -200,6 +170,25 @@ class _Connection(_Kept, HTTPConnection):
 
 class _SecureConnection(_Kept, HTTPSConnection):
     response_class = _Response
+    _grip: socket.socket | None = None
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+        finally:
+            if self._grip is not None:
+                self._grip.close()
+
+    def _new_conn(self) -> socket.socket:
+        """Connect with a second hand on the socket: TLS takes the first away as long as hands are shaken."""
+        sock = super()._new_conn()
+        self._grip = sock.dup()
+        try:
+            CALL.get().hold(self._grip)
+        except ConnectionAbortedError:
+            sock.close()
+            raise
+        return sock
 
 
 class _Pool(HTTPConnectionPool):

@@ -63,7 +63,7 @@ def _no_tls(error: BaseException, origin: str) -> ConnectFailed:
 
 def _no_connection_in_time(origin: str, call: Call) -> ConnectFailed:
     return ConnectFailed(
-        f"{origin} accepted no connection within {call.limits.connect:g} s, the limit to connect.",
+        f"No connection to {origin} was made within {call.limits.connect:g} s, the limit to connect.",
         hint="Check the address and the network, or give it more with new_client(connect_timeout=...).",
     )
 

@@ -188,8 +188,16 @@ class TestCertificate:
             read(client_of(serve(GOOD, Plain(b"HTTP/1.1 400 Bad Request\r\n\r\n"))))
 
     def test_is_waited_for_as_long_as_for_a_connection(self, serve: Serve, client_of: ClientOf, read: Any) -> None:
-        with pytest.raises(errors.ConnectFailed, match=r"no connection within 0\.2 s, the limit to connect"):
+        with pytest.raises(errors.ConnectFailed, match=r"within 0\.2 s, the limit to connect"):
             read(client_of(serve(GOOD, Plain(b"")), connect_timeout=0.2))
+
+    def test_is_not_waited_for_when_the_client_is_closed(self, serve: Serve, client_of: ClientOf, read: Any) -> None:
+        client = client_of(serve(GOOD, Plain(b"")), connect_timeout=9)
+        threading.Timer(0.2, client.close).start()
+        started = time.monotonic()
+        with pytest.raises(errors.ClientClosed):
+            read(client)
+        assert time.monotonic() - started < 1
 
     def test_bundle_that_is_not_there_is_told(
         self, serve: Serve, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, read: Any, secure: Secure

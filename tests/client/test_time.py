@@ -94,7 +94,7 @@ class TestConnecting:
     def test_has_a_limit_of_its_own(self, deaf: str, read: Any) -> None:
         started = time.monotonic()
         with new_client(deaf, "1", "token", connect_timeout=0.2, max_retries=0) as client:
-            with pytest.raises(errors.ConnectFailed, match=r"no connection within 0\.2 s, the limit to connect"):
+            with pytest.raises(errors.ConnectFailed, match=r"within 0\.2 s, the limit to connect"):
                 read(client)
         assert time.monotonic() - started < 1
 
@@ -119,15 +119,48 @@ class TestConnecting:
                     read(client, variable_vals={"x": "x" * 20_000_000}, timeout=0.3)
 
     def test_ends_when_its_task_is_cancelled(self, deaf: str) -> None:
-        async def cancel(client: Any) -> None:
-            with pytest.raises(asyncio.TimeoutError):
-                await asyncio.wait_for(client.aexecute_prompt("greet"), 0.2)
-
-        client = new_client(deaf, "1", "token")
-        asyncio.run(cancel(client))
-        assert soon(lambda: not client._transport._calls)
-        client.close()
+        ends_when_cancelled(new_client(deaf, "1", "token"))
         assert not [thread for thread in threading.enumerate() if thread.name.startswith("cozeloop")]
+
+
+def ends_when_cancelled(client: Any) -> None:
+    """Cancel a task that waits for a call, and see that nothing of the call is left a moment later."""
+
+    async def cancel() -> None:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(client.aexecute_prompt("greet"), 0.2)
+
+    asyncio.run(cancel())
+    assert soon(lambda: not client._transport._calls)
+    client.close()
+
+
+@pytest.fixture
+def no_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose name server is silent: a look-up comes back after everybody has gone."""
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args: over.wait(10) and [])
+    yield
+    over.set()
+    assert soon(lambda: not [thread for thread in threading.enumerate() if thread.name == "cozeloop-name"])
+
+
+@pytest.mark.usefixtures("no_names")
+class TestLookingUpAName:
+    @pytest.mark.parametrize("read", ALL_WAYS)
+    def test_counts_in_the_limit_to_connect(self, read: Any) -> None:
+        with new_client("http://loop.invalid", "1", "token", connect_timeout=0.2, max_retries=0) as client:
+            with pytest.raises(errors.ConnectFailed, match=r"within 0\.2 s, the limit to connect"):
+                read(client)
+
+    @pytest.mark.parametrize("read", ALL_WAYS)
+    def test_counts_in_the_whole_calls_limit(self, read: Any) -> None:
+        with new_client("http://loop.invalid", "1", "token") as client:
+            with pytest.raises(errors.DeadlineExceeded, match=r"0\.2 s, the call's time limit"):
+                read(client, timeout=0.2)
+
+    def test_ends_when_its_task_is_cancelled(self) -> None:
+        ends_when_cancelled(new_client("http://loop.invalid", "1", "token"))
 
 
 def _pause(seconds: float) -> bytes:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from cozeloop_magic.entities.prompt import ExecuteResult
-from cozeloop_magic.entities.stream import PieceReader, ResultBuilder
+from cozeloop_magic.entities.stream import PieceReader, ResultBuilder, join_results
 from cozeloop_magic.errors import InvalidRequest, LoopError
 from cozeloop_magic.threads import Threads, tell
 from cozeloop_magic.transport import EventStream
@@ -19,6 +20,7 @@ from cozeloop_magic.transport import EventStream
 __all__ = ["AsyncStreamReader", "Reopen", "StreamReader"]
 
 _JSON = json.JSONDecoder()
+_USUAL = ("data", "message")  # kinds of event that hold a piece of an answer
 _TICK = 0.1  # seconds between looks whether anybody still reads
 
 Reopen = Callable[[LoopError], EventStream]
@@ -40,6 +42,7 @@ class StreamReader:
     def __init__(self, events: EventStream, reopen: Reopen) -> None:
         self._reopen = reopen
         self._builder = ResultBuilder()
+        self._turn = threading.Lock()
         self._done = self._closed = False
         self._take(events)
 
@@ -53,10 +56,16 @@ class StreamReader:
         self.close()
 
     def __next__(self) -> ExecuteResult:
+        with self._turn:  # threads that read one stream share its pieces
+            return self._read()
+
+    def _read(self) -> ExecuteResult:
         if self._done:
             raise StopIteration
         try:
             piece = self._next()
+            if piece.finish_reason:
+                piece = self._with_rest(piece)
         except LoopError as error:
             self._done = True
             error.partial = self.partial
@@ -65,11 +74,11 @@ class StreamReader:
         except BaseException:
             self.close()
             raise
-        self._builder.add(piece)
         if piece.finish_reason:
             self._done = True
             self._dropped.detach()
             self._events.close(complete=True)
+        self._builder.add(piece)
         return piece
 
     @property
@@ -108,6 +117,17 @@ class StreamReader:
             self._take(self._reopen(error))
             return self._next()
 
+    def _with_rest(self, last: ExecuteResult) -> ExecuteResult:
+        """Add what follows the finish reason, as some servers' usage does."""
+        self._events.linger()
+        rest = []
+        try:
+            for piece in self._pieces:
+                rest.append(piece)  # what came before the end is kept
+        except LoopError:
+            pass  # the stream's end, or none in time: the answer is complete
+        return join_results([last, *rest]) if rest else last
+
 
 def _pieces(events: EventStream) -> Iterator[ExecuteResult]:
     """Read events as pieces of an answer. It ends by an error: whoever iterates stops at the finish reason."""
@@ -115,7 +135,7 @@ def _pieces(events: EventStream) -> Iterator[ExecuteResult]:
     waiting = True
     for name, data in events:
         body = _object(events, name, data)
-        if name == "error" or (body and body.get("code")):
+        if name == "error" or _refuses(name, body):
             raise events.refused(data)
         piece = read(body) if body else None
         if (piece is None or piece.message is None) and body and body.get("message"):
@@ -130,6 +150,11 @@ def _pieces(events: EventStream) -> Iterator[ExecuteResult]:
     raise events.ended()
 
 
+def _refuses(name: str, body: Mapping[str, Any] | None) -> bool:
+    """Tell whether an event says no; one of an unknown kind may have a code of its own, without words."""
+    return bool(body and body.get("code")) and (name in _USUAL or "msg" in (body or ()))
+
+
 def _object(events: EventStream, name: str, data: str) -> dict[str, Any] | None:
     """Read an event's JSON object; None where it is of a kind that carries no piece of an answer."""
     text = data.strip()
@@ -140,7 +165,7 @@ def _object(events: EventStream, name: str, data: str) -> dict[str, Any] | None:
     whole = end == len(text)
     if whole and type(body) is dict:
         return body
-    if name in ("data", "message") and text not in ("", "null", "[DONE]"):
+    if name in _USUAL and text not in ("", "null", "[DONE]"):
         raise events.unreadable("is not a JSON object" if whole else "cannot be read as JSON")
     return None
 

@@ -66,13 +66,15 @@ class TestWire:
     def test_odd_fields_cost_no_text(self) -> None:
         result = ExecuteResult.from_json(
             {
-                "message": {"role": 5, "content": 5, "tool_calls": "no"},
+                "message": {"role": 5, "content": 5, "tool_calls": "no", "parts": [5, {"text": "!"}]},
                 "usage": {"input_tokens": -1, "output_tokens": 2.0},
             }
         )
         assert str(result) == "5"
         assert result.usage == TokenUsage(0, 2, extra={"input_tokens": -1})
         assert result.message and result.message.extra == {"role": 5, "tool_calls": "no"}
+        assert [part.text for part in result.message.parts or ()] == [None, "!"]
+        assert result.message.to_json()["parts"][0] == {"type": "", "": 5}
 
     def test_a_value_is_no_object(self) -> None:
         with pytest.raises(TypeError, match="Message expects a JSON object"):

@@ -161,10 +161,10 @@ class Message(Wire):
 
     role: Role | str = wire.absent(wire.as_member(Role), "")
     content: str | None = wire.text()
-    parts: Sequence[ContentPart] | None = wire.many(ContentPart)
+    parts: Sequence[ContentPart] | None = wire.some(ContentPart)
     reasoning_content: str | None = wire.text()
     tool_call_id: str | None = wire.text()
-    tool_calls: Sequence[ToolCall] | None = wire.many(ToolCall)
+    tool_calls: Sequence[ToolCall] | None = wire.some(ToolCall)
     skip_render: bool | None = wire.flag()
     metadata: Mapping[str, Any] | None = wire.kept()
 

@@ -26,6 +26,7 @@ __all__ = [
     "member",
     "number",
     "of",
+    "some",
     "text",
     "word",
 ]
@@ -211,6 +212,18 @@ def of(kind: type[Wire]) -> Any:
 def many(kind: type[Wire], default: tuple[()] | None = None) -> Any:
     """Declare a field that holds a list of wire values, as a tuple."""
     return _declared(lambda items: tuple(kind.from_json(item) for item in items if item is not None), default)
+
+
+def some(kind: type[Wire]) -> Any:
+    """Declare such a field where an item that cannot be read must not hide the others: its ``extra`` holds it."""
+
+    def decode(items: Any) -> tuple[Wire, ...]:
+        if not isinstance(items, list):
+            raise TypeError(items)
+        readable = (item if isinstance(item, Mapping) else {"": item} for item in items if item is not None)
+        return tuple(map(kind.from_json, readable))
+
+    return _declared(decode)
 
 
 def kept() -> Any:

@@ -13,7 +13,7 @@ from cozeloop_magic.call import Call
 from cozeloop_magic.endpoint import Endpoint
 from cozeloop_magic.errors import LoopError, StreamInterrupted, UnreadableEvent, without_frames
 from cozeloop_magic.refusal import no_answer, parsed, refusal
-from cozeloop_magic.transport.faults import READ_ERRORS, reason, timed_out
+from cozeloop_magic.transport.faults import LARGEST, READ_ERRORS, reason, timed_out
 
 __all__ = ["EventStream"]
 
@@ -64,6 +64,8 @@ class EventStream:
         for lines in _lines(self._chunks()):
             start = max(len(pending) - 1, 0)
             pending += lines
+            if len(pending) > LARGEST:
+                raise self.unreadable(f"is larger than {LARGEST // 10**6} MB")
             end = pending.rfind(b"\n\n", start) + 2
             if end > 1:
                 yield _plain(bytes(pending[:end]))
@@ -142,6 +144,10 @@ class EventStream:
             body = {"msg": data}
         return refusal(body, self._endpoint, http_status=self._raw.status, log_id=self.log_id)
 
+    def linger(self) -> None:
+        """Give a stream whose answer is complete a moment to end: a connection that is at its end serves again."""
+        self.call.end_within(_LINGER)
+
     def close(self, *, complete: bool = False) -> None:
         """Give the connection back where the answer is complete, else cut it; wakes a thread that reads."""
         if not self._open:
@@ -159,7 +165,6 @@ class EventStream:
         # else a thread is inside a read: it has been woken, and it closes when it is out
 
     def _drained(self) -> bool:
-        self.call.end_within(_LINGER)
         try:
             return not self._raw.read1(_READ_SIZE, decode_content=True)
         except READ_ERRORS:

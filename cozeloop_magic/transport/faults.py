@@ -20,7 +20,10 @@ from cozeloop_magic.errors import (
     UnexpectedContent,
 )
 
-__all__ = ["READ_ERRORS", "SEND_ERRORS", "reason", "timed_out", "unsent"]
+__all__ = ["LARGEST", "READ_ERRORS", "SEND_ERRORS", "reason", "timed_out", "unsent"]
+
+LARGEST = 100_000_000
+"""Bytes that a whole answer, or one event of a stream, may have: a compressed one may unpack to any size."""
 
 READ_ERRORS = (urllib3.exceptions.HTTPError, OSError, ValueError)  # ValueError: read from what was closed meanwhile
 SEND_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)

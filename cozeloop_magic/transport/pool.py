@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import threading
 import weakref
@@ -30,7 +31,7 @@ from cozeloop_magic.refusal import no_answer, parsed
 from cozeloop_magic.retry import read_retry_after
 from cozeloop_magic.transport.connection import CALL, Adapter
 from cozeloop_magic.transport.events import EventStream
-from cozeloop_magic.transport.faults import READ_ERRORS, SEND_ERRORS, reason, timed_out, unsent
+from cozeloop_magic.transport.faults import LARGEST, READ_ERRORS, SEND_ERRORS, reason, timed_out, unsent
 from cozeloop_magic.version import __version__
 
 __all__ = ["Reply", "Transport"]
@@ -38,6 +39,8 @@ __all__ = ["Reply", "Transport"]
 log = logging.getLogger("cozeloop_magic")
 
 _READ_SIZE = 65536
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+_ENVIRONMENT = (*_PROXIES, *map(str.upper, _PROXIES), "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 class Reply(NamedTuple):
@@ -76,7 +79,7 @@ class Transport:
     def _begin(self) -> None:
         self._lock = threading.Lock()
         self._calls: weakref.WeakSet[Call] = weakref.WeakSet()
-        self._prepared: dict[str, tuple[requests.PreparedRequest, dict[str, Any]]] = {}
+        self._prepared: dict[tuple[str | None, ...], tuple[requests.PreparedRequest, dict[str, Any]]] = {}
         self._session = requests.Session()
         self._session.trust_env = self._trust_env
         self._session.headers["User-Agent"] = f"cozeloop-magic/{__version__}"
@@ -146,12 +149,13 @@ class Transport:
         return self._send(request, settings, endpoint.origin, call), replace(endpoint, auth=sent)
 
     def _request(self, url: str) -> tuple[requests.PreparedRequest, dict[str, Any]]:
-        """Prepare a request and read the environment, once for each address: requests takes longer than the call."""
-        if url not in self._prepared:
+        """Prepare a request, once for each address and environment: requests takes longer than the call."""
+        known = (url, *map(os.environ.get, _ENVIRONMENT))
+        if known not in self._prepared:
             plain = requests.Request("POST", url, headers={"Content-Type": "application/json"}, auth=lambda r: r)
             settings = dict(self._session.merge_environment_settings(url, {}, True, None, None))
-            self._prepared[url] = self._session.prepare_request(plain), settings
-        request, settings = self._prepared[url]
+            self._prepared[known] = self._session.prepare_request(plain), settings
+        request, settings = self._prepared[known]
         return request.copy(), settings
 
     def _send(
@@ -212,11 +216,22 @@ def _content(response: requests.Response, endpoint: Endpoint, call: Call) -> byt
     try:
         while piece := response.raw.read1(_READ_SIZE, decode_content=True):
             content += piece
+            if len(content) > LARGEST:
+                raise _too_large(response, endpoint)
     except READ_ERRORS as error:
         if timed_out(error):
             raise call.exceeded(endpoint.origin, _log_id(response)) from without_frames(error)
         raise _broken_off(response, endpoint, reason(error), len(content)) from without_frames(error)
     return bytes(content)
+
+
+def _too_large(response: requests.Response, endpoint: Endpoint) -> UnexpectedContent:
+    return UnexpectedContent(
+        f"{endpoint.origin} sent more than {LARGEST // 10**6} MB where an answer was expected.",
+        hint="Check COZELOOP_API_BASE_URL, or ask the prompt for less.",
+        http_status=response.status_code,
+        log_id=_log_id(response),
+    )
 
 
 def _broken_off(response: requests.Response, endpoint: Endpoint, why: str, count: int) -> StreamInterrupted:

@@ -99,6 +99,15 @@ def test_gzip(serve: Serve, client_of: ClientOf, framing: str) -> None:
     assert read_stream(client_of(server)) == TEXT + "!"
 
 
+@pytest.mark.parametrize("read", [read_stream, read_whole])
+def test_what_unpacks_to_no_end_is_refused(serve: Serve, client_of: ClientOf, read: Any) -> None:
+    bomb = [gzip.compress(b"data: " + bytes(150_000_000), 1)]
+    heads = [head + "Content-Encoding: gzip\r\n" for head in (HEAD, JSON_HEAD)]
+    streamed, whole = (send(framed(bomb, "length", head), stay) for head in heads)
+    with pytest.raises(errors.TransportError, match=r"(is larger|sent more) than 100 MB"):
+        read(client_of(serve(either(streamed, whole))))
+
+
 def test_an_odd_number_costs_no_text(serve: Serve, client_of: ClientOf) -> None:
     odd = {"message": {"role": "assistant", "content": 5}, "usage": {"input_tokens": -1}}
     assert read_stream(client_of(serve(stream([event(json.dumps(odd)), delta("!"), last()])))) == "5!"

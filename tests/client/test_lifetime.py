@@ -12,6 +12,7 @@ import textwrap
 import threading
 import time
 import zlib
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -58,6 +59,18 @@ class TestLifetime:
         thread.join(5)
         assert not thread.is_alive()
         assert isinstance(caught[0], errors.StreamInterrupted)
+
+    def test_threads_that_read_one_stream_share_its_pieces(self, serve: Serve, client_of: ClientOf) -> None:
+        words = [f"{n} " for n in range(2000)]
+        reader = client_of(serve(stream([*map(delta, words), last()]))).execute_prompt("greet", stream=True)
+        shares: list[list[str]] = [[], [], []]
+        threads = [threading.Thread(target=lambda share=share: share.extend(map(str, reader))) for share in shares]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        assert sorted(filter(None, chain(*shares))) == sorted(words)
+        assert str(reader.partial) == "".join(words)
 
     def test_a_cancelled_task_closes_its_stream(self, serve: Serve, client_of: ClientOf) -> None:
         gone = threading.Event()

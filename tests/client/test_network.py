@@ -77,6 +77,17 @@ class TestProxy:
         assert read(client_of(serve(GOOD))) == "Hello world"
         assert not proxy.requests
 
+    def test_may_be_set_after_the_first_call(
+        self, serve: Serve, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, read: Any
+    ) -> None:
+        proxy = serve(forward)
+        client = client_of(serve(GOOD))
+        read(client)
+        monkeypatch.setenv("http_proxy", proxy.url)
+        assert read(client) == "Hello world" and len(proxy.requests) == 1
+        monkeypatch.delenv("http_proxy")
+        assert read(client) == "Hello world" and len(proxy.requests) == 1
+
     def test_that_is_not_there_is_told(
         self, serve: Serve, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, read: Any
     ) -> None:

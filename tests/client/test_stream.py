@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from cozeloop_magic import errors
+from cozeloop_magic.entities.prompt import TokenUsage
 from tests.client.ways import STREAM_WAYS, ClientOf, Serve, read_stream
 from tests.wire_server import FRAMINGS, STREAMED, Script, delta, event, framed, last, send, stream
 
@@ -29,6 +30,7 @@ class TestCompleteStream:
         "one byte at a time": stream([bytes([b]) for b in delta("Hello") + last()]),
         "no closing blank line": stream([delta("Hello"), last().rstrip(b"\n")], chunked=False),
         "an unknown event": stream([event("pong", "ping"), event("{}", "news"), delta("Hello"), last()]),
+        "an unknown event with a code": stream([event({"code": 7}, "news"), delta("Hello"), last()]),
         "an unknown role": stream([delta("Hello").replace(b"assistant", b"oracle"), last()]),
         "finish reasons that are none": stream([delta("Hel", False), delta("lo", 0), last()]),  # type: ignore[arg-type]
         "odd usage": stream([event({"usage": {"input_tokens": "many"}}), delta("Hello"), last()]),
@@ -54,6 +56,17 @@ class TestCompleteStream:
         started = time.monotonic()
         assert read(client_of(server)) == "Hello"
         assert time.monotonic() - started < 1
+
+    @pytest.mark.parametrize("ends", [True, False])
+    def test_usage_may_follow_the_finish_reason(self, serve: Serve, client_of: ClientOf, ends: bool) -> None:
+        usage = event({"usage": {"input_tokens": 5, "output_tokens": 3}, "cost": "0.1"})
+        parts = framed([delta("Hello"), delta("", "stop"), usage], "chunked")
+        server = serve(send(parts if ends else parts[:-1], lambda connection: connection.recv(1)))
+        with client_of(server).execute_prompt("greet", stream=True) as reader:
+            *_, piece = reader
+            result = reader.partial
+        assert result and (str(result), result.finish_reason, result.extra) == ("Hello", "stop", {"cost": "0.1"})
+        assert piece.finish_reason == "stop" and piece.usage == result.usage == TokenUsage(5, 3)
 
     def test_the_connection_is_used_again(self, serve: Serve, client_of: ClientOf) -> None:
         server = serve(STREAMED)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cozeloop_magic.client import Client
     from cozeloop_magic.connect import new_client
 
-__all__ = ["Client", "__version__", "load_ipython_extension", "new_client"]
+__all__ = ["Client", "__version__", "load_ipython_extension", "new_client", "unload_ipython_extension"]
 
 _HOMES = {"Client": "cozeloop_magic.client", "new_client": "cozeloop_magic.connect"}
 
@@ -39,3 +39,10 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     from cozeloop_magic.magics import LoopMagics
 
     shell.register_magics(LoopMagics)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """Take the magics away and end what they began: ``%unload_ext cozeloop_magic``."""
+    from cozeloop_magic.magics import LoopMagics
+
+    LoopMagics.unregister(shell)

@@ -88,7 +88,7 @@ def _mistyped(definition: VariableDef, value: Any) -> list[str]:
         fits = sent.multi_part_values is not None or sent.value == "[]"
         return [] if fits else [f"{key} must be content parts: `{key} = [ContentPart(type='text', text='...')]`"]
     if sent.value is None:
-        return [f"{key} must be {kind}, not messages or content parts"]
+        return [f"{key} must be {kind}, not messages or content parts; for the text of one, write `{key} = str(...)`"]
     if kind == VariableType.STRING:
         return _not_text(key, value, sent.value)
     if not sent.value or _fits(kind, sent.value):

@@ -13,6 +13,8 @@ from IPython.core.magic_arguments import argument, magic_arguments
 from traitlets import Bool, Float, Integer, Unicode
 
 if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
     from cozeloop_magic.session import Session
 
 __all__ = ["LoopMagics"]
@@ -75,6 +77,17 @@ class LoopMagics(Magics):
             raise self._session.misuse(parser, str(error), shortly=self.short_errors) from None
         config = {"api_base_url": self.api_base_url, "workspace_id": self.workspace_id}
         self._session.loop_prompt(args, cell or "", config)
+
+    @classmethod
+    def unregister(cls, shell: InteractiveShell) -> None:
+        """Undo ``shell.register_magics``, for which IPython has no call."""
+        magics = shell.magics_manager.registry.pop(cls.__name__)
+        shell.configurables.remove(magics)
+        for kind, names in magics.magics.items():
+            for name in names:
+                shell.magics_manager.magics[kind].pop(name, None)
+        if "_session" in vars(magics):
+            magics._session.close()
 
     def _parsed(self, line: str) -> Namespace:
         """Read a line's options on top of what ``%config`` says; its own version or label stands for both."""

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -27,7 +28,8 @@ from cozeloop_magic.runner import Stop, drive, look_up
 from cozeloop_magic.settings import Settings
 from cozeloop_magic.template import render
 from cozeloop_magic.view import View
-from cozeloop_magic.view.live import LiveView, is_watched
+from cozeloop_magic.view.front import is_watched, running_cell
+from cozeloop_magic.view.live import LiveView
 from cozeloop_magic.view.messages import show_messages
 from cozeloop_magic.view.render import bundle, has_something
 from cozeloop_magic.view.terminal import TerminalView
@@ -42,8 +44,17 @@ class Session:
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
         self._client: tuple[Settings, Client] | None = None
+        self._behind: dict[str, tuple[str, WeakSet[Stop]]] = {}  # by cell: its execution, and what that left behind
         self._in_kernel = getattr(shell, "kernel", None) is not None
         self._show_answers()
+
+    def close(self) -> None:
+        """Stop what still goes on, and close the client."""
+        for _, stops in self._behind.values():
+            for stop in stops:
+                stop()
+        if self._client is not None:
+            self._client[1].close()
 
     def loop_prompt(self, args: argparse.Namespace, cell: str, config: Mapping[str, str]) -> None:
         """Do what ``%%loop_prompt`` says.
@@ -92,6 +103,7 @@ class Session:
         )
 
     def _run(self, client: Client, request: ExecuteRequest, args: argparse.Namespace) -> None:
+        self._stop_earlier()
         stop = Stop()
         view = self._view(args, stop)
         options = {"stream": not args.no_stream, "timeout": args.timeout, "interval": 1 / args.refresh_rate}
@@ -110,6 +122,8 @@ class Session:
     def _run_behind(
         self, run: Callable[[], RunState], request: ExecuteRequest, view: View, stop: Stop, args: argparse.Namespace
     ) -> None:
+        cell, execution = running_cell()
+        self._behind.setdefault(cell, (execution, WeakSet()))[1].add(stop)
         view.update(RunState(request))  # where the answer goes is settled while this cell runs
         answer = BackgroundAnswer(request, partial(_erring_shortly, run) if args.short_errors else run, stop)
         self._bind(answer, "_loop", args.out)
@@ -118,6 +132,15 @@ class Session:
                 state = answer.result().state
             if stop.asked:
                 raise KeyboardInterrupt(_stopped(state))
+
+    def _stop_earlier(self) -> None:
+        """Stop what an earlier execution of this cell left behind: nobody sees it any more, and it costs tokens."""
+        cell, execution = running_cell()
+        earlier, stops = self._behind.get(cell, (execution, WeakSet()))
+        if cell and earlier != execution:
+            del self._behind[cell]
+            for stop in stops:
+                stop()
 
     def _dry_run(self, client: Client, request: ExecuteRequest, args: argparse.Namespace) -> None:
         prompt = look_up(client, request, args.timeout)

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import anywidget
-from IPython import get_ipython
 from IPython.display import DisplayHandle, clear_output, display
 
 from cozeloop_magic.run import Phase, RunState
 from cozeloop_magic.view import control, render, request
+from cozeloop_magic.view.front import is_all_ours, is_watched
 from cozeloop_magic.view.markdown import Blocks
 from cozeloop_magic.view.visible import visible
 
-__all__ = ["LiveView", "is_watched"]
+__all__ = ["LiveView"]
 
 _HERE = Path(__file__).parent
 _ARGUMENTS_SHOWN = 240  # characters of a tool call's arguments while they come
@@ -141,7 +141,7 @@ class LiveView:
         """Clear a cell that is all ours; elsewhere empty our output alone, which leaves an empty record behind."""
         if self._handle is None:
             return
-        if _request().get("code", "").lstrip().startswith("%%loop_prompt"):
+        if is_all_ours():
             clear_output()  # type: ignore[no-untyped-call]
         else:
             self._handle.update({}, raw=True)  # type: ignore[no-untyped-call]
@@ -191,15 +191,3 @@ class _Growing:
         piece, self._sent = visible(text[self._sent :]), len(text)
         self._pieces += 1
         return {f"{self._row}{self._pieces - 1}": piece}
-
-
-def is_watched() -> bool:
-    """Tell whether a person's front end runs this cell: it can answer ``input()``, and a machine says it cannot."""
-    return bool(_request().get("allow_stdin", True))
-
-
-def _request() -> dict[str, Any]:
-    """Give the content of the ``execute_request`` that runs now."""
-    shell = get_ipython()
-    message = shell.get_parent() if hasattr(shell, "get_parent") else {}
-    return dict(message.get("content", {}))

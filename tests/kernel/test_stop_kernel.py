@@ -50,10 +50,13 @@ class Kernel:
         self.interrupted_at = 0.0
 
     def run(
-        self, code: str, on_message: Callable[[Message], None] = lambda message: None
+        self, code: str, on_message: Callable[[Message], None] = lambda message: None, cell: str = ""
     ) -> tuple[Message, list[Message]]:
         """Run a cell; give the reply, and all that was published meanwhile, for this cell and for others."""
-        asked = self.client.execute(code)
+        content = {"code": code, "silent": False, "store_history": True, "allow_stdin": True, "stop_on_error": True}
+        request = self.client.session.msg("execute_request", content, metadata={"cellId": cell})
+        self.client.shell_channel.send(request)
+        asked = request["header"]["msg_id"]
         messages: list[Message] = []
         while not (messages and _ends(messages[-1], asked)):
             messages.append(self.client.get_iopub_msg(timeout=30))
@@ -236,6 +239,27 @@ class TestBackground:
         assert (reply["ename"], len(reply["traceback"])) == ("StreamInterrupted", 1)
         said = shown(messages + more + kernel.rest())
         assert said.startswith("Half an ans\n") and "StreamInterrupted: " in said and "log id log-1" in said
+
+    def test_running_its_cell_again_stops_it(self, kernel: Kernel, server: Loop) -> None:
+        two = (
+            "%loop_prompt greet --background -o one --var x=endless\n%loop_prompt greet --background --var x=endless"
+        )
+        kernel.run(two, cell="a")
+        kernel.run("%%loop_prompt greet --background -o other\nx: endless", cell="b")
+        assert kernel.prints("print(one.done, _loop.done)") == "False False"
+        kernel.run("%%loop_prompt greet\nx: hello", cell="a")
+        assert server.gone.get(timeout=5) and server.gone.get(timeout=5)
+        assert kernel.prints("print(one.result(5).complete, other.done)\nother.stop()") == "False False"
+
+    def test_unloading_the_extension_stops_it(self, kernel: Kernel, server: Loop) -> None:
+        kernel.run("%%loop_prompt greet --background -o answer\nx: endless")
+        kernel.run("%unload_ext cozeloop_magic")
+        assert server.gone.get(timeout=5)
+        assert kernel.prints("print(answer.result(5).complete)") == "False"
+        reply, _ = kernel.run("%loop_prompt greet --var x=hello")
+        assert reply["ename"] == "UsageError"
+        reply, _ = kernel.run("%load_ext cozeloop_magic\n%loop_prompt greet --var x=hello")
+        assert reply["status"] == "ok"
 
     def test_a_kernel_that_ends_leaves_none_behind(self, server: Loop) -> None:
         manager, client = start_new_kernel(kernel_name="python3")

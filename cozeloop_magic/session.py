@@ -7,6 +7,7 @@ import difflib
 import keyword
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -36,6 +37,9 @@ from cozeloop_magic.view.terminal import TerminalView
 from cozeloop_magic.view.visible import visible
 
 __all__ = ["Session"]
+
+_WIDTH = 92  # columns: JupyterLab would break longer lines in the middle of a word
+_wrap = partial(textwrap.fill, width=_WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 class Session:
@@ -228,6 +232,7 @@ def _erring_shortly(run: Callable[[], RunState]) -> RunState:
 
 def _shortly(error: BaseException) -> BaseException:
     """Have IPython show an error as its sentence, without a traceback; the cell fails all the same."""
-    text = visible(": ".join(filter(None, (type(error).__name__, str(error)))))
-    error._render_traceback_ = lambda: text.split("\n")  # type: ignore[attr-defined]  # IPython's own hook
+    sentence, *source = visible(": ".join(filter(None, (type(error).__name__, str(error))))).split("\n")
+    lines = [_wrap(sentence), *source]
+    error._render_traceback_ = lambda: lines  # type: ignore[attr-defined]  # IPython's own hook
     return error

@@ -274,7 +274,7 @@ class TestErrors:
         configured(GREET)
         error, out = self.fail(shell, capsys, line)
         assert isinstance(error, errors.InvalidRequest)
-        assert out.startswith(f"InvalidRequest: {says}") and "--background" in out
+        assert " ".join(out.split()).startswith(f"InvalidRequest: {says}") and "--background" in out
 
     def test_a_dry_run_keeps_to_its_time_limit(
         self, shell: InteractiveShell, configured: Configured, capsys: Any

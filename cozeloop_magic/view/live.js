@@ -90,6 +90,16 @@ async function copy(text, near) {
   area.remove();
 }
 
+/* A kernel that is gone sends no end. What it sent is in this page alone: a saved notebook would hold a dead widget. */
+const GONE = ["restarting", "autorestarting", "terminating", "dead"];
+const LOST = "failed, the answer is incomplete · the kernel ended, and the text is in this page only: copy what you want to keep";
+
+function onKernelGone(kernel, act) {
+  const look = (_, status) => GONE.includes(status) && act();
+  kernel?.statusChanged?.connect(look);
+  return () => kernel?.statusChanged?.disconnect(look);
+}
+
 function button(parent, label, title, act) {
   const node = element(parent, "button", "cozeloop-button", label);
   node.type = "button";
@@ -183,6 +193,10 @@ function render({ model, el }) {
     begun = begins;
   }
 
+  function say(line) {
+    if (status.textContent.trim() !== line) status.replaceChildren(...items(line));
+  }
+
   function draw() {
     el.className = `${model.get("root")} ${model.get("mood")}`;
     place ??= el.closest(".jp-OutputArea-output");
@@ -192,16 +206,23 @@ function render({ model, el }) {
     fold.hidden = !model.get("long");
     copyButton.hidden = !model.get("s0");
     if (calls.innerHTML !== model.get("calls")) calls.innerHTML = model.get("calls");
-    if (status.textContent.trim() !== model.get("status")) status.replaceChildren(...items(model.get("status")));
+    say(model.get("status"));
     if (spoken.textContent !== model.get("progress")) spoken.textContent = model.get("progress");
   }
 
+  const forget = onKernelGone(model.widget_manager?.kernel, () => {
+    el.className = `${model.get("root")} cozeloop-failed`;
+    stopButton.remove();
+    say(LOST);
+    spoken.textContent = LOST;
+  });
   reasoning.open = true;
   model.on("change", draw);
   draw();
   return () => {
     alive = false;
     formulas.stop();
+    forget();
     model.off("change", draw);
     setTimeout(() => spoken.remove(), 3000);
     const opened = [...el.querySelectorAll("details[open]")].map((node) => node.className);

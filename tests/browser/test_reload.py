@@ -48,6 +48,27 @@ def test_the_next_cell_of_a_reloaded_page_shows_the_whole_answer(
     notebook.keep(2, "reloaded")
 
 
+@pytest.mark.parametrize("how", ["restarted", "killed"])
+def test_an_answer_whose_kernel_ends_says_so(open_notebook: Open, loop_server: Loop, how: str) -> None:
+    cells = [loop_server.cell, "%%loop_prompt greet --background\nx: slow", "os.kill(os.getpid(), 9)"]
+    notebook = open_notebook(f"kernel-{how}", cells)
+    notebook.run(0)
+    notebook.run(1)
+    notebook.appears(1, "text=word20")
+    if how == "killed":
+        notebook.start(2)
+    else:
+        notebook.page.keyboard.press("Escape")
+        notebook.page.keyboard.type("00")
+        notebook.page.locator(".jp-Dialog button.jp-mod-accept").click()
+    status = notebook.appears(1, ".cozeloop-failed .cozeloop-status:has-text('the kernel ended')")
+    notebook.page.wait_for_timeout(1500)
+    assert "the answer is incomplete" in status.inner_text()
+    assert "word20" in notebook.cell(1).locator(".cozeloop-answer").inner_text()
+    assert notebook.cell(1).locator(".cozeloop-foot button").all_inner_texts() == ["Copy"]
+    notebook.keep(1, f"kernel-{how}")
+
+
 def test_an_answer_behind_other_cells_goes_on_in_a_reloaded_page_and_stays(
     open_notebook: Open, loop_server: Loop, lab: tuple[str, object, object]
 ) -> None:

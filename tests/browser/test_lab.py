@@ -95,7 +95,7 @@ def test_a_mistake_shows_one_sentence(open_notebook: Open) -> None:
     notebook = open_notebook("mistake", [LOAD, slip])
     notebook.run(0)
     notebook.run(1)
-    text = notebook.output(1).all_inner_texts()
+    text = [" ".join(text.split()) for text in notebook.output(1).all_inner_texts()]
     assert text == [
         "VariableError: ptaas_demo @ 0.0.1: there is no variable user_reqest (did you mean user_request?)."
     ]

@@ -7,8 +7,10 @@ line or a traceback that shows its locals shows dots.
 from __future__ import annotations
 
 import re
+import threading
 import time
 import uuid
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -16,10 +18,11 @@ from urllib.parse import urlsplit
 
 from cozeloop_magic.call import Call, Timeouts
 from cozeloop_magic.errors import AuthenticationFailed, ConfigurationError, without_frames
-from cozeloop_magic.forks import Lock
+from cozeloop_magic.forks import mind_forks
 
 __all__ = ["Auth", "Header", "JWTOAuth", "PersonalToken", "Secret"]
 
+_TICK = 0.05  # seconds between looks whether another call has renewed the token
 _LIFETIME = 900  # seconds an access token is asked for
 _REFRESH_AHEAD = 60  # seconds before it ends that a new one is fetched
 _DOTS = "••••••"
@@ -45,7 +48,7 @@ class Secret(str):
         """
         secret = self.removeprefix("Bearer ")
         if len(secret) >= _LONG:
-            return text.replace(secret, _DOTS)
+            return re.sub(r"\s*".join(map(re.escape, secret)), _DOTS, text)  # also one that is broken over lines
         return re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", _DOTS, text, flags=re.ASCII) if secret else text
 
 
@@ -95,7 +98,7 @@ class PersonalToken(Header):
 
     def __init__(self, token: str) -> None:
         token = Secret(token.strip())
-        if not token.isascii() or not token.isprintable() or " " in token:
+        if not _is_token(token):
             raise ConfigurationError(
                 "The API token holds characters that no token has.",
                 hint="Copy it again, without quotes or line breaks.",
@@ -117,7 +120,7 @@ class JWTOAuth:
         The platform's origin; the claim's audience is its host.
     exchange : callable
         Posts a body to a path with an authorization of its own, as part of a call, and gives the JSON answer
-        (``POST /api/permission/oauth2/token``).
+        (``POST /api/permission/oauth2/token``) and its log id.
     """
 
     path = "/api/permission/oauth2/token"
@@ -130,25 +133,41 @@ class JWTOAuth:
         public_key_id: str,
         *,
         base_url: str,
-        exchange: Callable[[str, Mapping[str, Any], Header, Call], Mapping[str, Any]],
+        exchange: Callable[[str, Mapping[str, Any], Header, Call], tuple[Mapping[str, Any], str | None]],
     ) -> None:
         self._client_id = client_id
         self._private_key = _read_key(private_key)
         self._public_key_id = public_key_id
         self._audience = urlsplit(base_url).hostname or ""
         self._exchange = exchange
-        self._lock = Lock()
         self._token: _Token | None = None
+        self.after_fork()
+        mind_forks(self)
+
+    def after_fork(self) -> None:
+        """Renew by ourselves: the parent's call that does is not ours."""
+        self._lock = threading.Lock()
+        self._renewer: Callable[[], Call | None] = lambda: None
 
     def __call__(self, call: Call | None = None) -> Secret:
         """Give the header's value; many threads wait for one exchange, each as long as its call may."""
         call = call or Call(Timeouts())
-        token = self._fresh()
-        if token is None:
-            with call.turn(self._lock, self._audience):
-                token = self._fresh() or self._renewed(call)
-                self._token = token
+        while (token := self._fresh()) is None:
+            if self._is_mine(call):
+                token = self._token = self._renewed(call)
+                break
+            if not call.wait(_TICK):
+                raise call.ended() if call.cancelled else call.exceeded(self._audience)
         return token.header
+
+    def _is_mine(self, call: Call) -> bool:
+        """Tell whether this call is the one to renew: the first, or the next where that one has failed or is gone."""
+        with self._lock:
+            renewer = self._renewer()
+            if renewer is None or renewer is call or renewer.over:
+                self._renewer = weakref.ref(call)
+                return True
+            return False
 
     def refused(self, header: Secret, call: Call) -> bool:
         """Forget the token if it is this one; a call that has just had a new one gains nothing by another."""
@@ -165,14 +184,16 @@ class JWTOAuth:
     def _renewed(self, call: Call) -> _Token:
         body = {"grant_type": _GRANT, "duration_seconds": _LIFETIME}
         claim = Header(Secret(f"Bearer {self._claim()}"), self.hint)
-        answer = self._exchange(self.path, body, claim, call)
-        text, ends = answer.get("access_token"), answer.get("expires_in")
-        if isinstance(text, str) and isinstance(ends, (int, float)):
-            return _Token(Secret(f"Bearer {text}"), float(ends), time.monotonic())
-        del answer, text  # no frame of an error holds a token
-        raise AuthenticationFailed(
-            f"{self._audience} answered the JWT OAuth exchange with no access token.", hint=self.hint
-        )
+        try:
+            answer, log_id = self._exchange(self.path, body, claim, call)
+        finally:
+            self._renewer = lambda: None
+        token = _Token.of(answer)
+        if token is None:
+            del answer  # no frame of an error holds a token
+            what = f"{self._audience} answered the JWT OAuth exchange with no access token that can be used."
+            raise AuthenticationFailed(what, hint=self.hint, log_id=log_id)
+        return token
 
     def _claim(self) -> Secret:
         try:
@@ -193,10 +214,12 @@ class JWTOAuth:
             return Secret(
                 jwt.encode(claims, str(self._private_key), algorithm="RS256", headers={"kid": self._public_key_id})
             )
-        except (ValueError, TypeError, jwt.PyJWTError) as error:
+        except Exception as error:  # the library's own, and whatever a key of another kind leads to
             raise ConfigurationError(
-                "The JWT OAuth private key cannot be read.", hint="It must be an RSA key in PEM form."
+                "The JWT OAuth private key cannot be read.", hint="It must be an RSA private key in PEM form."
             ) from without_frames(error)
+        except BaseException as error:  # an interrupt: inner frames hold the key
+            raise error.with_traceback(None)  # noqa: B904
 
 
 class _Token(NamedTuple):
@@ -206,6 +229,21 @@ class _Token(NamedTuple):
     ends: float
     since: float
 
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> _Token | None:
+        """Read the answer to an exchange; None where it holds none that can be used."""
+        text, ends = answer.get("access_token"), answer.get("expires_in")
+        if not isinstance(text, str) or not _is_token(text) or not isinstance(ends, (int, float, str)):
+            return None
+        try:
+            return cls(Secret(f"Bearer {text}"), float(ends), time.monotonic())
+        except (ValueError, OverflowError):
+            return None
+
+
+def _is_token(text: str) -> bool:
+    return text.isascii() and text.isprintable() and bool(text) and " " not in text
+
 
 def _read_key(text: str) -> Secret:
     text = Secret(text.strip().replace("\\n", "\n"))
@@ -213,7 +251,7 @@ def _read_key(text: str) -> Secret:
         return text
     try:
         return Secret(Path(text).expanduser().read_text(encoding="utf-8").strip())
-    except (OSError, UnicodeDecodeError, RuntimeError):
+    except (OSError, ValueError, RuntimeError):
         pass  # raised below, so that no frame in the error's chain holds the text: it may be a key after all
     raise ConfigurationError(
         "The JWT OAuth private key is neither a PEM text nor the path of a file that can be read."

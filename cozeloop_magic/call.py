@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import threading
@@ -10,13 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 from cozeloop_magic.errors import ClientClosed, DeadlineExceeded
-from cozeloop_magic.forks import Lock
 
-__all__ = ["Call", "Calls", "Timeouts"]
+__all__ = ["LONGEST", "Call", "Calls", "Timeouts", "is_limit"]
 
-_TICK = 0.05  # seconds between looks whether a call that waits for another is still wanted
+LONGEST = 2_000_000
+"""Seconds that a limit may have: some systems count the milliseconds of a wait in 31 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,12 @@ class Timeouts:
     connect: float = 10.0
     total: float = 600.0
     first_token: float | None = None
+
+
+def is_limit(seconds: Any) -> bool:
+    """Tell whether a value can be a limit in seconds."""
+    number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    return number and 0 < seconds <= LONGEST
 
 
 class Calls:
@@ -74,8 +82,14 @@ class Call:
 
     Attributes
     ----------
+    connected, proxied : bool
+        Whether the attempt under way has its connection to the server, and whether a proxy is on the way.
     reused : bool
-        Whether the attempt under way goes over a connection that served another call before.
+        Whether it goes over a connection that served another call before.
+    round_trip : float
+        Seconds that the connection took to be made.
+    renewed : bool
+        Whether its token was renewed because the server did not accept it.
     answered : bool
         Whether a byte of an answer to this attempt came.
     begun_at, sent_at : float
@@ -86,11 +100,14 @@ class Call:
 
     def __init__(self, limits: Timeouts, *, streamed: bool = False) -> None:
         self.limits = limits
-        self.reused = self.answered = False
+        self.connected = self.proxied = self.reused = self.answered = False
+        self.renewed = False
+        self.round_trip = 0.0
         self.retries = 0
         self.sent_at = self.begun_at = time.monotonic()
         self._first_token = limits.first_token if streamed else None
         self._ends = self.begun_at + self._limit
+        self._step_ends = math.inf
         self._pid = os.getpid()
         self._socket: socket.socket | None = None
         self._over = threading.Event()
@@ -103,6 +120,11 @@ class Call:
     def cancelled(self) -> bool:
         """Whether it was ended from outside."""
         return self._over.is_set()
+
+    @property
+    def over(self) -> bool:
+        """Whether it may do nothing more: it was ended, or its time is."""
+        return self.cancelled or self.expired
 
     @property
     def _limit(self) -> float:
@@ -118,7 +140,7 @@ class Call:
         TimeoutError
             If none are.
         """
-        left = self._ends - time.monotonic()
+        left = min(self._ends, self._step_ends) - time.monotonic()
         if left <= 0:
             raise TimeoutError
         return left
@@ -134,13 +156,18 @@ class Call:
             self._first_token = None
             self._ends = self.begun_at + self._limit
 
-    def end_within(self, seconds: float) -> None:
-        """Leave it at most some seconds more."""
-        self._ends = min(self._ends, time.monotonic() + seconds)
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Leave it at most some seconds for what is done inside; `expired` still tells of the call's own limit."""
+        before, self._step_ends = self._step_ends, min(self._step_ends, time.monotonic() + seconds)
+        try:
+            yield
+        finally:
+            self._step_ends = before
 
     def attempt(self) -> None:
         """Note that the request is sent, again perhaps."""
-        self.reused = self.answered = False
+        self.connected = self.proxied = self.reused = self.answered = False
         self.sent_at = time.monotonic()
 
     def wait(self, seconds: float) -> bool:
@@ -149,27 +176,8 @@ class Call:
             return False
         return not self._over.wait(seconds)
 
-    @contextmanager
-    def turn(self, lock: Lock, origin: str) -> Iterator[None]:
-        """Hold a lock that other calls need, too, waiting for it no longer than this call lasts.
-
-        Raises
-        ------
-        DeadlineExceeded, ClientClosed
-            If the call's time is over, or it was ended meanwhile.
-        """
-        while not lock.acquire(min(max(self._ends - time.monotonic(), 0.0), _TICK)):
-            if self.cancelled:
-                raise self.ended()
-            if self.expired:
-                raise self.exceeded(origin)
-        try:
-            yield
-        finally:
-            lock.release()
-
     def hold(self, sock: socket.socket) -> None:
-        """Take the socket that the call goes over.
+        """Take the socket that the call goes over, or what wraps it where a proxy is reached by TLS, too.
 
         Raises
         ------
@@ -177,7 +185,7 @@ class Call:
             If the call was ended meanwhile.
         """
         with self._holding:
-            self._socket = sock
+            self._socket = getattr(sock, "socket", sock)
         if self.cancelled:
             raise ConnectionAbortedError("the call was cancelled")
 
@@ -199,7 +207,8 @@ class Call:
             if self._socket is None:
                 return
             try:
-                self._socket.shutdown(socket.SHUT_RDWR)
+                # Not by TLS's own shutdown: it takes the encryption away from a thread that is just sending.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
             except OSError:
                 pass  # it is gone already
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, TypeVar, overload
 
-from cozeloop_magic.call import Call, Timeouts
+from cozeloop_magic.attempts import Attempts
+from cozeloop_magic.call import LONGEST, Call, Timeouts, is_limit
 from cozeloop_magic.endpoint import Connector, Endpoint
 from cozeloop_magic.entities.prompt import (
     ExecuteRequest,
@@ -22,16 +24,15 @@ from cozeloop_magic.entities.prompt import (
 from cozeloop_magic.entities.stream import PieceReader
 from cozeloop_magic.errors import (
     ClientClosed,
-    ConnectFailed,
     InvalidRequest,
     LoopError,
     PromptNotFound,
+    StreamInterrupted,
     UnexpectedContent,
 )
-from cozeloop_magic.forks import Lock
+from cozeloop_magic.forks import mind_forks
 from cozeloop_magic.reader import AsyncStreamReader, StreamReader
 from cozeloop_magic.request import execute_body
-from cozeloop_magic.retry import retry_policy
 from cozeloop_magic.threads import Threads
 from cozeloop_magic.transport import EventStream, Reply, Transport
 
@@ -71,10 +72,15 @@ class Client:
         self._timeouts = timeouts or Timeouts()
         self._max_retries = max_retries
         self._threads = Threads()
-        self._lock = Lock()
+        self.after_fork()
+        mind_forks(self)
         self._endpoint: Endpoint | None = None
         self._prompts: dict[tuple[str, str], Prompt] = {}
         self._closed = False
+
+    def after_fork(self) -> None:
+        """Leave the parent's lock to the parent."""
+        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         where = self._endpoint.origin if self._endpoint else "not connected yet"
@@ -90,7 +96,7 @@ class Client:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self.close()
+        await asyncio.to_thread(self.close)  # it waits for threads
 
     def close(self) -> None:
         """Close every connection, also under a call or a stream; further calls raise `ClientClosed`."""
@@ -108,12 +114,15 @@ class Client:
 
         The embedded Loop is looked for every time: it may have ended, and its port be another program's by now.
         """
-        if self._closed:
-            raise ClientClosed("The client is closed.")
+        self._check_open()
         with self._lock:
             if self._endpoint is None or self._endpoint.local:
                 self._endpoint = self._connect(progress=progress)
             return self._endpoint
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClientClosed("The client is closed.")
 
     @overload
     def execute_prompt(
@@ -200,17 +209,18 @@ class Client:
 
     def run(self, request: ExecuteRequest, timeout: float | None = None) -> ExecuteResult:
         """Run a request and give the whole answer; see `execute_prompt`."""
-        return self._run(execute_body(request), self._call(timeout))
+        return self._run(request, self._call(timeout))
 
     def stream(self, request: ExecuteRequest, timeout: float | None = None) -> StreamReader:
         """Run a request and give a reader over the pieces of the answer; see `execute_prompt`."""
-        return self._stream(execute_body(request), self._call(timeout, streamed=True))
+        return self._stream(request, self._call(timeout, streamed=True))
 
-    def _run(self, body: Mapping[str, Any], call: Call) -> ExecuteResult:
+    def _run(self, request: ExecuteRequest, call: Call) -> ExecuteResult:
+        body = execute_body(request)
         return self._reach(call, lambda at: self._execute(at, body, call))
 
-    def _stream(self, body: Mapping[str, Any], call: Call) -> StreamReader:
-        tries = _Tries(self, call)
+    def _stream(self, request: ExecuteRequest, call: Call) -> StreamReader:
+        body, tries = execute_body(request), self._attempts(call)
 
         def begin(at: Endpoint) -> EventStream:
             return self._transport.stream(at, _EXECUTE_STREAMING, _in_workspace(body, at), call)
@@ -244,11 +254,11 @@ class Client:
         """
         custom = (custom_model_config, custom_tools, custom_tool_call_config)
         request = ExecuteRequest(prompt_key, version, label, variable_vals or {}, messages or (), *custom)
-        body, call = execute_body(request), self._call(timeout, streamed=stream)
+        call = self._call(timeout, streamed=stream)
         if stream:
-            reader = await self._threads.run(lambda: self._stream(body, call), call.cancel)
+            reader = await self._threads.run(lambda: self._stream(request, call), call.cancel)
             return AsyncStreamReader(reader, self._threads)
-        return await self._threads.run(lambda: self._run(body, call), call.cancel)
+        return await self._threads.run(lambda: self._run(request, call), call.cancel)
 
     def get_prompt(
         self, prompt_key: str, version: str = "", label: str = "", *, timeout: float | None = None
@@ -270,6 +280,7 @@ class Client:
         LoopError
             If the call failed.
         """
+        self._check_open()
         known = self._prompts.get((prompt_key, version)) if version else None
         if known is not None:
             return known
@@ -281,7 +292,7 @@ class Client:
             found = items[0].get("prompt")
             prompt = Prompt.from_json(found) if found else None
         except (AttributeError, KeyError, TypeError):
-            raise UnexpectedContent("The server's list of prompts cannot be read.", log_id=reply.log_id) from None
+            raise _unreadable("definition of the prompt", reply) from None
         if prompt is None:
             raise PromptNotFound(f"There is no prompt {prompt_key!r}.", log_id=reply.log_id)
         named = prompt.version and version in ("", prompt.version)
@@ -306,7 +317,7 @@ class Client:
         data = reply.body.get("data")
         page = PromptPage.from_json(data) if isinstance(data, dict) else None
         if page is None or "prompts" in page.extra:
-            raise UnexpectedContent("The server's list of prompts cannot be read.", log_id=reply.log_id)
+            raise _unreadable("list of prompts", reply)
         return page
 
     def _post(self, path: str, body: Mapping[str, Any], timeout: float | None = None) -> Reply:
@@ -318,24 +329,30 @@ class Client:
         data = reply.body.get("data")
         reader = PieceReader(log_id=reply.log_id, model=reply.model, retries=call.retries)
         result = (reader.read(data) if isinstance(data, dict) else None) or ExecuteResult()
-        if result.message is None or not result.finish_reason:
-            raise UnexpectedContent(
-                f"{at.origin} answered without a complete message.",
-                hint="Run it again.",
+        if result.message is None:
+            raise _unreadable("message of the answer" if "message" in result.extra else "answer", reply)
+        if not result.finish_reason:
+            raise StreamInterrupted(
+                f"The answer from {at.origin} is not complete: it came without a finish reason.",
+                hint="The text so far is kept; run it again for a complete answer.",
                 log_id=reply.log_id,
-                partial=result if result.message else None,
+                partial=result,
             )
         return result
 
     def _reach(self, call: Call, attempt: Callable[[Endpoint], T]) -> T:
-        return _Tries(self, call).run(attempt)
+        return self._attempts(call).run(attempt)
+
+    def _attempts(self, call: Call) -> Attempts:
+        return Attempts(call, self.connect(), self._reconnect, self._max_retries)
 
     def _call(self, timeout: float | None, *, streamed: bool = False) -> Call:
         if timeout is None:
             return Call(self._timeouts, streamed=streamed)
-        number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
-        if not number or not 0 < timeout <= threading.TIMEOUT_MAX:
-            raise InvalidRequest(f"timeout is {timeout!r}; it must be a number of seconds above 0.")
+        if not is_limit(timeout):
+            raise InvalidRequest(
+                f"timeout is {timeout!r}; it must be a number of seconds, above 0 and at most {LONGEST}."
+            )
         return Call(replace(self._timeouts, total=float(timeout)), streamed=streamed)
 
     def _reconnect(self, failed: Endpoint) -> Endpoint:
@@ -349,40 +366,9 @@ def _in_workspace(body: Mapping[str, Any], at: Endpoint) -> dict[str, Any]:
     return {"workspace_id": at.workspace_id, **body}
 
 
-class _Tries:
-    """Drives the retry policy for one call: finds the server, attempts, waits."""
-
-    def __init__(self, client: Client, call: Call) -> None:
-        self._client = client
-        self._call = call
-        self._policy = retry_policy(client._max_retries)
-        next(self._policy)
-        self._endpoint = client.connect()
-
-    def run(self, attempt: Callable[[Endpoint], T]) -> T:
-        """Attempt until it is answered, or until the policy has enough."""
-        while True:
-            try:
-                return attempt(self._endpoint)
-            except LoopError as fault:
-                self.wait_after(fault)
-
-    def wait_after(self, fault: LoopError) -> None:
-        """Wait as long as the policy says, or raise the fault."""
-        seconds = self._seconds(fault)
-        if seconds is None or not self._call.wait(seconds):
-            raise fault.with_traceback(None)  # inner frames hold the server's words, which may echo credentials
-        self._call.retries += 1
-        log.debug("retry %d in %.2f s: %s", self._call.retries, seconds, fault)
-
-    def _seconds(self, fault: LoopError) -> float | None:
-        try:
-            seconds = self._policy.send(fault)
-        except StopIteration:
-            return None
-        started_anew = isinstance(fault, ConnectFailed) and self._moved()
-        return 0.0 if started_anew else seconds
-
-    def _moved(self) -> bool:
-        before, self._endpoint = self._endpoint, self._client._reconnect(self._endpoint)
-        return self._endpoint is not before
+def _unreadable(what: str, reply: Reply) -> UnexpectedContent:
+    return UnexpectedContent(
+        f"The server's {what} cannot be read: {reply.excerpt}.",
+        hint="Run it again; if it stays, ask whoever runs the server.",
+        log_id=reply.log_id,
+    )

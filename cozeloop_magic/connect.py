@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from cozeloop_magic.auth import Auth, JWTOAuth, PersonalToken, Secret
-from cozeloop_magic.call import Call, Timeouts
+from cozeloop_magic.call import LONGEST, Call, Timeouts, is_limit
 from cozeloop_magic.client import Client
 from cozeloop_magic.endpoint import Endpoint
-from cozeloop_magic.errors import ConfigurationError
+from cozeloop_magic.errors import ConfigurationError, StreamInterrupted
 from cozeloop_magic.settings import Settings
 from cozeloop_magic.transport import Transport
 
@@ -103,9 +102,10 @@ def _wrapped(secret: str | None) -> Secret | None:
 def _limits(connect: float, total: float, first_token: float | None) -> Timeouts:
     named = {"connect_timeout": connect, "timeout": total, "first_token_timeout": first_token}
     for name, value in named.items():
-        odd = isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= threading.TIMEOUT_MAX
-        if odd and not (value is None and name == "first_token_timeout"):
-            raise ConfigurationError(f"{name} is {value!r}; it must be a number of seconds above 0.")
+        if not is_limit(value) and not (value is None and name == "first_token_timeout"):
+            raise ConfigurationError(
+                f"{name} is {value!r}; it must be a number of seconds, above 0 and at most {LONGEST}."
+            )
     return Timeouts(connect, total, first_token)
 
 
@@ -136,8 +136,13 @@ def _endpoint(settings: Settings, transport: Transport) -> Endpoint:
     base_url = settings.api_base_url
     origin = urlsplit(base_url).netloc
 
-    def exchange(path: str, body: Mapping[str, Any], auth: Auth, call: Call) -> Mapping[str, Any]:
-        return transport.call(Endpoint(base_url, "", auth, origin), path, body, call).body
+    def exchange(path: str, body: Mapping[str, Any], auth: Auth, call: Call) -> tuple[Mapping[str, Any], str | None]:
+        try:
+            reply = transport.call(Endpoint(base_url, "", auth, origin), path, body, call)
+        except StreamInterrupted as fault:
+            fault.hint, fault.repeatable = "Run it again.", True  # it costs nothing
+            raise
+        return reply.body, reply.log_id
 
     auth: Auth
     if settings.api_token:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from cozeloop_magic.auth import Auth
+from cozeloop_magic.auth import Auth, Secret
 
 __all__ = ["Connector", "Endpoint"]
+
+_TELLING = 8  # characters of a header that may be a secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class Endpoint:
     local : bool
         Whether it is the embedded Loop: that one may end and come back elsewhere at any time, its prompts may be
         edited behind a version, and its words are written for the person who reads them.
+    headers : tuple of Secret
+        Values that are sent along with every call.
     """
 
     base_url: str
@@ -33,6 +37,12 @@ class Endpoint:
     auth: Auth
     origin: str
     local: bool = False
+    headers: tuple[Secret, ...] = ()
+
+    def secrets(self) -> Iterator[Secret]:
+        """Give what no text may show: the credentials, and headers of the caller's own that are no mere words."""
+        yield self.auth()
+        yield from (value for value in self.headers if len(value) >= _TELLING)
 
 
 class Connector(Protocol):

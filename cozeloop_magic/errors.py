@@ -13,7 +13,7 @@
     │   ├── ConnectFailed         the server was not reached, so it cannot have begun
     │   ├── DeadlineExceeded      a time limit passed
     │   ├── UnexpectedContent     an answer came that is no answer of a Loop server: an HTML page, say
-    │   └── StreamInterrupted     an answer began and did not come to its end
+    │   └── StreamInterrupted     an answer did not come to its end
     │       └── UnreadableEvent   an event of the stream cannot be read
     └── RemoteError               the server said no, with a code
         ├── AuthenticationFailed  the token is missing, wrong or expired
@@ -187,7 +187,7 @@ class UnexpectedContent(TransportError):
 
 
 class StreamInterrupted(TransportError):
-    """An answer began and did not come to its end; ``partial`` holds what came."""
+    """An answer did not come to its end; ``partial`` holds what came, where anything did."""
 
 
 class UnreadableEvent(StreamInterrupted):
@@ -298,11 +298,11 @@ def remote_error(
 ) -> RemoteError:
     """Make the error that a server's code, or failing that its HTTP status, stands for.
 
-    HTTP 401 wins over the code: gateways send it with codes of their own.
+    HTTP 401 and 429 win over the code: gateways send them with codes of their own.
     """
     kind: type[RemoteError] = RemoteError
-    if http_status == 401:
-        kind = AuthenticationFailed
+    if http_status in (401, 429):
+        kind = _BY_STATUS[http_status]
     elif code in _BY_CODE:
         kind = _BY_CODE[code]
     elif http_status in _BY_STATUS:

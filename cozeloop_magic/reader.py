@@ -13,14 +13,17 @@ from typing import Any
 
 from cozeloop_magic.entities.prompt import ExecuteResult
 from cozeloop_magic.entities.stream import PieceReader, ResultBuilder, join_results
-from cozeloop_magic.errors import InvalidRequest, LoopError
+from cozeloop_magic.errors import InvalidRequest, LoopError, RemoteError
+from cozeloop_magic.refusal import code_of, words_of
 from cozeloop_magic.threads import Threads, tell
-from cozeloop_magic.transport import EventStream
+from cozeloop_magic.transport import LINGER, EventStream
 
 __all__ = ["AsyncStreamReader", "Reopen", "StreamReader"]
 
-_JSON = json.JSONDecoder()
+_JSON = json.JSONDecoder(strict=False)
+_PARTS = {"message", "finish_reason", "usage"}  # of a piece of an answer
 _USUAL = ("data", "message")  # kinds of event that hold a piece of an answer
+_FOR_USAGE = 0.5  # seconds that usage may come after the finish reason
 _TICK = 0.1  # seconds between looks whether anybody still reads
 
 Reopen = Callable[[LoopError], EventStream]
@@ -64,8 +67,9 @@ class StreamReader:
             raise StopIteration
         try:
             piece = self._next()
+            self._builder.add(piece)
             if piece.finish_reason:
-                piece = self._with_rest(piece)
+                piece = self._finished(piece)
         except LoopError as error:
             self._done = True
             error.partial = self.partial
@@ -74,11 +78,6 @@ class StreamReader:
         except BaseException:
             self.close()
             raise
-        if piece.finish_reason:
-            self._done = True
-            self._dropped.detach()
-            self._events.close(complete=True)
-        self._builder.add(piece)
         return piece
 
     @property
@@ -117,42 +116,57 @@ class StreamReader:
             self._take(self._reopen(error))
             return self._next()
 
-    def _with_rest(self, last: ExecuteResult) -> ExecuteResult:
-        """Add what follows the finish reason, as some servers' usage does."""
-        self._events.linger()
+    def _finished(self, last: ExecuteResult) -> ExecuteResult:
+        """Add what follows the finish reason, as some servers' usage does, and give the connection back.
+
+        Raises
+        ------
+        RemoteError
+            If the server takes the answer back.
+        """
         rest = []
         try:
-            for piece in self._pieces:
-                rest.append(piece)  # what came before the end is kept
+            with self._events.call.within(LINGER if last.usage else _FOR_USAGE):
+                for piece in self._pieces:
+                    rest.append(piece)
+                    self._builder.add(piece)
+        except RemoteError:
+            raise
         except LoopError:
             pass  # the stream's end, or none in time: the answer is complete
+        self._done = True
+        self._dropped.detach()
+        self._events.close(complete=True)
         return join_results([last, *rest]) if rest else last
 
 
 def _pieces(events: EventStream) -> Iterator[ExecuteResult]:
     """Read events as pieces of an answer. It ends by an error: whoever iterates stops at the finish reason."""
     read = PieceReader(log_id=events.log_id, model=events.model, retries=events.call.retries).read
-    waiting = True
     for name, data in events:
         body = _object(events, name, data)
-        if name == "error" or _refuses(name, body):
+        if name == "error" or (body and _refuses(name, body)):
             raise events.refused(data)
         piece = read(body) if body else None
         if (piece is None or piece.message is None) and body and body.get("message"):
-            raise events.unreadable("holds a message that cannot be read")
+            raise events.unreadable("holds a message that cannot be read", body["message"])
         if piece is not None:
-            if waiting:
+            if not events.spoke:
                 events.call.spoke()
-                waiting = False
+                events.spoke = True
             yield piece
         elif data.strip() == "[DONE]":
             break
+        elif name not in _USUAL:
+            events.aside = data
     raise events.ended()
 
 
-def _refuses(name: str, body: Mapping[str, Any] | None) -> bool:
-    """Tell whether an event says no; one of an unknown kind may have a code of its own, without words."""
-    return bool(body and body.get("code")) and (name in _USUAL or "msg" in (body or ()))
+def _refuses(name: str, body: Mapping[str, Any]) -> bool:
+    """Tell whether an event says no: by a code, which one of an unknown kind may have without words, or in words."""
+    if name in _USUAL:
+        return bool(code_of(body) or (not _PARTS & body.keys() and words_of(body)))
+    return bool(code_of(body) and words_of(body))
 
 
 def _object(events: EventStream, name: str, data: str) -> dict[str, Any] | None:
@@ -197,7 +211,7 @@ class AsyncStreamReader:
             raise StopAsyncIteration
         try:
             piece = await self._pump.take()
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
             self.close()
             raise
         if isinstance(piece, ExecuteResult):

@@ -16,11 +16,13 @@ from urllib.parse import urlsplit
 from cozeloop_magic.endpoint import Endpoint
 from cozeloop_magic.errors import AuthenticationFailed, LoopError, UnexpectedContent, remote_error
 
-__all__ = ["no_answer", "parsed", "refusal"]
+__all__ = ["code_of", "no_answer", "parsed", "quoted", "refusal", "words_of"]
 
 _CHECK_ADDRESS = "Check COZELOOP_API_BASE_URL, and any proxy or login page in between."
+_EXAMINED = 1_000_000  # bytes of what is no answer that are looked at
 _HINTS = {
     400: _CHECK_ADDRESS,  # a Loop server says what is wrong with a parameter
+    404: _CHECK_ADDRESS,
     405: "A self-hosted Loop's API has a port of its own; this looks like the web page's.",
     407: "Check HTTP_PROXY: the proxy on the way wants a user and a password.",
     413: "Make the request smaller.",
@@ -28,40 +30,62 @@ _HINTS = {
 
 
 def parsed(content: bytes | str) -> Any:
-    """Read JSON; None where it is none."""
+    """Read JSON, also where text in it holds bare line breaks; None where it is none."""
     try:
-        return json.loads(content)
+        return json.loads(content, strict=False)
     except (ValueError, RecursionError):
         return None
+
+
+def code_of(body: Mapping[str, Any]) -> int | str:
+    """Give the code that an answer or event names, a number also where it is sent as text; 0 where it names none."""
+    code = body.get("code") or 0
+    if isinstance(code, str):
+        return int(code) if re.fullmatch(r"[0-9]{1,12}", code) else code
+    return code if isinstance(code, int) and not isinstance(code, bool) else json.dumps(code)
+
+
+def words_of(body: Mapping[str, Any]) -> str:
+    """Give what a JSON object says to a person, by the names that Loop servers, OAuth and gateways use for it."""
+    for name in ("msg", "message", "error_message", "error_description", "error", "detail"):
+        said = body.get(name)
+        said = words_of(said) or json.dumps(said, ensure_ascii=False) if isinstance(said, dict) else said
+        if isinstance(said, str) and said:
+            return said
+    return ""
 
 
 def no_answer(
     content: bytes, endpoint: Endpoint, *, http_status: int, headers: Mapping[str, str], log_id: str | None
 ) -> LoopError:
     """Make the error for a body that is no answer: JSON that says why there is none, or something else altogether."""
-    body = parsed(content)
-    if isinstance(body, dict) and (body.get("code") or http_status >= 400):
+    body = parsed(_first_event(content) if "event-stream" in headers.get("Content-Type", "") else content)
+    if isinstance(body, dict) and (code_of(body) or http_status >= 400 or words_of(body)):
         return refusal(body, endpoint, http_status=http_status, log_id=log_id)
     return _unexpected(http_status, headers, content, endpoint, log_id)
 
 
+def _first_event(content: bytes) -> bytes:
+    """Give the data of the first event of a stream; all of it where it holds none."""
+    found = re.search(rb"^data:(.*)$", content, re.M)
+    return found[1] if found else content
+
+
 def refusal(body: Mapping[str, Any], endpoint: Endpoint, *, http_status: int, log_id: str | None) -> LoopError:
     """Make the error for an answer ``{code, msg}``, or an OAuth one ``{error, error_code, error_message}``."""
-    code = body.get("code")
-    said = body.get("msg") or body.get("message") or body.get("error_message") or body.get("error")
-    said = said or {name: value for name, value in body.items() if value} or "it gave no reason"
-    said = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
-    number = code if isinstance(code, int) and not isinstance(code, bool) else None
-    what = _sentence(f"{endpoint.origin} refused: {_quote(said, endpoint)}")
-    if code not in (None, 0):
-        what += f" [code {code}]"
-    error = remote_error(what, code=number, http_status=http_status, log_id=log_id)
+    code = code_of(body)
+    rest = {name: value for name, value in body.items() if value}
+    said = words_of(body) or (json.dumps(rest, ensure_ascii=False) if rest else "it gave no reason")
+    number = f"code {code}" if code else f"HTTP {http_status}" if http_status >= 400 else ""
+    what = _sentence(f"{endpoint.origin} refused: {quoted(said, endpoint)}") + (f" [{number}]" if number else "")
+    known = code if isinstance(code, int) and "code" in body else None
+    error = remote_error(what, code=known, http_status=http_status, log_id=log_id)
     if endpoint.local:
         error.hint = ""  # it says itself what to do
     elif isinstance(error, AuthenticationFailed):
         error.hint = endpoint.auth.hint
     elif not error.hint:
-        error.hint = "If that does not say enough, ask whoever runs the server."
+        error.hint = _HINTS.get(http_status, "If that does not say enough, ask whoever runs the server.")
     return error
 
 
@@ -70,11 +94,11 @@ def _unexpected(
 ) -> LoopError:
     """Make the error for an answer that is no Loop server's: a redirect, a web page, an empty body."""
     if 300 <= status < 400:
-        where = _quote(_site(headers.get("Location", "")), endpoint) or "nowhere"
+        where = quoted(_site(headers.get("Location", "")), endpoint) or "nowhere"
         what = f"{endpoint.origin} redirects to {where}; a call with a token is not sent on."
         hint = "Set COZELOOP_API_BASE_URL to the API's own address."
         return UnexpectedContent(what, hint=hint, http_status=status, log_id=log_id)
-    excerpt = _quote(_readable(content, headers), endpoint)
+    excerpt = quoted(_readable(content, headers), endpoint)
     with_what = f"with no Loop answer but: {excerpt}" if excerpt else "without a word"
     what = _sentence(f"{endpoint.origin} answered HTTP {status} {with_what}")
     if status >= 400:
@@ -92,7 +116,8 @@ def _site(location: str) -> str:
         target = urlsplit(location)
     except ValueError:
         return location
-    return f"{target.scheme}://{target.netloc}".removeprefix(":") if target.netloc else location
+    host = target.netloc.rpartition("@")[2]
+    return f"{target.scheme}://{host}".removeprefix(":") if host else location
 
 
 def _sentence(text: str) -> str:
@@ -100,18 +125,20 @@ def _sentence(text: str) -> str:
 
 
 def _readable(content: bytes, headers: Mapping[str, str]) -> str:
-    text = content[:4000].decode("utf-8", "replace")
+    text = content[:_EXAMINED].decode("utf-8", "replace")
     kind = headers.get("Content-Type", "")
     if "html" in kind or text.lstrip()[:1] == "<":
         title = re.search(r"<title[^>]*>(.*?)</title>", text, re.I | re.S)
-        text = "an HTML page, " + repr(html.unescape(title[1] if title else re.sub(r"<[^>]*>", " ", text)).strip())
-    elif "event-stream" in kind:
+        words = html.unescape(title[1] if title else re.sub(r"<[^>]*>", " ", text))
+        text = f"an HTML page, {' '.join(words.split())!r}"
+    elif "event-stream" in kind and b"data:" in content:
         text = "a stream of events, where one whole answer was asked for"
     return text
 
 
-def _quote(text: str, endpoint: Endpoint) -> str:
+def quoted(text: str, endpoint: Endpoint) -> str:
     """Make a server's words safe to show: one line, not long, no control characters, no credentials."""
-    text = " ".join(endpoint.auth().hidden_in(text).split())
-    text = "".join(c if c.isprintable() else "�" for c in text)
+    for secret in endpoint.secrets():
+        text = secret.hidden_in(text)
+    text = "".join(c if c.isprintable() else "�" for c in " ".join(text.split()))
     return text if len(text) <= 300 else text[:300] + "…"

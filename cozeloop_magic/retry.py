@@ -14,11 +14,11 @@ from email.utils import parsedate_to_datetime
 
 from cozeloop_magic.errors import LoopError
 
-__all__ = ["read_retry_after", "retry_policy"]
+__all__ = ["PATIENCE", "read_retry_after", "retry_policy"]
 
 _BASE = 0.5  # seconds the first wait may take at most, where the server names none
 _CAP = 8.0  # seconds any such wait may take at most
-_PATIENCE = 60.0  # seconds a server may ask to be left alone before giving up is kinder
+PATIENCE = 60.0  # seconds a server may ask to be left alone before giving up is kinder
 
 
 def retry_policy(
@@ -31,7 +31,7 @@ def retry_policy(
     """
     fault = yield 0.0
     for attempt in range(max_retries):
-        if not fault.repeatable or (fault.retry_after or 0.0) > _PATIENCE:
+        if not fault.repeatable or (fault.retry_after or 0.0) > PATIENCE:
             return
         jittered = spread(0.0, min(_BASE * 2**attempt, _CAP))
         fault = yield jittered if fault.retry_after is None else fault.retry_after

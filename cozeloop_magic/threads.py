@@ -106,7 +106,7 @@ class Threads:
         self.start(run)
         try:
             return await future
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):  # the latter: nobody goes on with the coroutine
             cancel()
             raise
 

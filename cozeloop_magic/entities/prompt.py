@@ -161,10 +161,10 @@ class Message(Wire):
 
     role: Role | str = wire.absent(wire.as_member(Role), "")
     content: str | None = wire.text()
-    parts: Sequence[ContentPart] | None = wire.some(ContentPart)
+    parts: Sequence[ContentPart] | None = wire.many(ContentPart)
     reasoning_content: str | None = wire.text()
     tool_call_id: str | None = wire.text()
-    tool_calls: Sequence[ToolCall] | None = wire.some(ToolCall)
+    tool_calls: Sequence[ToolCall] | None = wire.many(ToolCall)
     skip_render: bool | None = wire.flag()
     metadata: Mapping[str, Any] | None = wire.kept()
 

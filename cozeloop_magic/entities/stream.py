@@ -174,7 +174,7 @@ class ResultBuilder:
 
     def __bool__(self) -> bool:
         """Tell whether anything came."""
-        return self._last is not None or self._finish_reason is not None
+        return self._last is not None or self._finish_reason is not None or self._usage is not None
 
 
 def _usual(body: Mapping[str, Any]) -> Message | None:
@@ -204,6 +204,7 @@ def _join_calls(before: ToolCall | None, call: ToolCall) -> ToolCall:
         id=call.id or before.id,
         type=call.type or before.type,
         function_call=_join_functions(before.function_call, call.function_call),
+        extra={**before.extra, **call.extra},
     )
 
 
@@ -211,7 +212,7 @@ def _join_functions(before: FunctionCall | None, call: FunctionCall | None) -> F
     if before is None or call is None:
         return call or before
     arguments = (before.arguments or "") + (call.arguments or "")
-    return replace(call, name=call.name or before.name, arguments=arguments)
+    return replace(call, name=call.name or before.name, arguments=arguments, extra={**before.extra, **call.extra})
 
 
 def join_results(pieces: Iterable[ExecuteResult]) -> ExecuteResult:

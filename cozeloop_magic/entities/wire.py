@@ -26,7 +26,6 @@ __all__ = [
     "member",
     "number",
     "of",
-    "some",
     "text",
     "word",
 ]
@@ -210,12 +209,7 @@ def of(kind: type[Wire]) -> Any:
 
 
 def many(kind: type[Wire], default: tuple[()] | None = None) -> Any:
-    """Declare a field that holds a list of wire values, as a tuple."""
-    return _declared(lambda items: tuple(kind.from_json(item) for item in items if item is not None), default)
-
-
-def some(kind: type[Wire]) -> Any:
-    """Declare such a field where an item that cannot be read must not hide the others: its ``extra`` holds it."""
+    """Declare a field that holds a list of wire values, as a tuple; an item that is none is in its ``extra``."""
 
     def decode(items: Any) -> tuple[Wire, ...]:
         if not isinstance(items, list):
@@ -223,7 +217,7 @@ def some(kind: type[Wire]) -> Any:
         readable = (item if isinstance(item, Mapping) else {"": item} for item in items if item is not None)
         return tuple(map(kind.from_json, readable))
 
-    return _declared(decode)
+    return _declared(decode, default)
 
 
 def kept() -> Any:

@@ -4,6 +4,7 @@ Every foreign error becomes one of `cozeloop_magic.errors` here.
 """
 
 from cozeloop_magic.transport.events import EventStream
-from cozeloop_magic.transport.pool import Reply, Transport
+from cozeloop_magic.transport.pool import Transport
+from cozeloop_magic.transport.reply import LINGER, Reply
 
-__all__ = ["EventStream", "Reply", "Transport"]
+__all__ = ["LINGER", "EventStream", "Reply", "Transport"]

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 __all__ = ["Unchunker"]
+
+_LONGEST = 65536  # bytes of a line between chunks, as http.client has it
+_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
 
 
 class Unchunker:
@@ -28,6 +33,7 @@ class Unchunker:
             if not left:
                 end = data.find(b"\n", at)
                 if end < 0:
+                    self.broken = size - at > _LONGEST
                     break
                 left = self._line(data[at:end])
                 at = end + 1
@@ -45,10 +51,8 @@ class Unchunker:
         if self._in_trailer:
             self.ended = not line.strip()
             return 0
-        try:
-            size = int(line.partition(b";")[0], 16)
-        except ValueError:
-            size = -1
+        number = line.partition(b";")[0].strip()
+        size = int(number, 16) if _SIZE.fullmatch(number) else -1
         self.broken = size < 0
         self._in_trailer = size == 0
         return size + 2 if size > 0 else 0

@@ -10,6 +10,7 @@ import errno
 import http.client
 import io
 import socket
+import time
 from contextvars import ContextVar
 from typing import Any
 
@@ -89,6 +90,14 @@ class _Response(http.client.HTTPResponse):
         if self._torn():
             raise ConnectionAbortedError(errno.ECONNABORTED, "it hung up in the middle of the headers")
 
+    def _read_status(self) -> tuple[str, int, str]:
+        """Skip what is said ahead of the answer (RFC 9110, 15.2); of such statuses http.client knows but one."""
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not 100 <= status < 200:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
+
     def _torn(self) -> bool:
         return self._incoming.ended and self._call.answered
 
@@ -115,18 +124,24 @@ class _Kept:
     port: int
     sock: Any
     _dns_host: str
+    proxy: Any
+    _round_trip = 0.0  # seconds it took to be made
     _served = False  # whether it has answered before
     _held: list[bytes] | None = None  # what a request has written so far
 
     def connect(self) -> None:
         call = CALL.get()
         self._served = False
-        super().connect()  # type: ignore[misc]
+        call.proxied = self.proxy is not None
+        with call.within(call.limits.connect):
+            super().connect()  # type: ignore[misc]
         call.hold(self.sock)  # before anything is sent: a call that was ended meanwhile must not begin a run
+        call.connected = True
         self.sock.settimeout(call.remaining())  # a large request takes longer to send than to connect
 
     def _new_conn(self) -> socket.socket:
         """Connect as urllib3 does, but with the socket in the call's hand, and with one limit for everything."""
+        began = time.monotonic()
         try:
             return dial(self._dns_host, self.port, CALL.get())
         except (socket.gaierror, UnicodeError) as error:
@@ -135,11 +150,13 @@ class _Kept:
             raise ConnectTimeoutError(self, f"{self.host} accepted no connection") from error
         except OSError as error:
             raise NewConnectionError(self, str(error)) from error  # type: ignore[arg-type]
+        finally:
+            self._round_trip = time.monotonic() - began
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         call = CALL.get()
         if self.sock is not None:
-            call.reused = self._served
+            call.reused, call.connected, call.round_trip = self._served, True, self._round_trip
             call.hold(self.sock)
             self.sock.settimeout(call.remaining())  # the last call may have left it next to nothing
         held: list[bytes] = []
@@ -189,6 +206,13 @@ class _SecureConnection(_Kept, HTTPSConnection):
             sock.close()
             raise
         return sock
+
+    def _tunnel(self) -> None:
+        """Ask a proxy for the way through; its answer, when it is closed, lets go of the socket."""
+        super()._tunnel()
+        call = CALL.get()
+        call.hold(self._grip or self.sock)
+        self.sock.settimeout(call.remaining())
 
 
 class _Pool(HTTPConnectionPool):

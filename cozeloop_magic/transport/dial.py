@@ -29,16 +29,16 @@ class _Socket(socket.socket):
 
 
 def dial(host: str, port: int, call: Call) -> socket.socket:
-    """Connect to a host, one limit for its name and all of its addresses together; the call holds the socket.
+    """Connect to a host, within what the call has left for its name and all of its addresses; it holds the socket.
 
     Raises
     ------
     TimeoutError
-        If the call's limit to connect has passed.
+        If that has passed.
     OSError
         If it cannot be reached, is not known (`socket.gaierror`), or the call was ended (`ConnectionAbortedError`).
     """
-    ends = time.monotonic() + min(call.limits.connect, call.remaining())
+    ends = time.monotonic() + call.remaining()
     failed = OSError("it has no address")
     addresses = _addresses(host, port, call, ends)
     for tried, (*kind, _, address) in enumerate(addresses):

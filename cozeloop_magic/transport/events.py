@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 
 import urllib3
 from sseclient import SSEClient
@@ -12,17 +13,18 @@ from sseclient import SSEClient
 from cozeloop_magic.call import Call
 from cozeloop_magic.endpoint import Endpoint
 from cozeloop_magic.errors import LoopError, StreamInterrupted, UnreadableEvent, without_frames
-from cozeloop_magic.refusal import no_answer, parsed, refusal
+from cozeloop_magic.refusal import no_answer, parsed, quoted, refusal
 from cozeloop_magic.transport.faults import LARGEST, READ_ERRORS, reason, timed_out
+from cozeloop_magic.transport.reply import LINGER
 
 __all__ = ["EventStream"]
 
 logging.getLogger("sseclient").disabled = True  # it logs what a server says, which may echo credentials
 
 _READ_SIZE = 65536
-_LINGER = 0.05  # seconds a finished stream may take to end its body before its connection is given up
+_START = 65536  # bytes of what may turn out to be no stream
+_MANY = 100  # lines of one event
 _BOM = b"\xef\xbb\xbf"
-_HINT = "The text so far is kept; run it again for a complete answer."
 
 
 class EventStream:
@@ -36,6 +38,10 @@ class EventStream:
         What the headers tell.
     bytes_read, events_read : int
         How much came.
+    spoke : bool
+        Whether any of it was a piece of an answer; whoever reads the events says so.
+    aside : str
+        The last event of a kind that is not known, for a stream that ends early: it may tell why.
     """
 
     def __init__(self, raw: urllib3.BaseHTTPResponse, endpoint: Endpoint, call: Call, log_id: str | None) -> None:
@@ -43,6 +49,10 @@ class EventStream:
         self.log_id = log_id
         self.model = raw.headers.get("X-Loop-Model")
         self.bytes_read = self.events_read = 0
+        self.spoke = False
+        self.aside = ""
+        self._start = b""
+        self._broke: LoopError | None = None
         self._raw = raw
         self._endpoint = endpoint
         self._open = True
@@ -61,24 +71,31 @@ class EventStream:
     def _events(self) -> Iterator[bytes]:
         """Give whole events, so that the parser sees each byte once; what the end cut off comes last."""
         pending = bytearray()
-        for lines in _lines(self._chunks()):
-            start = max(len(pending) - 1, 0)
-            pending += lines
-            if len(pending) > LARGEST:
-                raise self.unreadable(f"is larger than {LARGEST // 10**6} MB")
-            end = pending.rfind(b"\n\n", start) + 2
-            if end > 1:
-                yield _plain(bytes(pending[:end]))
-                del pending[:end]
+        try:
+            for lines in _lines(self._chunks()):
+                start = max(len(pending) - 1, 0)
+                pending += lines
+                end = pending.rfind(b"\n\n", start) + 2
+                if end > 1:
+                    yield _plain(bytes(pending[:end]))
+                    del pending[:end]
+                if len(pending) > LARGEST:
+                    raise self.unreadable(f"is larger than {LARGEST // 10**6} MB")
+        except LoopError as error:
+            self._broke = error
         if pending:
             self._torn = True
-            yield bytes(pending)
+            yield _plain(bytes(pending)) + b"\n\n"
+        if self._broke is not None:
+            raise self._broke
 
     def _chunks(self) -> Iterator[bytes]:
         """Give bytes as soon as they are there: of all ways to read, `read1` alone never waits for more."""
         while chunk := self._read():
-            if not self.bytes_read and chunk.startswith((b"{", b"<")):
-                raise self._no_stream(chunk)
+            if not self.events_read and len(self._start) < _START:
+                self._start += chunk
+                if self._start.removeprefix(_BOM).lstrip().startswith((b"{", b"<")):
+                    raise self._no_stream()
             self.bytes_read += len(chunk)
             yield chunk
 
@@ -92,48 +109,62 @@ class EventStream:
             if not self._open:  # closed meanwhile, from another thread
                 self._raw.close()
 
-    def _no_stream(self, content: bytes) -> LoopError:
+    def _no_stream(self) -> LoopError:
         """Make the error for JSON or a page that calls itself a stream."""
-        while len(content) < _READ_SIZE and (more := self._read()):
-            content += more
+        try:
+            with self.call.within(LINGER):
+                while len(self._start) < _START and (more := self._read()):
+                    self._start += more
+        except LoopError:
+            pass  # what there is says enough
+        return self._words()
+
+    def _words(self) -> LoopError:
         return no_answer(
-            content, self._endpoint, http_status=self._raw.status, headers=self._raw.headers, log_id=self.log_id
+            self._start, self._endpoint, http_status=self._raw.status, headers=self._raw.headers, log_id=self.log_id
         )
 
     def _broken(self, error: Exception) -> LoopError:
-        if not self._open:
-            return self.interrupted("its reader was closed")
-        if self.call.cancelled:
-            return self.interrupted("the client was closed")
+        if not self._open or self.call.cancelled:
+            return self._closed()
         if timed_out(error):
             return self.call.exceeded(self._endpoint.origin, self.log_id)
         return self.interrupted(reason(error))
 
-    def ended(self) -> StreamInterrupted:
+    def _closed(self) -> StreamInterrupted:
+        return self.interrupted("the client was closed" if self._open else "its reader was closed")
+
+    def ended(self) -> LoopError:
         """Make the error for a stream that ended, or was ended, before its answer did."""
         if not self._open or self.call.cancelled:
-            return self.interrupted("its reader was closed")
-        return self.interrupted(
-            "the stream ended in the middle of an event" if self._torn else "the stream ended without a finish reason"
-        )
+            return self._closed()
+        if not self.events_read and self._start.strip():
+            return self._words()
+        why = "the stream ended " + ("in the middle of an event" if self._torn else "without a finish reason")
+        return self.interrupted(f"{why}, after it said: {quoted(self.aside, self._endpoint)}" if self.aside else why)
 
     def interrupted(self, why: str) -> StreamInterrupted:
         """Make the error for a stream that broke off."""
         return StreamInterrupted(
             f"The answer from {self._endpoint.origin} broke off: {why} "
             f"({self.events_read} event{'s' * (self.events_read != 1)}, {self.bytes_read} bytes received).",
-            hint=_HINT if self.events_read else "Run it again.",
+            hint=self._hint,
             log_id=self.log_id,
         )
 
-    def unreadable(self, why: str) -> StreamInterrupted:
-        """Make the error for an event that cannot be read."""
+    @property
+    def _hint(self) -> str:
+        return "The text so far is kept; run it again for a complete answer." if self.spoke else "Run it again."
+
+    def unreadable(self, why: str, what: object = "") -> LoopError:
+        """Make the error for an event that cannot be read; `what` is quoted."""
         if self._torn:
-            return self.ended()
+            return self._broke or self.ended()
+        why += f": {quoted(str(what), self._endpoint)}" if what else ""
         return UnreadableEvent(
             f"Event {self.events_read} of the answer from {self._endpoint.origin} {why} "
             f"({self.bytes_read} bytes received).",
-            hint=_HINT,
+            hint=self._hint,
             log_id=self.log_id,
         )
 
@@ -143,10 +174,6 @@ class EventStream:
         if not isinstance(body, dict):
             body = {"msg": data}
         return refusal(body, self._endpoint, http_status=self._raw.status, log_id=self.log_id)
-
-    def linger(self) -> None:
-        """Give a stream whose answer is complete a moment to end: a connection that is at its end serves again."""
-        self.call.end_within(_LINGER)
 
     def close(self, *, complete: bool = False) -> None:
         """Give the connection back where the answer is complete, else cut it; wakes a thread that reads."""
@@ -166,7 +193,8 @@ class EventStream:
 
     def _drained(self) -> bool:
         try:
-            return not self._raw.read1(_READ_SIZE, decode_content=True)
+            with self.call.within(LINGER):
+                return not self._raw.read1(_READ_SIZE, decode_content=True)
         except READ_ERRORS:
             return False
 
@@ -201,4 +229,14 @@ def _without_mark(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _plain(events: bytes) -> bytes:
     """Leave out the line that names the usual kind of event: it is what the parser spends a third of its time on."""
-    return events.removeprefix(b"event: data\n").replace(b"\nevent: data\n", b"\n")
+    events = events.removeprefix(b"event: data\n").replace(b"\nevent: data\n", b"\n")
+    return _in_one_line(events) if events.count(b"\ndata:") > _MANY + events.count(b"\n\n") else events
+
+
+def _in_one_line(events: bytes) -> bytes:
+    """Make one line of an event's data, as JSON may be written: the parser copies all lines before for each."""
+    lines: list[bytes] = []
+    for is_data, group in groupby(events.split(b"\n"), lambda line: line.startswith(b"data:")):
+        found = list(group)
+        lines += [b"data:" + b" ".join(line[5:] for line in found)] if is_data else found
+    return b"\n".join(lines)

@@ -20,15 +20,15 @@ from cozeloop_magic.errors import (
     UnexpectedContent,
 )
 
-__all__ = ["LARGEST", "READ_ERRORS", "SEND_ERRORS", "reason", "timed_out", "unsent"]
+__all__ = ["LARGEST", "READ_ERRORS", "reason", "timed_out", "unsent"]
 
 LARGEST = 100_000_000
 """Bytes that a whole answer, or one event of a stream, may have: a compressed one may unpack to any size."""
 
 READ_ERRORS = (urllib3.exceptions.HTTPError, OSError, ValueError)  # ValueError: read from what was closed meanwhile
-SEND_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
-_AT_ONCE = 1.0  # seconds within which a connection that had lain idle shows that it was dead
+_CHECK_PROXY = "Check HTTP_PROXY and HTTPS_PROXY, or add the host to NO_PROXY."
+_SLACK = 0.02  # seconds beyond a round trip, after which a server may have begun what it hung up on
 
 
 def unsent(error: BaseException, origin: str, call: Call) -> LoopError:
@@ -41,13 +41,18 @@ def unsent(error: BaseException, origin: str, call: Call) -> LoopError:
         return ConfigurationError(f"{error}.", hint="Check REQUESTS_CA_BUNDLE.")
     if isinstance(error, requests.exceptions.SSLError):
         return _no_tls(error, origin)
-    if isinstance(error, (requests.exceptions.ProxyError, requests.exceptions.InvalidProxyURL)):
+    if isinstance(error, requests.exceptions.ProxyError) or (call.proxied and not call.connected):
         return ConnectFailed(
-            f"The proxy on the way to {origin} did not let the call through: {reason(error)}.",
-            hint="Check HTTP_PROXY and HTTPS_PROXY, or add the host to NO_PROXY.",
+            f"The proxy on the way to {origin} did not let the call through: {reason(error)}.", hint=_CHECK_PROXY
         )
     if isinstance(error, requests.ConnectionError):
         return _unreached(error, origin, call)
+    if isinstance(error, requests.exceptions.InvalidSchema):  # requests says so of SOCKS, which is an extra of its
+        return ConfigurationError(f"{reason(error)}.", hint='Run: pip install "requests[socks]"')
+    if isinstance(error, (requests.exceptions.InvalidURL, urllib3.exceptions.LocationParseError, TypeError)):
+        return ConfigurationError(
+            f"The proxy on the way to {origin} has no address that can be read.", hint=_CHECK_PROXY
+        )
     return TransportError(f"The call to {origin} failed: {reason(error)}.")
 
 
@@ -92,7 +97,7 @@ def _unreached(error: requests.ConnectionError, origin: str, call: Call) -> Tran
         f"{origin} closed the connection before it answered: {reason(error)}.",
         hint="Run it again; whether the call was begun is not known.",
     )
-    if call.reused and not call.answered and time.monotonic() - call.sent_at < _AT_ONCE:
+    if call.reused and not call.answered and time.monotonic() - call.sent_at < call.round_trip + _SLACK:
         fault.repeatable, fault.retry_after = True, 0.0
     return fault
 

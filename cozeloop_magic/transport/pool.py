@@ -1,16 +1,15 @@
-"""Making calls: a pool of connections, and what came back."""
+"""Making calls over a pool of connections."""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
-import re
 import threading
 import weakref
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import requests
 
@@ -18,37 +17,26 @@ from cozeloop_magic.auth import Header, Secret
 from cozeloop_magic.call import Call
 from cozeloop_magic.endpoint import Endpoint
 from cozeloop_magic.errors import (
-    AuthenticationFailed,
     ClientClosed,
+    ConfigurationError,
     InvalidRequest,
-    LoopError,
-    StreamInterrupted,
     UnexpectedContent,
     without_frames,
 )
 from cozeloop_magic.forks import mind_forks
-from cozeloop_magic.refusal import no_answer, parsed
-from cozeloop_magic.retry import read_retry_after
 from cozeloop_magic.transport.connection import CALL, Adapter
 from cozeloop_magic.transport.events import EventStream
-from cozeloop_magic.transport.faults import LARGEST, READ_ERRORS, SEND_ERRORS, reason, timed_out, unsent
+from cozeloop_magic.transport.faults import unsent
+from cozeloop_magic.transport.reply import Reply, log_id_of, read_reply
 from cozeloop_magic.version import __version__
 
-__all__ = ["Reply", "Transport"]
+__all__ = ["Transport"]
 
 log = logging.getLogger("cozeloop_magic")
 
-_READ_SIZE = 65536
+_REMEMBERED = 16  # addresses and environments
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _ENVIRONMENT = (*_PROXIES, *map(str.upper, _PROXIES), "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-
-
-class Reply(NamedTuple):
-    """A JSON answer, with what its headers tell."""
-
-    body: dict[str, Any]
-    log_id: str | None
-    model: str | None
 
 
 class Transport:
@@ -107,7 +95,7 @@ class Transport:
         """
         response, endpoint = self._post(endpoint, path, body, call, "application/json")
         with response:
-            return _reply(response, endpoint, call)
+            return read_reply(response, endpoint, call)
 
     def stream(self, endpoint: Endpoint, path: str, body: Mapping[str, Any], call: Call) -> EventStream:
         """Post a JSON body and give the answer's server-sent events.
@@ -119,9 +107,9 @@ class Transport:
         """
         response, endpoint = self._post(endpoint, path, body, call, "text/event-stream, application/json")
         if _is_event_stream(response):
-            return EventStream(response.raw, endpoint, call, _log_id(response))
+            return EventStream(response.raw, endpoint, call, log_id_of(response, endpoint))
         with response:
-            reply = _reply(response, endpoint, call)
+            reply = read_reply(response, endpoint, call)
         raise UnexpectedContent(
             f"{endpoint.origin} answered with one JSON object where a stream was asked for.",
             hint="Run it again without streaming.",
@@ -137,7 +125,7 @@ class Transport:
         request, settings = self._request(endpoint.base_url + path)
         try:
             request.body = json.dumps(body, allow_nan=False).encode()
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise InvalidRequest(
                 f"The request holds what has no JSON form: {error}.",
                 hint="Turn it into text, a number, a list or a dict first.",
@@ -146,17 +134,31 @@ class Transport:
         request.headers["Accept"] = accept
         request.headers["Authorization"] = header
         sent = Header(header, endpoint.auth.hint, endpoint.auth)
-        return self._send(request, settings, endpoint.origin, call), replace(endpoint, auth=sent)
+        shown = replace(endpoint, auth=sent, headers=tuple(self._headers.values()))
+        return self._send(request, settings, endpoint.origin, call), shown
 
     def _request(self, url: str) -> tuple[requests.PreparedRequest, dict[str, Any]]:
         """Prepare a request, once for each address and environment: requests takes longer than the call."""
         known = (url, *map(os.environ.get, _ENVIRONMENT))
-        if known not in self._prepared:
-            plain = requests.Request("POST", url, headers={"Content-Type": "application/json"}, auth=lambda r: r)
-            settings = dict(self._session.merge_environment_settings(url, {}, True, None, None))
-            self._prepared[known] = self._session.prepare_request(plain), settings
-        request, settings = self._prepared[known]
-        return request.copy(), settings
+        prepared = self._prepared.get(known)
+        if prepared is None:
+            if len(self._prepared) == _REMEMBERED:
+                self._prepared.clear()
+            prepared = self._prepared[known] = self._prepare(url)
+        return prepared[0].copy(), prepared[1]
+
+    def _prepare(self, url: str) -> tuple[requests.PreparedRequest, dict[str, Any]]:
+        plain = requests.Request("POST", url, headers={"Content-Type": "application/json"}, auth=lambda r: r)
+        try:
+            request = self._session.prepare_request(plain)
+        except ValueError as error:  # requests.exceptions.InvalidURL is one
+            raise ConfigurationError(
+                f"The Loop server's address {url!r} cannot be used: {error}",
+                hint="Check COZELOOP_API_BASE_URL.",
+            ) from None
+        settings: dict[str, Any] = dict(self._session.merge_environment_settings(url, {}, True, None, None))
+        settings["proxies"] = {name: Secret(address) for name, address in settings["proxies"].items()}
+        return request, settings
 
     def _send(
         self, request: requests.PreparedRequest, settings: dict[str, Any], origin: str, call: Call
@@ -172,7 +174,7 @@ class Transport:
             adapter = self._session.get_adapter(request.url or "")
             left = call.remaining()
             return adapter.send(request, timeout=left, **settings)
-        except SEND_ERRORS as error:
+        except Exception as error:
             fault = unsent(error, origin, call)
             raise fault from without_frames(error)
         except BaseException as error:  # an interrupt: inner frames hold the request as it is sent
@@ -184,60 +186,3 @@ class Transport:
 def _is_event_stream(response: requests.Response) -> bool:
     kind = response.headers.get("Content-Type", "")
     return response.status_code == 200 and kind.partition(";")[0].strip().lower() == "text/event-stream"
-
-
-def _log_id(response: requests.Response) -> str | None:
-    """Give the server's id of the call, without what no id holds: it is shown with every error."""
-    log_id = response.headers.get("x-tt-logid") or response.headers.get("X-Log-ID")
-    return re.sub(r"[^!-~]", "�", log_id[:128]) if log_id else None
-
-
-def _reply(response: requests.Response, endpoint: Endpoint, call: Call) -> Reply:
-    """Read a JSON answer and raise what it says went wrong."""
-    log_id, status = _log_id(response), response.status_code
-    content = _content(response, endpoint, call)
-    body = parsed(content)
-    if isinstance(body, dict) and status == 200 and not body.get("code"):
-        return Reply(body, log_id, response.headers.get("X-Loop-Model"))
-    error: LoopError
-    if status == 200 and body is None and content.lstrip()[:1] in (b"", b"{"):
-        why = "its JSON is not complete" if content else "nothing of it came"
-        error = _broken_off(response, endpoint, why, len(content))
-    else:
-        error = no_answer(content, endpoint, http_status=status, headers=response.headers, log_id=log_id)
-    error.retry_after = read_retry_after(response.headers.get("Retry-After"))
-    if isinstance(error, AuthenticationFailed) and endpoint.auth.refused(endpoint.auth(), call):
-        error.repeatable, error.retry_after = True, 0.0
-    raise error
-
-
-def _content(response: requests.Response, endpoint: Endpoint, call: Call) -> bytes:
-    content = bytearray()
-    try:
-        while piece := response.raw.read1(_READ_SIZE, decode_content=True):
-            content += piece
-            if len(content) > LARGEST:
-                raise _too_large(response, endpoint)
-    except READ_ERRORS as error:
-        if timed_out(error):
-            raise call.exceeded(endpoint.origin, _log_id(response)) from without_frames(error)
-        raise _broken_off(response, endpoint, reason(error), len(content)) from without_frames(error)
-    return bytes(content)
-
-
-def _too_large(response: requests.Response, endpoint: Endpoint) -> UnexpectedContent:
-    return UnexpectedContent(
-        f"{endpoint.origin} sent more than {LARGEST // 10**6} MB where an answer was expected.",
-        hint="Check COZELOOP_API_BASE_URL, or ask the prompt for less.",
-        http_status=response.status_code,
-        log_id=_log_id(response),
-    )
-
-
-def _broken_off(response: requests.Response, endpoint: Endpoint, why: str, count: int) -> StreamInterrupted:
-    return StreamInterrupted(
-        f"The answer from {endpoint.origin} broke off: {why} ({count} bytes received).",
-        hint="Run it again.",
-        http_status=response.status_code,
-        log_id=_log_id(response),
-    )

@@ -80,10 +80,10 @@ class TestRequest:
         client_of(server).execute_prompt("greet")
         assert server.requests[0].headers["authorization"] == f"Bearer {TOKEN}"
 
-    @pytest.mark.parametrize("timeout", [0, -1, True, "5", float("nan")])
+    @pytest.mark.parametrize("timeout", [0, -1, True, "5", float("nan"), float("inf"), 2**32 / 1000])
     def test_an_odd_timeout_is_refused(self, serve: Serve, client_of: ClientOf, timeout: Any) -> None:
         server = serve(WHOLE)
-        with pytest.raises(errors.InvalidRequest, match="number of seconds above 0"):
+        with pytest.raises(errors.InvalidRequest, match="number of seconds, above 0"):
             client_of(server).execute_prompt("greet", timeout=timeout)
         assert not server.requests
 
@@ -245,7 +245,7 @@ class TestPrompts:
         client.get_prompt("greet", label="beta")
         assert len(server.requests) == 2
 
-    @pytest.mark.parametrize("data", [None, [], {"prompts": "abc", "total": 5}, {"prompts": [5], "total": 1}])
+    @pytest.mark.parametrize("data", [None, [], {"prompts": "abc", "total": 5}])
     def test_a_list_that_cannot_be_read_is_an_error(self, serve: Serve, client_of: ClientOf, data: Any) -> None:
         with pytest.raises(errors.UnexpectedContent, match="list of prompts cannot be read"):
             client_of(serve(answer({"code": 0, "data": data}))).list_prompts()

@@ -1,0 +1,158 @@
+"""Whole answers: what is JSON, what is none, and what it says went wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Any, NamedTuple
+
+import requests
+
+from cozeloop_magic.call import Call
+from cozeloop_magic.endpoint import Endpoint
+from cozeloop_magic.errors import (
+    AuthenticationFailed,
+    LoopError,
+    StreamInterrupted,
+    UnexpectedContent,
+    without_frames,
+)
+from cozeloop_magic.refusal import code_of, no_answer, parsed, quoted, words_of
+from cozeloop_magic.retry import PATIENCE, read_retry_after
+from cozeloop_magic.transport.faults import LARGEST, READ_ERRORS, reason, timed_out
+
+__all__ = ["LINGER", "Reply", "log_id_of", "read_reply"]
+
+LINGER = 0.05
+"""Seconds that an answer which is complete may take to end its body before its connection is given up."""
+
+_READ_SIZE = 65536
+_LISTENING = 2.0  # seconds that a server which gives no answer may take to say why
+
+
+class Reply(NamedTuple):
+    """A JSON answer, with what its headers tell and the endpoint that gave it."""
+
+    body: dict[str, Any]
+    log_id: str | None
+    model: str | None
+    endpoint: Endpoint
+
+    @property
+    def excerpt(self) -> str:
+        """Some of it, safe to show."""
+        return quoted(json.dumps(self.body, ensure_ascii=False), self.endpoint)
+
+
+def log_id_of(response: requests.Response, endpoint: Endpoint) -> str | None:
+    """Give the server's id of the call, without what no id holds: it is shown with every error."""
+    log_id = response.headers.get("x-tt-logid") or response.headers.get("X-Log-ID")
+    return re.sub(r"[^!-~•]", "�", quoted(log_id, endpoint)[:128]) if log_id else None
+
+
+def read_reply(response: requests.Response, endpoint: Endpoint, call: Call) -> Reply:
+    """Read a JSON answer and raise what it says went wrong."""
+    log_id, status, headers = log_id_of(response, endpoint), response.status_code, response.headers
+    content = _content(response, endpoint, call)
+    body = parsed(content)
+    if isinstance(body, dict) and status == 200 and not code_of(body) and (_has_answer(body) or not words_of(body)):
+        return Reply(body, log_id, headers.get("X-Loop-Model"), endpoint)
+    error: LoopError
+    if status == 200 and body is None and _begins_json(content):
+        error = _no_json(content, response, endpoint)
+    else:
+        error = no_answer(content, endpoint, http_status=status, headers=headers, log_id=log_id)
+    wait = error.retry_after = read_retry_after(headers.get("Retry-After"))
+    if wait is not None and wait > PATIENCE:
+        error.hint = f"Run it again in {math.ceil(wait):,} s, as it asks."
+    if isinstance(error, AuthenticationFailed) and not call.renewed:
+        call.renewed = endpoint.auth.refused(endpoint.auth(), call)
+        if call.renewed:
+            error.repeatable, error.retry_after = True, 0.0
+    raise error
+
+
+def _has_answer(body: Mapping[str, Any]) -> bool:
+    """Tell whether a Loop server's or an OAuth server's answer is in a JSON object, rather than words alone."""
+    return isinstance(body.get("data"), dict) or "access_token" in body
+
+
+def _begins_json(content: bytes) -> bool:
+    return content.lstrip()[:1] in (b"", b"{")
+
+
+def _no_json(content: bytes, response: requests.Response, endpoint: Endpoint) -> LoopError:
+    """Make the error for an answer that begins as JSON and is none."""
+    why = "is nested too deep to be read"
+    try:
+        json.loads(content.decode(), strict=False)
+    except RecursionError:
+        pass
+    except UnicodeDecodeError:
+        why = "is not UTF-8"
+    except json.JSONDecodeError as error:
+        if error.pos >= len(error.doc.rstrip()) or error.msg.startswith("Unterminated"):
+            what = "its JSON is not complete" if content else "nothing of it came"
+            return _broken_off(response, endpoint, what, len(content))
+        why = f"is JSON that cannot be read: {error.msg.lower()} at byte {error.pos}"
+    return UnexpectedContent(
+        f"The answer from {endpoint.origin} {why} ({len(content)} bytes received).",
+        hint="Run it again; if it stays, ask whoever runs the server.",
+        http_status=response.status_code,
+        log_id=log_id_of(response, endpoint),
+    )
+
+
+def _content(response: requests.Response, endpoint: Endpoint, call: Call) -> bytes:
+    """Read a whole body, or as much as there is of one that only says why there is no answer."""
+    content = bytearray()
+    failed = response.status_code >= 400
+    try:
+        with call.within(_LISTENING) if failed else nullcontext():
+            while piece := response.raw.read1(_READ_SIZE, decode_content=True):
+                content += piece
+                if len(content) > LARGEST:
+                    raise _too_large(response, endpoint)
+                endless = response.raw.length_remaining is None
+                if endless and content.endswith(b"}") and parsed(bytes(content)) is not None:
+                    _await_end(response, call)
+                    break
+    except READ_ERRORS as error:
+        if call.cancelled:
+            raise call.ended() from without_frames(error)
+        if failed and not call.expired:
+            return bytes(content)
+        if timed_out(error):
+            raise call.exceeded(endpoint.origin, log_id_of(response, endpoint)) from without_frames(error)
+        raise _broken_off(response, endpoint, reason(error), len(content)) from without_frames(error)
+    return bytes(content)
+
+
+def _await_end(response: requests.Response, call: Call) -> None:
+    """Give a body that is complete a moment to end: a connection that is at its end serves again."""
+    try:
+        with call.within(LINGER):
+            response.raw.read1(_READ_SIZE, decode_content=True)
+    except READ_ERRORS:
+        pass  # it is closed
+
+
+def _too_large(response: requests.Response, endpoint: Endpoint) -> UnexpectedContent:
+    return UnexpectedContent(
+        f"{endpoint.origin} sent more than {LARGEST // 10**6} MB where an answer was expected.",
+        hint="Check COZELOOP_API_BASE_URL, or ask the prompt for less.",
+        http_status=response.status_code,
+        log_id=log_id_of(response, endpoint),
+    )
+
+
+def _broken_off(response: requests.Response, endpoint: Endpoint, why: str, count: int) -> StreamInterrupted:
+    return StreamInterrupted(
+        f"The answer from {endpoint.origin} broke off: {why} ({count} bytes received).",
+        hint="Run it again.",
+        http_status=response.status_code,
+        log_id=log_id_of(response, endpoint),
+    )

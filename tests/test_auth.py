@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cozeloop_magic import errors, new_client
 from cozeloop_magic.auth import PersonalToken, Secret
-from tests.wire_server import WHOLE, Script, WireServer, answer, by_path
+from tests.wire_server import WHOLE, Script, WireServer, answer, by_path, in_turn, send
 
 Serve = Callable[[Script], WireServer]
 
@@ -237,7 +237,39 @@ class TestJWTOAuth:
             oauth_client(serve(WHOLE), pem).execute_prompt("greet")
         assert pem not in str(caught.value)
 
-    def test_odd_answers_are_told(self, serve: Serve, pem: str) -> None:
-        for body in ({"access_token": "x"}, {"expires_in": 1}, {"access_token": 5, "expires_in": "soon"}):
-            with pytest.raises(errors.AuthenticationFailed, match="no access token"):
-                oauth_client(serve(answer(json.dumps(body))), pem).execute_prompt("greet")
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"access_token": "at_s3cret"},
+            {"access_token": "", "expires_in": 1},
+            {"access_token": 5, "expires_in": 1},
+            {"access_token": "at_s3cret", "expires_in": "soon"},
+            {"access_token": "at_s3cret", "expires_in": 10**400},
+            {"access_token": "at_s3cret\nX: y", "expires_in": 1},
+            {"access_token": "at_s3crét", "expires_in": 1},
+        ],
+    )
+    def test_one_that_cannot_be_used_is_told(self, serve: Serve, pem: str, body: dict[str, Any]) -> None:
+        with pytest.raises(errors.AuthenticationFailed, match=r"no access token that can be used.*log-9") as caught:
+            oauth_client(serve(answer(json.dumps(body), x_tt_logid="log-9")), pem).execute_prompt("greet")
+        assert "s3cr" not in str(caught.value)
+
+    def test_what_the_exchange_says_is_told(self, serve: Serve, pem: str) -> None:
+        body = {"error": "invalid_client", "error_message": "no such app"}
+        with pytest.raises(errors.RemoteError, match=r"no such app.*log-9"):
+            oauth_client(serve(answer(body, x_tt_logid="log-9")), pem).execute_prompt("greet")
+
+    def test_an_exchange_that_breaks_off_is_made_again(self, serve: Serve, pem: str) -> None:
+        server = serve(by_path(token=in_turn(send([]), tokens()), execute=WHOLE))
+        assert str(oauth_client(server, pem).execute_prompt("greet")) == "Hello world"
+
+    def test_the_time_it_ends_at_may_be_text(self, serve: Serve, pem: str) -> None:
+        token = answer({"access_token": "at_1", "expires_in": str(int(time.time()) + 900)})
+        assert str(oauth_client(serve(by_path(token=token, execute=WHOLE)), pem).execute_prompt("greet"))
+
+    def test_a_public_key_is_told_and_not_shown(self, serve: Serve, key: rsa.RSAPrivateKey) -> None:
+        public = key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        with pytest.raises(errors.ConfigurationError, match="must be an RSA private key"):
+            oauth_client(serve(WHOLE), public.decode()).execute_prompt("greet")

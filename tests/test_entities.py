@@ -133,6 +133,12 @@ class TestResult:
         assert two.id == "two"
         assert (whole.finish_reason, whole.usage, whole.log_id, whole.model) == ("stop", TokenUsage(1, 2), "l", "m")
 
+    def test_what_is_not_known_of_a_tool_call_is_kept(self) -> None:
+        first = {"index": 0, "id": "a", "function_call": {"name": "f", "strict": True}, "signature": "s"}
+        pieces = [{"message": {"tool_calls": [call]}} for call in (first, {"index": 0, "function_call": {}})]
+        (call,) = join_results(map(ExecuteResult.from_json, pieces)).message.tool_calls  # type: ignore[union-attr]
+        assert call.extra == {"signature": "s"} and call.function_call.extra == {"strict": True}
+
     @pytest.mark.parametrize(
         ("deltas", "calls"),
         [

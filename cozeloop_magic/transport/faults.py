@@ -28,7 +28,7 @@ LARGEST = 100_000_000
 READ_ERRORS = (urllib3.exceptions.HTTPError, OSError, ValueError)  # ValueError: read from what was closed meanwhile
 
 _CHECK_PROXY = "Check HTTP_PROXY and HTTPS_PROXY, or add the host to NO_PROXY."
-_SLACK = 0.02  # seconds beyond a round trip, after which a server may have begun what it hung up on
+_SLACK = 0.05  # seconds beyond a round trip, after which a server may have begun what it hung up on
 
 
 def unsent(error: BaseException, origin: str, call: Call) -> LoopError:

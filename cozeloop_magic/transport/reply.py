@@ -128,6 +128,8 @@ def _content(response: requests.Response, endpoint: Endpoint, call: Call) -> byt
         if timed_out(error):
             raise call.exceeded(endpoint.origin, log_id_of(response, endpoint)) from without_frames(error)
         raise _broken_off(response, endpoint, reason(error), len(content)) from without_frames(error)
+    if call.cancelled:  # which ends a body that ends with its connection
+        raise call.ended()
     return bytes(content)
 
 

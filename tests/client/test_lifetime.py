@@ -22,11 +22,13 @@ from tests.client.faults import JSON_HEAD
 from tests.client.ways import ClientOf, Serve
 from tests.conftest import soon
 from tests.wire_server import (
+    FRAMINGS,
     HEAD,
     PIECES,
     STREAMED,
     WHOLE,
     WireServer,
+    answer,
     chunk,
     delta,
     framed,
@@ -199,6 +201,43 @@ class TestLifetime:
         client.close()
         thread.join(5)
         assert isinstance(caught[0], errors.ClientClosed)
+
+    @pytest.mark.parametrize("framing", FRAMINGS)
+    def test_closing_the_client_ends_an_answer_that_comes_whole(
+        self, serve: Serve, client_of: ClientOf, framing: str
+    ) -> None:
+        start = framed([b'{"data": ', b"{}}"], framing, JSON_HEAD)[:2]
+        client = client_of(serve(send(start, lambda connection: connection.recv(1))))
+        threading.Timer(0.2, client.close).start()
+        with pytest.raises(errors.ClientClosed):
+            client.execute_prompt("greet")
+
+    def test_a_closed_client_answers_nothing_from_memory(self, serve: Serve, client_of: ClientOf) -> None:
+        prompt = {"prompt_key": "greet", "version": "1.0.0"}
+        client = client_of(serve(answer({"code": 0, "data": {"items": [{"prompt": prompt}]}})))
+        client.get_prompt("greet", "1.0.0")
+        client.close()
+        with pytest.raises(errors.ClientClosed):
+            client.get_prompt("greet", "1.0.0")
+
+    @pytest.mark.parametrize("streamed", [True, False])
+    def test_a_coroutine_that_nobody_goes_on_with_ends_its_call(
+        self, serve: Serve, client_of: ClientOf, streamed: bool
+    ) -> None:
+        gone = threading.Event()
+        client = client_of(serve(lambda request, connection: connection.recv(1) or gone.set()))
+        waiting = client.aexecute_prompt("greet", stream=streamed)
+
+        async def begin() -> None:
+            tasks.append(asyncio.ensure_future(waiting))
+            await asyncio.sleep(0.2)
+
+        tasks: list[asyncio.Future[Any]] = []
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(begin())
+        loop.close()
+        waiting.close()
+        assert gone.wait(2)
 
     def test_two_hundred_streams_run_at_once(self, serve: Serve, client_of: ClientOf) -> None:
         barrier = threading.Barrier(200)

@@ -21,9 +21,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from cozeloop_magic import errors, new_client
+from cozeloop_magic.call import Call, Timeouts
 from tests.client.ways import ALL_WAYS, ClientOf, Serve
 from tests.conftest import TOKEN
-from tests.wire_server import GOOD, Request, answer, delta, stream
+from tests.wire_server import GOOD, Request, answer, delta, send, stream
 
 
 def forward(request: Request, connection: socket.socket) -> None:
@@ -96,6 +97,42 @@ class TestProxy:
         with pytest.raises(errors.ConnectFailed, match=r"The proxy on the way to .* connection refused") as caught:
             read(client_of(server))
         assert not server.requests and "pass-w0rd" not in str(caught.value)
+
+    @pytest.mark.parametrize("address", ["http://me:pass-w0rd@", "http://proxy:x", "socks5://127.0.0.1:1"])
+    def test_address_that_cannot_be_used_is_told(
+        self, serve: Serve, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, read: Any, address: str
+    ) -> None:
+        monkeypatch.setenv("HTTP_PROXY", address)
+        with pytest.raises(errors.ConfigurationError, match=r"HTTP_PROXY|requests\[socks\]") as caught:
+            read(client_of(serve(GOOD)))
+        assert "pass-w0rd" not in str(caught.value)
+
+    @pytest.mark.parametrize("tunnels", [False, True], ids=["silent", "a tunnel to what is silent"])
+    def test_counts_in_the_limit_to_connect_and_can_be_left(
+        self, serve: Serve, monkeypatch: pytest.MonkeyPatch, read: Any, tunnels: bool
+    ) -> None:
+        def proxy(request: Request, connection: socket.socket) -> None:
+            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n" if tunnels else b"")
+            while connection.recv(65536):
+                pass
+
+        monkeypatch.setenv("HTTPS_PROXY", serve(proxy).url)
+        with new_client("https://127.0.0.1:9", "1", TOKEN, connect_timeout=0.2, max_retries=0) as client:
+            with pytest.raises(errors.ConnectFailed, match=r"within 0\.2 s, the limit to connect"):
+                read(client)
+        client = new_client("https://127.0.0.1:9", "1", TOKEN, connect_timeout=9, max_retries=0)
+        threading.Timer(0.2, client.close).start()
+        started = time.monotonic()
+        with pytest.raises(errors.ClientClosed):
+            read(client)
+        assert time.monotonic() - started < 1
+
+    def test_that_hangs_up_is_named(
+        self, serve: Serve, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, read: Any, secure: Secure
+    ) -> None:
+        monkeypatch.setenv("HTTPS_PROXY", serve(send([])).url)
+        with pytest.raises(errors.ConnectFailed, match=r"The proxy on the way to .* hung up"):
+            read(client_of(serve(GOOD, secure.server)))
 
     def test_that_refuses_a_tunnel_is_told(
         self, serve: Serve, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, read: Any, secure: Secure
@@ -216,6 +253,28 @@ class TestCertificate:
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
         with pytest.raises(errors.ConfigurationError, match=r"/nowhere/ca\.pem"):
             read(client_of(serve(GOOD, secure.server)))
+
+
+def test_cutting_a_secure_connection_leaves_it_secure(serve: Serve, secure: Secure) -> None:
+    server = serve(GOOD, secure.server)
+    trusting = ssl.create_default_context(cafile=secure.bundle)
+    with socket.create_connection(("127.0.0.1", server.port)) as plain:
+        with trusting.wrap_socket(plain, server_hostname="127.0.0.1") as connection:
+            call = Call(Timeouts())
+            call.hold(connection)
+            call.cut()
+            assert connection.cipher() is not None  # else what a thread is about to send would go out as it is
+            with pytest.raises(OSError):
+                connection.sendall(b"Authorization: Bearer secret")
+
+
+@pytest.mark.parametrize("url", ["http://*x.example", "http://.example.com", "http://foo%zz"])
+def test_an_address_that_cannot_be_used_is_told(url: str) -> None:
+    with (
+        new_client(url, "1", TOKEN) as client,
+        pytest.raises(errors.ConfigurationError, match="COZELOOP_API_BASE_URL"),
+    ):
+        client.execute_prompt("greet")
 
 
 def test_closing_wakes_a_thread_that_reads_a_secure_stream(

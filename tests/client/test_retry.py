@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from datetime import datetime, timezone
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from cozeloop_magic import errors
 from cozeloop_magic.retry import read_retry_after, retry_policy
+from cozeloop_magic.transport import faults
 from tests.client.ways import ALL_WAYS, STREAM_WAYS, WHOLE_WAYS, ClientOf, Serve
 from tests.wire_server import GOOD, STREAMED, answer, delta, event, in_turn, reset, stream
 
@@ -82,10 +84,39 @@ class TestRetry:
             read(client_of(server, max_retries=2), timeout=5)
         assert time.monotonic() - started < 2 and len(server.requests) == 1
 
-    def test_a_stale_connection_is_no_fault(self, serve: Serve, client_of: ClientOf, read: Any) -> None:
+    def test_a_stale_connection_is_no_fault(
+        self, serve: Serve, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, read: Any
+    ) -> None:
+        monkeypatch.setattr(faults, "_SLACK", 5.0)  # this machine may be busy
         server = serve(in_turn(GOOD, reset_at_once, GOOD))
         client = client_of(server, max_retries=2)
         assert read(client) == read(client) == "Hello world"
+
+    def test_a_server_that_may_have_begun_is_not_asked_again(
+        self, serve: Serve, client_of: ClientOf, read: Any
+    ) -> None:
+        def crash(request: Any, connection: socket.socket) -> None:
+            time.sleep(0.3)
+            reset(connection)
+
+        server = serve(in_turn(GOOD, crash, GOOD))
+        client = client_of(server, max_retries=2)
+        read(client)
+        with pytest.raises(errors.StreamInterrupted, match="whether the call was begun is not known"):
+            read(client)
+        assert len(server.requests) == 2
+
+    def test_closing_the_client_ends_the_wait(self, serve: Serve, client_of: ClientOf, read: Any) -> None:
+        client = client_of(serve(answer("", "429 Too Many Requests", Retry_After="30")), max_retries=2)
+        threading.Timer(0.2, client.close).start()
+        with pytest.raises(errors.ClientClosed):
+            read(client)
+
+    def test_a_wait_that_is_too_long_is_told(self, serve: Serve, client_of: ClientOf, read: Any) -> None:
+        server = serve(answer({"code": 1, "msg": "daily limit"}, "429 Too Many Requests", Retry_After="3600"))
+        with pytest.raises(errors.RateLimited, match=r"daily limit.*again in 3,600 s, as it asks"):
+            read(client_of(server, max_retries=2))
+        assert len(server.requests) == 1
 
     def test_a_fresh_connection_that_is_reset_is_one(self, serve: Serve, client_of: ClientOf, read: Any) -> None:
         server = serve(reset_at_once)
@@ -102,8 +133,11 @@ def test_a_limit_in_the_first_event_is_met_again(serve: Serve, client_of: Client
 
 
 @pytest.mark.parametrize("read", STREAM_WAYS)
-def test_nothing_is_repeated_after_the_first_piece(serve: Serve, client_of: ClientOf, read: Any) -> None:
-    server = serve(stream([delta("Hel"), event({"code": 600502002, "msg": "slow down"}, "error")]))
+@pytest.mark.parametrize("first", [delta("Hel"), event({"usage": {"input_tokens": 5}})], ids=["text", "usage"])
+def test_nothing_is_repeated_after_the_first_piece(
+    serve: Serve, client_of: ClientOf, read: Any, first: bytes
+) -> None:
+    server = serve(stream([first, event({"code": 600502002, "msg": "slow down"}, "error")]))
     with pytest.raises(errors.RateLimited):
         read(client_of(server, max_retries=2))
     assert len(server.requests) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any, ClassVar
 
@@ -9,8 +10,9 @@ import pytest
 
 from cozeloop_magic import errors
 from cozeloop_magic.entities.prompt import TokenUsage
+from cozeloop_magic.entities.stream import join_results
 from tests.client.ways import STREAM_WAYS, ClientOf, Serve, read_stream
-from tests.wire_server import FRAMINGS, STREAMED, Script, delta, event, framed, last, send, stream
+from tests.wire_server import FRAMINGS, STREAMED, Script, delta, event, framed, last, reset, send, stream
 
 
 @pytest.mark.parametrize("read", STREAM_WAYS)
@@ -67,6 +69,28 @@ class TestCompleteStream:
             result = reader.partial
         assert result and (str(result), result.finish_reason, result.extra) == ("Hello", "stop", {"cost": "0.1"})
         assert piece.finish_reason == "stop" and piece.usage == result.usage == TokenUsage(5, 3)
+
+    @pytest.mark.parametrize("read", STREAM_WAYS)
+    def test_one_that_the_server_takes_back_is_an_error(self, serve: Serve, client_of: ClientOf, read: Any) -> None:
+        refusal = event({"code": 600505014, "msg": "too risky"}, "error")
+        with pytest.raises(errors.ContentRejected, match="too risky") as caught:
+            read(client_of(serve(stream([delta("Hello"), last(), refusal]))))
+        assert caught.value.partial and caught.value.partial.finish_reason == "stop"
+
+    @pytest.mark.parametrize("read", STREAM_WAYS)
+    @pytest.mark.parametrize("framing", FRAMINGS)
+    def test_the_last_event_counts_though_the_connection_breaks_behind_it(
+        self, serve: Serve, client_of: ClientOf, read: Any, framing: str
+    ) -> None:
+        parts = framed([delta("Hello"), last().rstrip(b"\n"), b"\n\n"], framing)
+        assert read(client_of(serve(send(parts[:3], reset)))) == "Hello"
+
+    def test_an_event_of_very_many_lines_is_read(self, serve: Serve, client_of: ClientOf) -> None:
+        numbers = list(range(30_000))
+        written = json.dumps({"message": {"content": "Hello"}, "numbers": numbers}, indent=0)
+        lines = b"".join(b"data: %s\n" % line.encode() for line in written.split("\n"))
+        result = join_results(client_of(serve(stream([lines + b"\n", last()]))).execute_prompt("greet", stream=True))
+        assert str(result) == "Hello" and result.extra == {"numbers": numbers}
 
     def test_the_connection_is_used_again(self, serve: Serve, client_of: ClientOf) -> None:
         server = serve(STREAMED)

@@ -127,6 +127,12 @@ def server(kernel: Kernel) -> Iterator[Loop]:
     assert not server.errors
 
 
+def wait_for_calls(server: Loop, number: int) -> None:
+    """Wait until the server was asked for so many answers."""
+    while sum("execute" in request.path for request in server.requests) < number:
+        time.sleep(0.01)
+
+
 def shown(messages: list[Message]) -> str:
     """Give the text of what stays, and see that no widget does."""
     opened = [m["content"]["comm_id"] for m in messages if m["msg_type"] == "comm_open"]
@@ -246,6 +252,7 @@ class TestBackground:
         )
         kernel.run(two, cell="a")
         kernel.run("%%loop_prompt greet --background -o other\nx: endless", cell="b")
+        wait_for_calls(server, 3)
         assert kernel.prints("print(one.done, _loop.done)") == "False False"
         kernel.run("%%loop_prompt greet\nx: hello", cell="a")
         assert server.gone.get(timeout=5) and server.gone.get(timeout=5)
@@ -253,6 +260,7 @@ class TestBackground:
 
     def test_unloading_the_extension_stops_it(self, kernel: Kernel, server: Loop) -> None:
         kernel.run("%%loop_prompt greet --background -o answer\nx: endless")
+        wait_for_calls(server, 1)
         kernel.run("%unload_ext cozeloop_magic")
         assert server.gone.get(timeout=5)
         assert kernel.prints("print(answer.result(5).complete)") == "False"
@@ -267,8 +275,7 @@ class TestBackground:
         other.run(server.cell)
         other.run("%%loop_prompt greet --background -o a\nx: endless\n")
         other.run("%%loop_prompt greet --background -o b\nx: silent\n")
-        while len(server.requests) < 4:
-            time.sleep(0.01)
+        wait_for_calls(server, 2)
         began = time.monotonic()
         client.shutdown()
         assert manager.provisioner is not None

@@ -59,7 +59,9 @@ class Calls:
             call.cancel()
 
     def cancel(self) -> None:
-        """End them, and those to come; any thread may."""
+        """End them, and those to come; any thread may, and a signal's handler in the midst of this very call."""
+        if self._cancelled:
+            return
         self._cancelled = True
         with self._changing:
             calls = list(self._calls)

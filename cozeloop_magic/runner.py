@@ -55,7 +55,7 @@ def look_up(client: Client, request: ExecuteRequest, timeout: float | None = Non
 class Stop:
     """Stops a run, whoever asks: a button, the kernel's interrupt, another cell.
 
-    It takes no lock, so that a signal's handler may call it whatever it interrupts.
+    A signal's handler may call it whatever it interrupts: it waits for no lock that its own thread could hold.
     """
 
     def __init__(self) -> None:
@@ -156,8 +156,19 @@ class _Work:
         self._calls = Calls()
         self._stop = stop
         self._started = time.monotonic()
-        stop.wakes(lambda: self._end(None))
+        stop.wakes(self._stop_now)
         threading.Thread(target=self._run, args=(work,), name="cozeloop-stream", daemon=True).start()
+
+    # In any thread.
+
+    def _stop_now(self) -> None:
+        """End the calls at once, though the caller's thread may be drawing; that thread hears it before their end."""
+        self._end(None)
+        self.cancel()
+
+    def cancel(self) -> None:
+        """End what is under way."""
+        self._calls.cancel()
 
     # In the thread.
 
@@ -191,10 +202,6 @@ class _Work:
     def clock(self) -> float:
         """Give the seconds since the call began."""
         return time.monotonic() - self._started
-
-    def cancel(self) -> None:
-        """End what is under way."""
-        self._calls.cancel()
 
     def events(self, interval: float) -> Iterator[Event]:
         """Give what happens to its end, pieces in batches: the first at once and then at a steady pace.

@@ -62,7 +62,7 @@ def client_of(serve: Callable[..., WireServer]) -> Iterator[Callable[..., Client
     for client in clients:
         client.close()
     assert soon(lambda: open_connections(ports) == 0), "a connection is open after close()"
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("cozeloop")]
+    assert soon(lambda: not [each for each in threading.enumerate() if each.name.startswith("cozeloop")])
 
 
 def soon(is_so: Callable[[], bool]) -> bool:

@@ -100,11 +100,14 @@ function onKernelGone(kernel, act) {
   return () => kernel?.statusChanged?.disconnect(look);
 }
 
+/* An answer that grows pushes its buttons down: without the capture, a click is lost where the button has moved on
+   between press and release. */
 function button(parent, label, title, act) {
   const node = element(parent, "button", "cozeloop-button", label);
   node.type = "button";
   node.setAttribute("aria-label", title);
   node.title = title;
+  node.addEventListener("pointerdown", (event) => node.setPointerCapture(event.pointerId));
   node.addEventListener("click", () => act(node));
   return node;
 }

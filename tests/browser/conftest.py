@@ -25,6 +25,11 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "ch
 ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 ARGUMENTS += ["--disable-component-update", "--disable-sync"]
 ARTEFACTS = Path(__file__).parents[2] / "artefacts"
+# JupyterLab loses what is run before the notebook has a kernel; the toolbar calls that one "idle" from the start.
+CONTEXT = "jupyterapp.shell.currentWidget.context.sessionContext"
+READY = f"window.jupyterapp && {CONTEXT.replace('.', '?.')}?.isReady && {CONTEXT}.session?.kernel"
+# It runs nothing before the kernel has introduced itself, but for 3 s; after that it drops answers that come before.
+INTRODUCED = f"{CONTEXT}.session.kernel.info"
 CONTRAST = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")
 
 
@@ -34,8 +39,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.model)
-            # A page that was just opened sometimes forgets the cell it was told to run, and a kernel its first one.
-            item.add_marker(pytest.mark.flaky(reruns=2))
             if CHROMIUM is None and not os.environ.get("CI"):
                 item.add_marker(pytest.mark.skip(reason="there is no Chromium on this machine"))
 
@@ -56,6 +59,7 @@ def jupyterlab(home: Path, environ: dict[str, str]) -> Iterator[tuple[str, Path,
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}"]
     command += ["--ServerApp.token=", f"--ServerApp.root_dir={files}", "--LabApp.news_url=None"]
     command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    command += ["--LabApp.expose_app_in_browser=True"]  # for READY
     with (home / "log").open("w") as log, subprocess.Popen(command, env=environ, stdout=log, stderr=log) as server:
         url = f"http://127.0.0.1:{port}"
         for _ in range(300):
@@ -86,14 +90,11 @@ class Notebook:
         self.page.keyboard.press("Control+Enter")
 
     def wait(self, index: int, seconds: float = 60) -> None:
-        """Wait until a cell has run; start it again where a page that was just opened has forgotten it."""
+        """Wait until a cell has run."""
         prompt = self.cell(index).locator(".jp-InputArea-prompt")
-        until, again = time.monotonic() + seconds, time.monotonic() + 5
-        while not (said := prompt.inner_text().strip("[]: ")).isdigit():
+        until = time.monotonic() + seconds
+        while not prompt.inner_text().strip("[]: ").isdigit():
             assert time.monotonic() < until, f"cell {index} still runs: {prompt.inner_text()}"
-            if not said and time.monotonic() > again:
-                self.start(index)
-                again += 5
             self.page.wait_for_timeout(50)
 
     def run(self, index: int) -> None:
@@ -129,10 +130,9 @@ def write(path: Path, cells: list[str], kernel: str = "python3") -> None:
 def go(page: Page, url: str, path: Path) -> Notebook:
     """Open a notebook in a page and wait for its kernel."""
     page.goto(f"{url}/lab/tree/{path.name}?reset")
-    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
-    page.wait_for_selector(".jp-NotebookPanel-toolbar [data-status=idle]", state="attached", timeout=60_000)
-    page.keyboard.press("Control+b")  # the file browser out of the way
-    page.wait_for_timeout(500)
+    page.wait_for_function(READY, timeout=60_000)
+    page.wait_for_function(INTRODUCED, timeout=60_000)
+    page.evaluate("jupyterapp.restored.then(() => jupyterapp.shell.collapseLeft())")  # the file browser
     return Notebook(page, path)
 
 

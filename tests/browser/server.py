@@ -23,11 +23,14 @@ class Loop(WireServer):
 
     Attributes
     ----------
+    asked : SimpleQueue of str
+        The value of ``x`` in each call that has arrived.
     gone : SimpleQueue of float
         When a caller went before its answer was complete, as ``time.time()`` tells it.
     """
 
     def __init__(self) -> None:
+        self.asked: SimpleQueue[str] = SimpleQueue()
         self.gone: SimpleQueue[float] = SimpleQueue()
         self.answers: dict[str, Script] = {}
         self.mget = MGET
@@ -55,8 +58,9 @@ class Loop(WireServer):
         self._watched(self.mget, request, connection)
 
     def _execute(self, request: Request, connection: socket.socket) -> None:
-        (value,) = request.body["variable_vals"]
-        self._watched(self.answers[value["value"]], request, connection)
+        (variable,) = request.body["variable_vals"]
+        self.asked.put(variable["value"])
+        self._watched(self.answers[variable["value"]], request, connection)
 
     def _watched(self, script: Script, request: Request, connection: socket.socket) -> None:
         try:

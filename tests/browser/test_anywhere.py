@@ -96,6 +96,19 @@ def test_the_keyboard_reaches_and_works_every_control(page: Page) -> None:
     assert page.locator(".cozeloop-request[open] dd").all_inner_texts() == ["greet", "1"]
 
 
+def test_a_click_counts_though_the_answer_pushes_the_button_on(page: Page) -> None:
+    button = page.locator("button:text('Stop')")
+    box = button.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    show(page, end=1, h0="<p>One<br>two<br>three</p>", **WRITING)
+    moved = button.bounding_box()
+    assert moved is not None and moved["y"] > box["y"] + box["height"]
+    page.mouse.up()
+    assert page.evaluate("window.sent") == ["stop"]
+
+
 def test_a_screen_reader_hears_each_phase_once_and_the_end(page: Page) -> None:
     page.evaluate(
         """() => {

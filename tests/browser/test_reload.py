@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.browser.conftest import Notebook
+from tests.browser.conftest import READY, Notebook
 from tests.browser.server import Loop
 
 Open = Callable[..., Notebook]
@@ -31,7 +31,7 @@ def reload(notebook: Notebook, url: str) -> Notebook:
     notebook.appears(1, "text=word20")
     notebook.page.on("dialog", lambda dialog: dialog.accept())  # "changes may not be saved"
     notebook.page.goto(f"{url}/lab/tree/{notebook.path.name}")
-    notebook.page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+    notebook.page.wait_for_function(READY, timeout=60_000)
     return Notebook(notebook.page, notebook.path)
 
 

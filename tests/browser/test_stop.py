@@ -42,6 +42,7 @@ def loop_server() -> Iterator[Loop]:
 
 def stop(notebook: Notebook, index: int, server: Loop, what: str, key: str = "") -> None:
     """Press Stop in a cell, and see how soon the server and the reader notice."""
+    server.asked.get(timeout=10)  # a run that is stopped before its call was sent leaves the server nothing to notice
     button = notebook.appears(index, "button:text('Stop')")
     button.evaluate(WATCH)
     if key:
@@ -89,7 +90,6 @@ def test_stop_is_heard_before_the_first_word(
     notebook.run(0)
     for index, what in enumerate(ways, 1):
         notebook.start(index)
-        notebook.appears(index, ".cozeloop-status:has-text('1.2.0')")
         stop(notebook, index, loop_server, f"ipykernel {version}, {what}")
         notebook.wait(index)
         said = notebook.output(index).all_inner_texts()

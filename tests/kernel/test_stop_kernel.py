@@ -128,9 +128,9 @@ def server(kernel: Kernel) -> Iterator[Loop]:
 
 
 def wait_for_calls(server: Loop, number: int) -> None:
-    """Wait until the server was asked for so many answers."""
-    while sum("execute" in request.path for request in server.requests) < number:
-        time.sleep(0.01)
+    """Wait until so many more calls have arrived at the server."""
+    for _ in range(number):
+        server.asked.get(timeout=10)
 
 
 def shown(messages: list[Message]) -> str:

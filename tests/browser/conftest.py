@@ -59,7 +59,7 @@ def jupyterlab(home: Path, environ: dict[str, str]) -> Iterator[tuple[str, Path,
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}"]
     command += ["--ServerApp.token=", f"--ServerApp.root_dir={files}", "--LabApp.news_url=None"]
     command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    command += ["--LabApp.expose_app_in_browser=True"]  # for READY
+    command += [f"--{app}.expose_app_in_browser=True" for app in ("LabApp", "JupyterNotebookApp")]  # for READY
     with (home / "log").open("w") as log, subprocess.Popen(command, env=environ, stdout=log, stderr=log) as server:
         url = f"http://127.0.0.1:{port}"
         for _ in range(300):

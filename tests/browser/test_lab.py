@@ -7,9 +7,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.sync_api import Locator
+from playwright.sync_api import Locator, Page
 
-from tests.browser.conftest import CONTRAST, Notebook
+from tests.browser.conftest import CONTRAST, INTRODUCED, READY, Notebook, write
 from tests.embedded import Embedded
 
 DEMO = nbformat.read(Path(__file__).parents[2] / "demo.ipynb", as_version=4)
@@ -77,6 +77,24 @@ def grow(notebook: Notebook, index: int) -> Locator:
     while len(answer.inner_text()) < 150:
         notebook.page.wait_for_timeout(20)
     return answer
+
+
+def test_notebook_7_shows_the_same(lab: tuple[str, Path, Path], chromium: Callable[[], Page]) -> None:
+    url, files, _ = lab
+    notebook = Notebook(chromium(), files / "notebook7.ipynb")
+    write(notebook.path, [LOAD, FIRST, FIRST])
+    notebook.page.goto(f"{url}/notebooks/{notebook.path.name}")
+    notebook.page.wait_for_function(READY, timeout=60_000)
+    notebook.page.wait_for_function(INTRODUCED, timeout=60_000)
+    notebook.run(0)
+    grow(notebook, 1)
+    notebook.cell(1).locator("button:text('Stop')").click()
+    notebook.wait(1)
+    assert "the answer is incomplete" in notebook.appears(1, ".cozeloop-interrupted > .cozeloop-status").inner_text()
+    notebook.run(2)
+    assert "machine learning" in notebook.appears(2, ".cozeloop-done .cozeloop-answer").inner_text().lower()
+    notebook.keep(2, "notebook7")
+    notebook.page.close()
 
 
 def test_a_saved_answer_is_there_again_with_no_kernel(open_notebook: Open) -> None:

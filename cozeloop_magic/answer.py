@@ -38,6 +38,18 @@ class Answer(ExecuteResult):
         """Whether the answer came to its end."""
         return self.state.phase is Phase.DONE
 
+    def result(self, timeout: float | None = None) -> Answer:
+        """Give the answer itself, at once: what `BackgroundAnswer.result` gives, for whoever need not know which.
+
+        Raises
+        ------
+        LoopError
+            If it failed; ``partial`` holds what came.
+        """
+        if self.error is not None:
+            raise self.error
+        return self
+
     @property
     def request(self) -> ExecuteRequest:
         """What was asked."""

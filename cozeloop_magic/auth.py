@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from cozeloop_magic.call import Call, Timeouts
-from cozeloop_magic.errors import AuthenticationFailed, ConfigurationError, without_frames
+from cozeloop_magic.errors import AuthenticationFailed, ConfigurationError, to_install, without_frames
 from cozeloop_magic.forks import mind_forks
 
 __all__ = ["Auth", "Header", "JWTOAuth", "PersonalToken", "Secret"]
@@ -199,9 +199,7 @@ class JWTOAuth:
         try:
             import jwt
         except ImportError:
-            raise ConfigurationError(
-                "JWT OAuth needs the [oauth] extra.", hint='Run: pip install "cozeloop-magic[oauth]"'
-            ) from None
+            raise ConfigurationError("JWT OAuth needs the [oauth] extra.", hint=f"{to_install('oauth')}.") from None
         now = int(time.time())
         claims = {
             "iss": self._client_id,

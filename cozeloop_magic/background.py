@@ -68,10 +68,7 @@ class BackgroundAnswer:
             if left <= 0:
                 raise TimeoutError(f"{self.request.prompt_key} has not ended within {timeout:g} s; it goes on.")
             futures.wait([self._future], min(left, _TICK))
-        answer = self._future.result()
-        if answer.error is not None:
-            raise answer.error
-        return answer
+        return self._future.result().result()
 
     def stop(self) -> None:
         """Stop it; the text so far is kept."""
@@ -87,9 +84,24 @@ class BackgroundAnswer:
         await future
         return self.result()
 
+    @property
+    def answer(self) -> Answer | None:
+        """The answer once it has ended, whole or as far as it came; None as long as it is on its way."""
+        return self._future.result() if self.done and not self._future.exception() else None
+
     def __repr__(self) -> str:
-        state = repr(self._future.result()) if self.done and not self._future.exception() else "on its way"
-        return f"<BackgroundAnswer to {self.request.prompt_key}: {state}>"
+        return (
+            f"<BackgroundAnswer to {self.request.prompt_key}: {repr(self.answer) if self.answer else 'on its way'}>"
+        )
+
+    def __str__(self) -> str:
+        return repr(self) if self.answer is None else str(self.answer)
+
+    def __getattr__(self, name: str) -> Any:
+        """Give what the answer has, once it is there: its text, usage, times."""
+        if name.startswith("_") or self.answer is None:
+            raise AttributeError(f"{name}: the answer is on its way; wait for it with .result()")
+        return getattr(self.answer, name)
 
     def _run(self, run: Callable[[], RunState]) -> None:
         try:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cozeloop_magic.cell import CellSpec, Expression, MessageSpec, Value
+from cozeloop_magic.entities import prompt
 from cozeloop_magic.entities.prompt import ContentPart, Message
 from cozeloop_magic.errors import CellError, InvalidRequest
 from cozeloop_magic.literal import parse_value
@@ -48,8 +49,10 @@ def _value(source: Value | Expression, namespace: dict[str, Any]) -> Any:
     except Exception as error:
         what = f"{type(error).__name__}: {error}".rstrip(": ")
         shown = source.code.partition("\n")[0]
+        missing = error.name if isinstance(error, NameError) else None
+        hint = f"Run first: from {prompt.__name__} import {missing}" if missing in prompt.__all__ else None
         raise CellError(
-            f"the expression raised {what}.", line=source.line, column=source.column,
+            f"the expression raised {what}.", line=source.line, column=source.column, hint=hint,
             source=" " * (source.column - 1) + shown,
         ) from error  # fmt: skip
 

@@ -112,7 +112,7 @@ def _fits(kind: str, text: str) -> bool:
 
 def _not_text(key: str, value: Any, sent: str) -> list[str]:
     if value is None:
-        return [f"{key} is None, which would be sent as the word null"]
+        return [f'{key} is None, which would be sent as the word null; `{key}: ""` leaves it empty on purpose']
     if not isinstance(value, str) and sent[:1] in ("[", "{"):
         kind = type(value).__name__
         return [f"{key} must be text, not a {kind}; put it in quotes, or write `{key} = json.dumps(...)`"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cozeloop_magic.errors import ConfigurationError, LoopError
+from cozeloop_magic.errors import ConfigurationError, LoopError, to_install
 from cozeloop_magic.version import __version__
 from cozeloop_magic.view.visible import visible
 
@@ -117,8 +118,10 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _fetch(args: argparse.Namespace) -> int:
+    from cozeloop_magic.local.process import require_extra
     from cozeloop_magic.local.weights import ensure
 
+    require_extra()
     print(ensure(_tell))
     return 0
 
@@ -127,15 +130,14 @@ def _demo(args: argparse.Namespace) -> int:
     source = _demo_notebook()
     if args.execute:
         return _execute(source)
-    if shutil.which("jupyter-lab") is None:
-        raise ConfigurationError(
-            "The demo needs JupyterLab.", hint='Run: pip install "cozeloop-magic[demo]", or add --execute.'
-        )
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise ConfigurationError("The demo needs JupyterLab.", hint=f"{to_install('demo')}, or add --execute.")
     copy = Path.cwd() / "demo.ipynb"
     if not copy.exists():
         shutil.copyfile(source, copy)
         _tell(f"Copied the lesson to {copy}.")
-    return subprocess.call([sys.executable, "-m", "jupyterlab", str(copy)])
+    as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # a container's only user
+    return subprocess.call([sys.executable, "-m", "jupyterlab", *as_root, str(copy)])
 
 
 def _demo_notebook() -> Path:
@@ -154,9 +156,7 @@ def _execute(source: Path) -> int:
         from nbclient import NotebookClient
         from nbclient.exceptions import CellExecutionError
     except ImportError:
-        raise ConfigurationError(
-            "Running the demo needs nbclient.", hint='Run: pip install "cozeloop-magic[demo]"'
-        ) from None
+        raise ConfigurationError("Running the demo needs nbclient.", hint=f"{to_install('demo')}.") from None
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # else the kernel warns about frozen modules
     notebook = nbformat.read(source, as_version=4)
     quiet = ["--log-level=ERROR"]  # else the kernel warns that it talks over TCP

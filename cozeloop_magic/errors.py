@@ -66,6 +66,7 @@ __all__ = [
     "VariableError",
     "VersionNotFound",
     "remote_error",
+    "to_install",
     "without_frames",
 ]
 
@@ -312,6 +313,11 @@ def remote_error(
     error = kind(message, code=code, http_status=http_status, log_id=log_id, partial=partial)
     error.repeatable = kind.repeatable or http_status == 503
     return error
+
+
+def to_install(extra: str) -> str:
+    """Give the hint for an optional part that is not installed."""
+    return f'Install it in the checkout: pip install ".[{extra}]"'
 
 
 def without_frames(error: BaseException) -> BaseException:

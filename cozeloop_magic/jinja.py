@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cozeloop_magic.errors import ConfigurationError, RemoteError, remote_error
+from cozeloop_magic.errors import ConfigurationError, RemoteError, remote_error, to_install
 
 if TYPE_CHECKING:
     from jinja2.nodes import Node
@@ -70,7 +70,7 @@ def renderer(variables: Mapping[str, Any]) -> Callable[[str], str]:
     except ImportError:
         raise ConfigurationError(
             "This prompt is a jinja2 template, and Jinja2 is not installed.",
-            hint='Run: pip install "cozeloop-magic[local]"',
+            hint=f"{to_install('local')}.",
         ) from None
     deadline = time.monotonic() + MAX_SECONDS
 

@@ -12,6 +12,8 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from IPython.core.magic_arguments import argument, magic_arguments
 from traitlets import Bool, Float, Integer, Unicode
 
+from cozeloop_magic.call import LONGEST
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -35,9 +37,9 @@ class LoopMagics(Magics):
     options = Unicode("", help="Options for every cell, such as --label production; its own come before them.").tag(
         config=True
     )
-    timeout = Float(None, allow_none=True, help="Seconds for a whole call, where --timeout gives none.").tag(
-        config=True
-    )
+    timeout = Float(
+        None, allow_none=True, min=0.001, max=LONGEST, help="Seconds for a whole call, where --timeout gives none."
+    ).tag(config=True)
     plain = Bool(False, help="Show plain text always, as --plain does.").tag(config=True)
     refresh_rate = Float(12.0, min=0.5, max=60.0, help="How often a second a growing answer is drawn.").tag(
         config=True

@@ -22,6 +22,7 @@ from cozeloop_magic.entities.prompt import ExecuteRequest, Prompt
 from cozeloop_magic.entities.stream import join_results
 from cozeloop_magic.errors import (
     AuthenticationFailed,
+    InvalidRequest,
     LabelNotFound,
     LoopError,
     PromptNotFound,
@@ -42,11 +43,17 @@ def look_up(client: Client, request: ExecuteRequest, timeout: float | None = Non
 
     Raises
     ------
+    InvalidRequest
+        If both a version and a label are named: a server would silently ignore the label.
     VariableError
         If a variable is missing, unknown or of another type.
     LoopError
         If the prompt cannot be had.
     """
+    if request.version and request.label:
+        raise InvalidRequest(
+            f"Both a version ({request.version}) and a label ({request.label}) are named.", hint="Name one of them."
+        )
     prompt = client.get_prompt(request.prompt_key, request.version or "", request.label or "", timeout=timeout)
     check_variables(prompt, request.variable_vals, chosen=bool(request.version or request.label))
     return prompt

@@ -177,6 +177,9 @@ class Session:
         display = self._shell.display_formatter
         assert display is not None
         display.mimebundle_formatter.for_type(Answer, lambda answer, **_: bundle(answer.state))
+        display.mimebundle_formatter.for_type(
+            BackgroundAnswer, lambda behind, **_: bundle(behind.answer.state) if behind.answer else None
+        )
 
     def _options(self, options: Sequence[str]) -> dict[str, Any]:
         values = options_to_variables(options)

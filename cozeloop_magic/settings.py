@@ -106,7 +106,7 @@ def _complete(values: dict[str, str], sources: dict[str, str]) -> dict[str, str]
         named = sorted(label if label.startswith(_PREFIX) else f"{name} ({label})" for name, label in found)
         raise ConfigurationError(
             f"The Loop server is only half configured: {' and '.join(missing)} missing (found: {', '.join(named)}).",
-            hint='Set what is missing, or use api_base_url="local" for the embedded Loop.',
+            hint="Set what is missing, or unset the others to use the embedded Loop.",
         )
     return values
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from cozeloop_magic.cli import main
@@ -47,6 +51,22 @@ def test_run_ends_quietly_where_nobody_reads_its_answer(serve: Serve, monkeypatc
         run.stdout.close()
         assert run.stderr.read() == ""
     assert run.returncode == 141
+
+
+def test_demo_opens_the_lesson_also_where_the_environment_is_not_activated(tmp_path: Path) -> None:
+    places = {
+        name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+    }
+    environ = os.environ | places | {"PATH": os.defpath, "BROWSER": "true"}
+    command = [sys.executable, "-m", "cozeloop_magic", "demo"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environ, stderr=subprocess.PIPE, text=True) as demo:
+        assert demo.stderr
+        said = list(takewhile(lambda line: "/lab/tree/demo.ipynb" not in line, demo.stderr))
+        for server in psutil.Process(demo.pid).children():
+            server.terminate()
+        demo.stderr.read()
+    assert f"Copied the lesson to {tmp_path / 'demo.ipynb'}." in said[0]
+    assert (tmp_path / "demo.ipynb").exists()
 
 
 def test_half_a_configuration_is_told(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

@@ -181,6 +181,21 @@ class TestErrors:
         assert out.strip() == "VariableError: greet @ 1.2.0: there is no variable nmae (did you mean name?)."
         assert [request.path.rpartition("/")[2] for request in server.requests] == ["mget"]
 
+    def test_a_version_and_a_label_together_are_refused(
+        self, shell: InteractiveShell, configured: Configured, capsys: Any
+    ) -> None:
+        server = configured(GREET)
+        _, out = self.fail(shell, capsys, "greet -v 1.2.0 -l beta")
+        assert "Both a version (1.2.0) and a label (beta) are named. Name one of them." in " ".join(out.split())
+        assert not server.requests
+
+    def test_a_name_that_was_not_imported_is_told_with_its_import(
+        self, shell: InteractiveShell, configured: Configured, capsys: Any
+    ) -> None:
+        configured(GREET)
+        _, out = self.fail(shell, capsys, "greet", 'name = Message("user", "Hi")')
+        assert "Run first: from cozeloop_magic.entities.prompt import Message" in " ".join(out.split())
+
     def test_a_refusal_keeps_what_came(self, shell: InteractiveShell, configured: Configured, capsys: Any) -> None:
         broken = stream([delta("Hel"), event({"code": 600502002, "msg": "qps limit"}, "error")])
         configured(by_path(mget=MGET, execute_streaming=broken))
@@ -311,9 +326,23 @@ class TestBackground:
         assert repr(hello) == "<BackgroundAnswer to greet: on its way>"
         with pytest.raises(TimeoutError, match="it goes on"):
             hello.result(timeout=0.01)
+        with pytest.raises(AttributeError, match=r"on its way; wait for it with \.result\(\)"):
+            hello.usage  # noqa: B018
         held.set()
         assert (str(hello.result(timeout=10)), hello.done) == ("Hello", True)
+        assert (str(hello), hello.finish_reason, hello.usage.output_tokens) == ("Hello", "stop", 3)
         assert capsys.readouterr().out == ""
+
+    def test_one_that_has_ended_shows_as_any_answer_does(
+        self, shell: InteractiveShell, configured: Configured
+    ) -> None:
+        configured(GREET)
+        assert run(shell, "greet --background -o hello").success
+        hello = shell.user_ns["hello"]
+        answer = hello.result(timeout=10)
+        assert answer.result() is answer
+        show = shell.display_formatter.format  # type: ignore[union-attr]
+        assert show(hello) == show(answer) and "Hello Ada" in show(hello)[0]["text/html"]
 
     def test_it_can_be_awaited(self, shell: InteractiveShell, configured: Configured) -> None:
         configured(GREET)

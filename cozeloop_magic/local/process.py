@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from cozeloop_magic.errors import LocalLoopError
+from cozeloop_magic.errors import LocalLoopError, to_install
 from cozeloop_magic.local import paths
 from cozeloop_magic.local.choice import Choice, chosen_model
 from cozeloop_magic.local.proof import prove
@@ -97,7 +97,7 @@ def ensure_running(progress: Callable[[str], None] | None = None) -> LocalLoop:
     loop = file.read()
     if loop is not None and still_there(loop):
         return loop
-    require_extra(choice)
+    require_extra(*choice.modules)
     from filelock import FileLock
 
     with FileLock(file.path.with_suffix(".lock")):
@@ -110,19 +110,19 @@ def ensure_running(progress: Callable[[str], None] | None = None) -> LocalLoop:
         return _start(choice, file)
 
 
-def require_extra(choice: Choice) -> None:
-    """See to it that what the server needs is installed.
+def require_extra(*modules: str) -> None:
+    """See to it that what the server needs is installed, and the modules of its model.
 
     Raises
     ------
     LocalLoopError
         If something is missing.
     """
-    if any(importlib.util.find_spec(module) is None for module in (*_MODULES, *choice.modules)):
+    if any(importlib.util.find_spec(module) is None for module in (*_MODULES, *modules)):
         raise LocalLoopError(
             "The embedded Loop needs the [local] extra.",
-            hint='Run: pip install "cozeloop-magic[local]" — or set COZELOOP_API_BASE_URL, COZELOOP_WORKSPACE_ID '
-            "and COZELOOP_API_TOKEN to use a Loop server.",
+            hint=f"{to_install('local')} — or set COZELOOP_API_BASE_URL, COZELOOP_WORKSPACE_ID and "
+            "COZELOOP_API_TOKEN to use a Loop server.",
         )
 
 

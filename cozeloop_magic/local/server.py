@@ -54,7 +54,7 @@ def serve(
         Is told what takes time, in words.
     """
     choice = chosen_model()
-    require_extra(choice)
+    require_extra(*choice.modules)
     choice.fetch(progress)
     try:
         _run(choice, host, port, announce=announce, idle_seconds=None)

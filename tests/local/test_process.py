@@ -215,7 +215,7 @@ class TestFailing:
         monkeypatch.setattr(process, "_MODULES", ("a_module_nobody_has",))
         with pytest.raises(LocalLoopError) as caught:
             ensure_running()
-        assert 'pip install "cozeloop-magic[local]"' in str(caught.value)
+        assert 'pip install ".[local]"' in str(caught.value)
         assert "COZELOOP_API_BASE_URL" in str(caught.value)
 
     def test_a_model_file_that_is_not_there_is_told(self, monkeypatch, tmp_path):

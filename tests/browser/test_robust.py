@@ -30,6 +30,8 @@ WATCH = """() => {
     requestAnimationFrame(look);
 }"""
 
+GAP = "new Promise(requestAnimationFrame).then(() => window.seen.gap)"
+
 
 @pytest.fixture
 def loop_server() -> Iterator[Loop]:
@@ -42,20 +44,24 @@ def loop_server() -> Iterator[Loop]:
 @pytest.mark.parametrize("name", ANSWERS)
 def test_the_page_goes_on_answering(open_notebook: Open, loop_server: Loop, name: str) -> None:
     loop_server.says("much", [*ANSWERS[name], END])
-    cells = [loop_server.cell, "%%loop_prompt greet -o answer\nx: much", "print(len(str(answer)))"]
+    cells = [loop_server.cell, "%%loop_prompt greet -o answer\nx: much", "print(len(str(answer)))", "answer"]
     notebook = open_notebook(f"robust-{name.replace(' ', '-')}", cells)
     notebook.run(0)
     notebook.page.evaluate(WATCH)
     notebook.start(1)
     notebook.wait(1, 120)
     notebook.appears(1, ".cozeloop-done .cozeloop-answer")
-    gap = notebook.page.evaluate("window.seen.gap")
-    print(f"{name}: the longest frame took {gap:.0f} ms")
+    gap = notebook.page.evaluate(GAP)
     assert (
         notebook.cell(1)
         .locator(".cozeloop-answer")
         .evaluate("(node, end) => node.textContent.includes(end)", END.strip())
     )
-    assert gap < 3000
     notebook.run(2)
     assert int(notebook.output(2).inner_text()) == len("".join([*ANSWERS[name], END]))
+    notebook.page.evaluate(WATCH)
+    notebook.run(3)
+    notebook.appears(3, ".cozeloop-answer")
+    whole = notebook.page.evaluate(GAP)
+    print(f"{name}: the longest frame took {gap:.0f} ms; {whole:.0f} ms when the whole answer is shown at once")
+    assert gap < 3 * whole + 500  # milliseconds, whatever else the machine has to do

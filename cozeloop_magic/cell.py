@@ -152,6 +152,10 @@ def _not_an_entry(line: str, at: int) -> CellError:
         return CellError(
             _EXPECTED + ".", line=at + 1, column=tight.end() + 1, source=line, hint="Put a blank after the colon."
         )
+    wide = re.match(r"([^\W\d][\w-]*)\s*：", line)
+    if wide:
+        hint = f"Write a plain colon and a blank: `{wide[1]}: ...`."
+        return CellError(_EXPECTED + ".", line=at + 1, column=wide.end(), source=line, hint=hint)
     return CellError(_EXPECTED + ".", line=at + 1, source=line, hint="Is the line with `---` missing above it?")
 
 
@@ -160,7 +164,7 @@ def _take_expression(lines: Sequence[str], at: int, column: int) -> tuple[str, i
     code = lines[at][column - 1 :].strip()
     error = _syntax_error(code)
     first, end = error, at + 1
-    while error is not None and end < len(lines):
+    while error is not None and end < len(lines) and not _separates(lines[end], error):
         code += "\n" + lines[end]
         end += 1
         error = _syntax_error(code)
@@ -176,6 +180,11 @@ def _take_expression(lines: Sequence[str], at: int, column: int) -> tuple[str, i
         source=lines[at],
         hint="For text as it is written, use `name: text`.",
     )
+
+
+def _separates(line: str, error: SyntaxError) -> bool:
+    """Tell whether a line behind an expression that is not complete ends the variables; in a text it does not."""
+    return line.rstrip() == _SEPARATOR and "triple-quoted" not in error.msg
 
 
 def _syntax_error(code: str) -> SyntaxError | None:

@@ -13,6 +13,7 @@ from IPython.core.magic_arguments import argument, magic_arguments
 from traitlets import Bool, Float, Integer, Unicode
 
 from cozeloop_magic.call import LONGEST
+from cozeloop_magic.interrupts import held_back
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -73,12 +74,17 @@ class LoopMagics(Magics):
         `@assistant`, `@system` or `@tool ID` begins another; `@user = expression` takes it from Python.
         """
         try:
+            with held_back():
+                session = self._session
+        except KeyboardInterrupt as error:
+            raise (self._session.shortly(error) if self.short_errors else error) from None
+        try:
             args = self._parsed(line)
         except UsageError as error:
             parser = LoopMagics.loop_prompt.parser  # type: ignore[union-attr]  # put there by magic_arguments
-            raise self._session.misuse(parser, str(error), shortly=self.short_errors) from None
+            raise session.misuse(parser, str(error), shortly=self.short_errors) from None
         config = {"api_base_url": self.api_base_url, "workspace_id": self.workspace_id}
-        self._session.loop_prompt(args, cell or "", config)
+        session.loop_prompt(args, cell or "", config)
 
     @classmethod
     def unregister(cls, shell: InteractiveShell) -> None:

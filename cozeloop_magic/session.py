@@ -51,9 +51,11 @@ class Session:
         self._behind: dict[str, tuple[str, WeakSet[Stop]]] = {}  # by cell: its execution, and what that left behind
         self._in_kernel = getattr(shell, "kernel", None) is not None
         self._show_answers()
+        shell.events.register("pre_run_cell", self._stop_earlier)
 
     def close(self) -> None:
         """Stop what still goes on, and close the client."""
+        self._shell.events.unregister("pre_run_cell", self._stop_earlier)
         for _, stops in self._behind.values():
             for stop in stops:
                 stop()
@@ -77,7 +79,9 @@ class Session:
             else:
                 self._run(client, request, args)
         except (LoopError, KeyboardInterrupt) as error:
-            raise (_shortly(error) if args.short_errors else error) from None
+            if not args.short_errors:
+                raise
+            raise self.shortly(error) from None
 
     @staticmethod
     def misuse(parser: argparse.ArgumentParser, problem: str, *, shortly: bool) -> BaseException:
@@ -94,7 +98,15 @@ class Session:
         else:
             problem = f"{problem[:1].upper()}{problem[1:]}."
         error = InvalidRequest(problem, hint=f"The options are {', '.join(options)}.")
-        return _shortly(error) if shortly else error
+        return Session.shortly(error) if shortly else error
+
+    @staticmethod
+    def shortly(error: BaseException) -> BaseException:
+        """Have IPython show an error as its sentence, without a traceback; the cell fails all the same."""
+        sentence, *source = visible(": ".join(filter(None, (type(error).__name__, str(error))))).split("\n")
+        lines = [_wrap(sentence), *source]
+        error._render_traceback_ = lambda: lines  # type: ignore[attr-defined]  # IPython's own hook
+        return error
 
     def _request(self, args: argparse.Namespace, cell: str) -> ExecuteRequest:
         spec, namespace = parse_cell(cell), self._shell.user_ns
@@ -107,7 +119,6 @@ class Session:
         )
 
     def _run(self, client: Client, request: ExecuteRequest, args: argparse.Namespace) -> None:
-        self._stop_earlier()
         stop = Stop()
         view = self._view(args, stop)
         options = {"stream": not args.no_stream, "timeout": args.timeout, "interval": 1 / args.refresh_rate}
@@ -137,8 +148,8 @@ class Session:
             if stop.asked:
                 raise KeyboardInterrupt(_stopped(state))
 
-    def _stop_earlier(self) -> None:
-        """Stop what an earlier execution of this cell left behind: nobody sees it any more, and it costs tokens."""
+    def _stop_earlier(self, *_: object) -> None:
+        """Before a cell runs, stop what it left behind earlier: nobody sees that any more, and it costs tokens."""
         cell, execution = running_cell()
         earlier, stops = self._behind.get(cell, (execution, WeakSet()))
         if cell and earlier != execution:
@@ -229,13 +240,5 @@ def _stopped(state: RunState) -> str:
 def _erring_shortly(run: Callable[[], RunState]) -> RunState:
     state = run()
     if state.error is not None:
-        _shortly(state.error)
+        Session.shortly(state.error)
     return state
-
-
-def _shortly(error: BaseException) -> BaseException:
-    """Have IPython show an error as its sentence, without a traceback; the cell fails all the same."""
-    sentence, *source = visible(": ".join(filter(None, (type(error).__name__, str(error))))).split("\n")
-    lines = [_wrap(sentence), *source]
-    error._render_traceback_ = lambda: lines  # type: ignore[attr-defined]  # IPython's own hook
-    return error

@@ -189,6 +189,8 @@ class TestErrors:
             ("a: 1\n  b", 2, 1, "ends with its line"),
             ("\n  a: 1", 2, 1, "continues nothing"),
             ("a:1", 1, 3, "blank after the colon"),
+            ("主题：人工智能", 1, 3, "plain colon and a blank: `主题: ...`"),
+            ("x = [\n---\n1]", 1, 5, "no Python expression"),
             ("a: 1\na: 2", 2, 1, "given twice, first on line 1"),
             ("a:", 1, 3, 'Write `a: ""`'),
             ("a: |", 1, 4, "nothing is indented"),

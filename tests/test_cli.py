@@ -61,7 +61,7 @@ def test_demo_opens_the_lesson_also_where_the_environment_is_not_activated(tmp_p
     command = [sys.executable, "-m", "cozeloop_magic", "demo"]
     with subprocess.Popen(command, cwd=tmp_path, env=environ, stderr=subprocess.PIPE, text=True) as demo:
         assert demo.stderr
-        said = list(takewhile(lambda line: "/lab/tree/demo.ipynb" not in line, demo.stderr))
+        said = list(takewhile(lambda line: "is running at" not in line, demo.stderr))
         for server in psutil.Process(demo.pid).children():
             server.terminate()
         demo.stderr.read()

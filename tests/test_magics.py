@@ -442,12 +442,15 @@ class TestPreferences:
     ) -> None:
         configured(GREET)
         shell.run_cell("%config LoopMagics.short_errors = False")
-        assert not run(shell, "greet", "nmae: Ada").success
-        assert "Traceback" in capsys.readouterr().out
+        shell.run_cell("def look_up():\n    return {}['name']")
+        assert not run(shell, "greet", "name = look_up()\nnote: {}").success
+        out = capsys.readouterr().out
+        assert "Traceback" in out and "KeyError" in out and "look_up" in out
 
     def test_a_pace_out_of_range_is_refused(self, shell: InteractiveShell) -> None:
-        shell.run_cell("%config LoopMagics.refresh_rate = 0")
-        assert shell.magics_manager.registry["LoopMagics"].refresh_rate == 12
+        shell.run_cell("%config LoopMagics.refresh_rate = 0\n%config LoopMagics.timeout = -1")
+        magics = shell.magics_manager.registry["LoopMagics"]
+        assert (magics.refresh_rate, magics.timeout) == (12, None)
 
 
 def test_the_manual_is_the_magics_help(shell: InteractiveShell) -> None:

@@ -38,6 +38,16 @@ def bundle(*args, **options):
 render.bundle = bundle
 """
 
+SLOW_IMPORT = """
+import sys, time
+class Slow:
+    def find_spec(self, name, path, target=None):
+        if name == "yaml.nodes":
+            print("importing", flush=True)
+            time.sleep(0.5)
+sys.meta_path.insert(0, Slow())
+"""
+
 Message = dict[str, Any]
 
 
@@ -140,6 +150,18 @@ def shown(messages: list[Message]) -> str:
     assert sorted(opened) == sorted(closed)
     kept = [m["content"]["data"] for m in messages if m["msg_type"] == "update_display_data"]
     return str(kept[-1]["text/plain"])
+
+
+def test_an_interrupt_tears_no_import(server: Loop) -> None:
+    manager, client = start_new_kernel(kernel_name="python3")
+    fresh = Kernel(manager, client)
+    fresh.run(f"{server.cell}\n{SLOW_IMPORT}")
+    error, _ = fresh.run_interrupted("%%loop_prompt greet\nx: hello", "importing")
+    assert error == "KeyboardInterrupt: stopped; nothing had come yet."
+    assert fresh.run("%%loop_prompt greet\nx: hello")[0]["status"] == "ok"
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+    manager.cleanup_resources()
 
 
 class TestInterrupt:
@@ -246,7 +268,8 @@ class TestBackground:
         said = shown(messages + more + kernel.rest())
         assert said.startswith("Half an ans\n") and "StreamInterrupted: " in said and "log id log-1" in said
 
-    def test_running_its_cell_again_stops_it(self, kernel: Kernel, server: Loop) -> None:
+    @pytest.mark.parametrize("again", ["%%loop_prompt greet\nx: hello", "%%loop_prompt greet\ny: no", "1 + 1"])
+    def test_running_its_cell_again_stops_it(self, kernel: Kernel, server: Loop, again: str) -> None:
         two = (
             "%loop_prompt greet --background -o one --var x=endless\n%loop_prompt greet --background --var x=endless"
         )
@@ -254,7 +277,7 @@ class TestBackground:
         kernel.run("%%loop_prompt greet --background -o other\nx: endless", cell="b")
         wait_for_calls(server, 3)
         assert kernel.prints("print(one.done, _loop.done)") == "False False"
-        kernel.run("%%loop_prompt greet\nx: hello", cell="a")
+        kernel.run(again, cell="a")
         assert server.gone.get(timeout=5) and server.gone.get(timeout=5)
         assert kernel.prints("print(one.result(5).complete, other.done)\nother.stop()") == "False False"
 

@@ -193,6 +193,9 @@ def test_an_ordinary_formula_is_mathematics(formula: str) -> None:
         r"\left(" * 31 + "x" + r"\right)" * 31,
         "{" * 31 + "x" + "}" * 31,
         "x+" * 1_000 + "x",
+        r"\begin{matrix}" + "&" * 900 + r"\\" * 470 + r"\end{matrix}",
+        r"\begin{matrix}" + r"\begin{matrix}\\\end{matrix}&" * 40 + r"\\" * 200 + r"\end{matrix}",
+        r"\begin{matrix}" + "&" * 200 + r"\text{\end{matrix}\begin{matrix}}" + r"\\" * 200 + r"\end{matrix}",
     ],
 )
 def test_a_formula_that_could_act_is_shown_as_its_source(formula: str) -> None:
@@ -200,6 +203,38 @@ def test_a_formula_that_could_act_is_shown_as_its_source(formula: str) -> None:
     assert html.startswith("<p><code>")
     assert text_of(html) == "".join(rf"\({formula}\)".split())
     assert safe(f"${formula}$").startswith("<code>")
+
+
+@pytest.mark.parametrize(
+    ("formula", "drawn"),
+    [("$x$ ", 300), ("$$\nx\n$$\n\n", 300), (r"$\begin{matrix}" + "a & b &" * 10 + r"\\" * 22 + r"\end{matrix}$ ", 6)],
+)
+def test_so_many_formulas_of_an_answer_are_mathematics_and_the_rest_is_source(formula: str, drawn: int) -> None:
+    html = to_html(formula * 400)
+    assert html.count("mathjax_process") == drawn
+    assert html.count("<code>") == 400 - drawn
+    assert safe(formula * 400).count("<code>") == 400 - drawn
+
+
+def test_formulas_are_counted_across_the_blocks_of_a_live_answer() -> None:
+    blocks, text, settled = Blocks(), "", ""
+    for _ in range(100):
+        text += "$x$ $x$ $x$ $x$\n\n"
+        new, tail = blocks.feed(text)
+        settled += "".join(new)
+    assert settled + tail == to_html(text)
+    assert (settled + tail).count("mathjax_process") == 300
+
+
+def test_safe_markdown_leaves_no_sign_that_begins_a_formula_once_there_are_enough() -> None:
+    after = safe("$5 or " * 2_000 + "end $a \\$b &#36;c \\(d").partition("end ")[2]
+    assert after == "<span>&#36;</span> a <span>&#36;</span>b <span>&#36;</span>c <span>&#92;</span>(d"
+
+
+def test_safe_markdown_draws_an_environment_without_dollars_only_if_it_is_harmless() -> None:
+    assert safe(r"\begin{matrix}a & b\end{matrix}") == r"\begin{matrix}a & b\end{matrix}"
+    assert safe(r"\begin{matrix}" + "&" * 90 + r"\\" * 90 + r"\end{matrix}").startswith("<code>")
+    assert safe(r"\begin{matrix}" + "&" * 9_000) == r"<span>&#92;</span>begin{matrix}" + "&" * 9_000
 
 
 def test_safe_markdown_lets_no_formula_reach_over_a_foreign_command() -> None:

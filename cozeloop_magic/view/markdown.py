@@ -28,8 +28,7 @@ from markdown_it.token import Token
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.dollarmath.index import math_inline_dollar
 
-from cozeloop_magic.view import code, links
-from cozeloop_magic.view.tex import is_harmless
+from cozeloop_magic.view import code, links, tex
 from cozeloop_magic.view.visible import visible
 
 __all__ = ["IGNORED", "Blocks", "block_tokens", "to_html"]
@@ -40,6 +39,8 @@ IGNORED = "mathjax_ignore tex2jax_ignore"
 _PROCESSED = "mathjax_process tex2jax_process"
 
 Env = MutableMapping[str, Any]
+
+_SPENT = "cozeloop_formulas"  # what the formulas of an answer have cost so far; see `tex.MOST`
 
 
 class _Renderer(RendererHTML):
@@ -79,10 +80,10 @@ class _Renderer(RendererHTML):
     td_open = th_open
 
     def math_inline(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
-        return _formula(tokens[idx].content, r"\(", r"\)")
+        return _formula(tokens[idx].content, r"\(", r"\)", env)
 
     def math_inline_double(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
-        return _formula(tokens[idx].content, r"\[", r"\]", "cozeloop-display ")
+        return _formula(tokens[idx].content, r"\[", r"\]", env, "cozeloop-display ")
 
     def math_block(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
         return f"<p>{self.math_inline_double(tokens, idx, options, env)}</p>\n"
@@ -92,10 +93,13 @@ def _anchor(url: str) -> str:
     return f'<a href="{escape(url)}" rel="noopener noreferrer nofollow" target="_blank">' if url else "<a>"
 
 
-def _formula(source: str, opening: str, closing: str, css: str = "") -> str:
+def _formula(source: str, opening: str, closing: str, env: Env, css: str = "") -> str:
     source = source.strip()
     shown = escape(f"{opening}{source}{closing}", quote=False)
-    if not is_harmless(source) or closing in source:
+    if not tex.is_harmless(source) or closing in source:
+        return f"<code>{shown}</code>"
+    env[_SPENT] = env.get(_SPENT, 0) + tex.cost(source)
+    if env[_SPENT] > tex.MOST:
         return f"<code>{shown}</code>"
     return f'<span class="{css}{_PROCESSED}">{shown}</span>'
 
@@ -243,7 +247,7 @@ class Blocks:
         if complete > self._looked:
             self._looked = complete
             settled = [self._settle(text, end) for end in self._ends(text[self._start : complete])]
-        env = {"references": dict(self._env.get("references", {}))}
+        env = {**self._env, "references": dict(self._env.get("references", {}))}
         return [html for html in settled if html], _render(text[self._start :], env)
 
     def _settle(self, text: str, end: int) -> str:

@@ -134,18 +134,30 @@ def _look_at_links(state: StateCore) -> None:
     """Note on each link's end where it leads if its text says otherwise, and on images that they are in a link."""
     for block in state.tokens:
         opened: int | None = None
-        for i, token in enumerate(block.children or ()):
+        children = block.children or []
+        for i, token in enumerate(children):
             if token.type == "link_open":
                 opened = i
             elif token.type == "image" and opened is not None:
                 token.meta["in_link"] = True
             elif token.type == "link_close" and opened is not None:
-                inside = (block.children or [])[opened:i]
+                inside = children[opened:i]
                 text = "".join(part.content for part in inside)
                 drawn = any(part.type.startswith("math") for part in inside)
-                target = links.disguised(text, str(inside[0].attrGet("href")), drawn=drawn)
-                token.meta["target"] = target
+                before, after = _beside(children, opened, -1), _beside(children, i, 1)
+                url = str(inside[0].attrGet("href"))
+                token.meta["target"] = links.disguised(text, url, before=before, after=after, drawn=drawn)
                 opened = None
+
+
+def _beside(tokens: Sequence[Token], at: int, step: int) -> str:
+    """Give the words next to a token on the same line, looking over signs such as the stars of emphasis."""
+    at += step
+    while 0 <= at < len(tokens) and tokens[at].type not in ("softbreak", "hardbreak"):
+        if tokens[at].content:
+            return tokens[at].content
+        at += step
+    return ""
 
 
 def _look_at_directions(state: StateCore) -> None:

@@ -46,6 +46,11 @@ _OPENING_TAG = re.compile(
 )
 _IMAGE = re.compile(r"(?P<escapes>\\*)!(?=\[)")
 _LINK = re.compile(rf"\](?P<mark>[(:])(?!\s*<?(?:{_ALLOWED}))", re.IGNORECASE)
+_LONG_DEFINITION = re.compile(
+    r"\]:(?=\s*(?:\S{2001}|<[^<>\n]{2001}"
+    r"|(?:<[^<>\n]*>|\S{1,2000})\s+(?:\"(?:[^\"\\]|\\.){300}|'(?:[^'\\]|\\.){300}|\((?:[^)\\]|\\.){300})))",
+    re.DOTALL,
+)  # any number of links could repeat its address and title
 _OTHER_SCHEME = re.compile(r"\b(ftp|xmpp):(?=\S)", re.IGNORECASE)
 _REFERENCE = re.compile(r"&#(?:x(?P<hex>[0-9a-f]{1,6})|(?P<dec>[0-9]{1,7}));", re.IGNORECASE)
 _PLAIN_OPENING = re.compile(r"(?:`{3,}|~{3,})[\w+#.,:=/ -]*")
@@ -120,6 +125,7 @@ def _before(line: str, text: str) -> str:
 
 
 def _prose(text: str, purse: _Purse) -> str:
+    text = _LONG_DEFINITION.sub("]&#58;", text)
     return _without_tex("".join(_paragraph(part, purse) for part in re.split(r"(\n[ \t]*\n)", text)))
 
 

@@ -13,12 +13,12 @@ from pygments.token import Comment, Keyword, Literal, Name, Number, Operator, St
 
 __all__ = ["language", "to_html"]
 
-# Pygments' lexers are regular expressions with no bound on their time. These were measured to be near linear for every
-# source that is `_quick` (java, csharp, kotlin and typescript's relatives in other families were not).
+# Pygments' lexers are regular expressions with no bound on their time. These were measured to be near linear for
+# sources that are `_quick`; those of java, csharp and kotlin were not.
 _LANGUAGES = frozenset(
     """
-    python python3 py pycon json yaml yml toml ini bash sh shell zsh console sql javascript js jsx typescript ts tsx html
-    css xml markdown md diff c cpp c++ go golang rust rs ruby rb php r swift scala julia jl latex tex lua
+    python python3 py pycon json yaml yml toml ini bash sh shell zsh console sql javascript js jsx typescript ts tsx
+    html css xml markdown md diff c cpp c++ go golang rust rs ruby rb php r swift scala julia jl latex tex lua
     """.split()
 )
 _LONGEST = 10_000  # characters; what is longer stays plain

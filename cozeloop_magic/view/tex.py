@@ -141,8 +141,8 @@ def cost(source: str) -> int:
 def _cells(source: str) -> int:
     """Give no fewer cells than will be drawn: every row is filled up to the widest.
 
-    Which ``&`` stands in which of several matrices is not looked at, as TeX may read that differently: then all of them
-    count for one row.
+    Which ``&`` stands in which of several matrices is not looked at, as TeX may read that differently: then all
+    of them count for one row.
     """
     signs = _CELL_OR_ROW.findall(source)
     rows = "".join(sign for sign in signs if sign in ("&", "\\\\")).split("\\\\")

@@ -19,7 +19,7 @@ _TABLE = str.maketrans(NAMES)
 
 
 def visible(text: str) -> str:
-    r"""Replace controls, bidirectional overrides and lone surrogates by their names; ``\r\n`` and ``\r`` become ``\n``.
+    r"""Name controls, bidirectional overrides and lone surrogates; ``\r\n`` and ``\r`` become ``\n``.
 
     Examples
     --------

@@ -85,7 +85,7 @@ ROW_WITH_HEIGHT = re.compile(r"\\\\\*?\s*\[")
 """A new row with an optional argument, the one dimension that harmless commands could be given."""
 
 MOST = 3_300
-"""What all formulas of an answer may cost: 300 plain ones. The page takes about a second for them."""
+"""What all formulas of an answer may cost: 300 plain ones."""
 
 _LONGEST = 2_000
 _MOST_CELLS = 500

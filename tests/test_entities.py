@@ -262,6 +262,21 @@ class TestEncode:
             encode("x", value)
         assert says in str(caught.value)
 
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            ("a", "x\ud83d"),
+            ("a", {"b": ["\ud83d"]}),
+            ("a", Message(Role.USER, "\ud83d")),
+            ("a", ContentPart("text", "\ud83d")),
+            ("\ud83d", "a"),
+        ],
+    )
+    def test_half_a_character_is_refused_before_anything_is_sent(self, key: str, value: Any) -> None:
+        with pytest.raises(VariableError, match=r"holds half a character .* cannot be sent") as caught:
+            encode(key, value)
+        assert str(caught.value).encode()
+
 
 class TestDecode:
     @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
 
+from cozeloop_magic.view import code
 from cozeloop_magic.view.markdown import Blocks, to_html
 from cozeloop_magic.view.safe_markdown import safe
 from tests.hostile import PAYLOADS, SCHEMES, faults, read
@@ -193,6 +195,9 @@ def test_an_ordinary_formula_is_mathematics(formula: str) -> None:
         r"\left(" * 31 + "x" + r"\right)" * 31,
         "{" * 31 + "x" + "}" * 31,
         "x+" * 1_000 + "x",
+        r"\begin{matrix}" + "&" * 900 + r"\\" * 470 + r"\end{matrix}",
+        r"\begin{matrix}" + r"\begin{matrix}\\\end{matrix}&" * 40 + r"\\" * 200 + r"\end{matrix}",
+        r"\begin{matrix}" + "&" * 200 + r"\text{\end{matrix}\begin{matrix}}" + r"\\" * 200 + r"\end{matrix}",
     ],
 )
 def test_a_formula_that_could_act_is_shown_as_its_source(formula: str) -> None:
@@ -200,6 +205,42 @@ def test_a_formula_that_could_act_is_shown_as_its_source(formula: str) -> None:
     assert html.startswith("<p><code>")
     assert text_of(html) == "".join(rf"\({formula}\)".split())
     assert safe(f"${formula}$").startswith("<code>")
+
+
+@pytest.mark.parametrize(
+    ("formula", "drawn"),
+    [
+        ("$x$ ", 300),
+        ("$$\nx\n$$\n\n", 300),
+        (r"$\begin{matrix}" + "a & b &" * 10 + r"\\" * 22 + r"\end{matrix}$ ", 6),
+    ],
+)
+def test_so_many_formulas_of_an_answer_are_mathematics_and_the_rest_is_source(formula: str, drawn: int) -> None:
+    html = to_html(formula * 400)
+    assert html.count("mathjax_process") == drawn
+    assert html.count("<code>") == 400 - drawn
+    assert safe(formula * 400).count("<code>") == 400 - drawn
+
+
+def test_formulas_are_counted_across_the_blocks_of_a_live_answer() -> None:
+    blocks, text, settled = Blocks(), "", ""
+    for _ in range(100):
+        text += "$x$ $x$ $x$ $x$\n\n"
+        new, tail = blocks.feed(text)
+        settled += "".join(new)
+    assert settled + tail == to_html(text)
+    assert (settled + tail).count("mathjax_process") == 300
+
+
+def test_safe_markdown_leaves_no_sign_that_begins_a_formula_once_there_are_enough() -> None:
+    after = safe("$5 or " * 2_000 + "end $ a \\$b &#36;c \\(d").partition("end ")[2]
+    assert after == "<span>&#36;</span> a <span>&#36;</span>b <span>&#36;</span>c <span>&#92;</span>(d"
+
+
+def test_safe_markdown_draws_an_environment_without_dollars_only_if_it_is_harmless() -> None:
+    assert safe(r"\begin{matrix}a & b\end{matrix}") == r"\begin{matrix}a & b\end{matrix}"
+    assert safe(r"\begin{matrix}" + "&" * 90 + r"\\" * 90 + r"\end{matrix}").startswith("<code>")
+    assert safe(r"\begin{matrix}" + "&" * 9_000) == r"<span>&#92;</span>begin{matrix}" + "&" * 9_000
 
 
 def test_safe_markdown_lets_no_formula_reach_over_a_foreign_command() -> None:
@@ -213,6 +254,62 @@ def test_code_is_coloured_by_its_language_and_unknown_languages_stay_plain() -> 
     assert '<code class="language-python"><span class=k>def</span>' in to_html("```python\ndef f(): 1\n```")
     assert to_html("```wat\na<b\n```") == '<pre><code class="language-wat">a&lt;b\n</code></pre>\n'
     assert to_html('```x"y\na\n```') == "<pre><code>a\n</code></pre>\n"
+
+
+def test_code_is_left_plain_where_colours_could_take_long() -> None:
+    sources = {"long": "x = 1\n" * 2_000, "wide": "x" * 301, "blank": "x = 1" + "\n" * 16 + "y"}
+    assert all("<span" not in to_html(f"```python\n{source}\n```") for source in sources.values())
+    assert "<span" not in to_html("```androidbp\nx = 1\n```")
+
+
+NASTY = [
+    "\n",
+    " ",
+    "\t",
+    '"',
+    "'",
+    "`",
+    "(",
+    "[",
+    "{",
+    "<",
+    "a",
+    "\\",
+    "a(",
+    "a b ",
+    "a.",
+    '"\\',
+    "/*",
+    "${",
+    "<?",
+    "<!--",
+    "\n a",
+]
+
+
+@pytest.mark.parametrize("language", sorted(code._LANGUAGES))
+def test_no_code_takes_long_to_colour(language: str) -> None:
+    for unit in NASTY:
+        line = (unit * 300)[:300] if unit.strip() else "a\n" + unit * 14
+        source = ((line + "\n") * 1_000)[:10_000]
+        began = time.process_time()
+        code.to_html(source, language)
+        assert time.process_time() - began < 3, unit
+
+
+def test_one_long_definition_makes_no_answer_of_hundreds_of_megabytes() -> None:
+    for long in (
+        "https://a.example/" + "b" * 30_000,
+        f'https://a.example "{"b" * 30_000}"',
+        f"<https://a.example/{'b ' * 9_000}>",
+    ):
+        answer = f"[x]: {long}\n\n" + "[x] " * 1_000
+        assert len(to_html(answer)) < 3 * len(answer)
+        assert len(PERMISSIVE.render(safe(answer))) < 3 * len(answer)
+    assert (
+        safe('[x]: https://a.example "A title"\n[y]: https://b.example')
+        == '[x]: https://a.example "A title"\n[y]: https://b.example'
+    )
 
 
 def test_an_image_is_a_link_and_loads_nothing() -> None:
@@ -248,6 +345,14 @@ def test_links_open_elsewhere_and_tell_the_target_nothing() -> None:
         ("[10.0.0.1](https://evil.example)", "evil.example"),
         ("[me@a.example](mailto:you@b.example)", "you@b.example"),
         ("[a.example](mailto:you@b.example)", "you@b.example"),
+        ("[bank.\u0332com](https://evil.example)", "evil.example"),
+        ("[bank\u200a.com](https://evil.example)", "evil.example"),
+        *((f"[bank{dot}com](https://evil.example)", "evil.example") for dot in "·\u0701\u05c5\u06d4\u0660"),
+        ("[localhost:8888](https://evil.example)", "evil.example"),
+        ("[https://localhost](https://evil.example)", "evil.example"),
+        ("https://bank.com[/login](https://evil.example)", "evil.example"),
+        ("**bank**[.com](https://evil.example)", "evil.example"),
+        ("[bank](https://evil.example).com", "evil.example"),
     ],
 )
 def test_a_link_that_names_another_place_shows_where_it_leads(link: str, target: str) -> None:
@@ -262,6 +367,14 @@ def test_a_link_that_names_another_place_shows_where_it_leads(link: str, target:
         "[the docs](https://a.example)",
         "[me@a.example](mailto:me@a.example)",
         "[A.Example](https://a.example)",
+        "see [the docs](https://a.example), and [more](https://b.example). Then",
+        "(v1.2)[the docs](https://a.example)",
+        "(https://b.example) [the docs](https://a.example)",
+        "请看[文档](https://a.example)中的说明",
+        "[One. Two](https://a.example)s",
+        "[at 10:30](https://a.example)",
+        "[localhost:8888](http://localhost:8888/x)",
+        "https://a.example[/login](https://a.example/login)",
     ],
 )
 def test_an_honest_link_is_left_alone(link: str) -> None:

@@ -10,6 +10,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from markdown_it import MarkdownIt
+from nbconvert import MarkdownExporter
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from cozeloop_magic.entities.prompt import (
     ExecuteRequest,
@@ -226,9 +229,38 @@ def test_nothing_from_outside_acts_wherever_it_stands(payload: str) -> None:
     assert set(found) <= {f"element {tag}" for tag in FRAME}
 
 
+def exported(html: str) -> str:
+    """Give a page made of the Markdown that a notebook with this output is exported to."""
+    notebook = new_notebook(cells=[new_code_cell(outputs=[new_output("display_data", {"text/html": html})])])
+    return str(MarkdownIt("commonmark", {"html": True}).render(MarkdownExporter().from_notebook_node(notebook)[0]))
+
+
+def test_nothing_comes_to_life_in_a_notebook_exported_as_markdown() -> None:
+    bait = "![x](https://evil.example/x.png)\n\n<javascript:alert(1)>\n\n"
+    for payload in ("\n\n" + bait, "a\n \t\n" + bait, "```\n\n\n" + bait + "```", "`a\n\n`" + bait, *PAYLOADS):
+        spaced = f"{payload}\n\n{payload}"
+        call = ToolCall(0, "c", "function", FunctionCall("f", spaced))
+        hostile = with_message(content=payload, reasoning_content=spaced, tool_calls=(call,))
+        html = bundle(replace(hostile, request=ExecuteRequest("k", variable_vals={"v": spaced})))["text/html"]
+        assert all(line.strip() for line in html.split("\n"))
+        page = read(exported(html))
+        assert not any(tag == "img" for tag, _ in page.elements)
+        assert not any((attrs.get("href") or "").startswith("javascript:") for _, attrs in page.elements)
+
+
+def test_blank_lines_of_code_and_reasoning_are_still_there() -> None:
+    page = read(bundle(with_message(content="```\n\na\n\n\nb\n```", reasoning_content="one\n \ntwo"))["text/html"])
+    assert "\na\n\n\nb\n" in page.text and "one\n \ntwo" in page.text
+
+
+def test_half_a_character_is_named_and_can_be_sent_to_the_page() -> None:
+    kept = bundle(state("a\ud83d", request=ExecuteRequest("k\ud83d", variable_vals={"v": "\ud83d"})))
+    assert all("‹U+D83D›" in text for text in kept.values() if text.encode())
+
+
 def test_reasoning_is_folded_away_as_plain_text() -> None:
     html = bundle(with_message(content="42", reasoning_content="<b>why</b>\n\nso"))["text/html"]
-    assert "<details" in html and "&lt;b&gt;why&lt;/b&gt;\n\nso</div></details>" in html
+    assert "<details" in html and "&lt;b&gt;why&lt;/b&gt;&#10;\nso</div></details>" in html
 
 
 def test_tool_calls_are_laid_out() -> None:

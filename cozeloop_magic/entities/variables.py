@@ -25,6 +25,9 @@ from cozeloop_magic.errors import VariableError
 __all__ = ["VariableVal", "decode", "encode", "encode_all"]
 
 
+_HALF = re.compile("[\ud800-\udfff]")
+
+
 @dataclass(frozen=True, repr=False)
 class VariableVal(Wire):
     """One variable's value on the wire."""
@@ -46,8 +49,20 @@ def encode(key: str, value: Any) -> VariableVal:
     Raises
     ------
     VariableError
-        If the value, or something in it, has no JSON form: NaN, bytes, an unknown object. Nothing was sent.
+        If the value, or something in it, has no JSON form: NaN, bytes, an unknown object, or if the name or the value
+        holds half a character. Nothing was sent.
     """
+    encoded = _encoded(key, value)
+    if _HALF.search(json.dumps(encoded.to_json(), ensure_ascii=False)):
+        raise VariableError(
+            f"Variable {key.encode(errors='backslashreplace').decode()} holds half a character (a lone surrogate), "
+            "which cannot be sent.",
+            hint="Take it out, for example with text.encode(errors='replace').decode().",
+        )
+    return encoded
+
+
+def _encoded(key: str, value: Any) -> VariableVal:
     items = list(value) if isinstance(value, (list, tuple)) else [value]
     messages = [_message(item) for item in items]
     if items and None not in messages:

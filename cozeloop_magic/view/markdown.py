@@ -28,8 +28,7 @@ from markdown_it.token import Token
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.dollarmath.index import math_inline_dollar
 
-from cozeloop_magic.view import code, links
-from cozeloop_magic.view.tex import is_harmless
+from cozeloop_magic.view import code, links, tex
 from cozeloop_magic.view.visible import visible
 
 __all__ = ["IGNORED", "Blocks", "block_tokens", "to_html"]
@@ -40,6 +39,8 @@ IGNORED = "mathjax_ignore tex2jax_ignore"
 _PROCESSED = "mathjax_process tex2jax_process"
 
 Env = MutableMapping[str, Any]
+
+_SPENT = "cozeloop_formulas"  # what the formulas of an answer have cost so far; see `tex.MOST`
 
 
 class _Renderer(RendererHTML):
@@ -79,10 +80,10 @@ class _Renderer(RendererHTML):
     td_open = th_open
 
     def math_inline(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
-        return _formula(tokens[idx].content, r"\(", r"\)")
+        return _formula(tokens[idx].content, r"\(", r"\)", env)
 
     def math_inline_double(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
-        return _formula(tokens[idx].content, r"\[", r"\]", "cozeloop-display ")
+        return _formula(tokens[idx].content, r"\[", r"\]", env, "cozeloop-display ")
 
     def math_block(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
         return f"<p>{self.math_inline_double(tokens, idx, options, env)}</p>\n"
@@ -92,10 +93,13 @@ def _anchor(url: str) -> str:
     return f'<a href="{escape(url)}" rel="noopener noreferrer nofollow" target="_blank">' if url else "<a>"
 
 
-def _formula(source: str, opening: str, closing: str, css: str = "") -> str:
+def _formula(source: str, opening: str, closing: str, env: Env, css: str = "") -> str:
     source = source.strip()
     shown = escape(f"{opening}{source}{closing}", quote=False)
-    if not is_harmless(source) or closing in source:
+    if not tex.is_harmless(source) or closing in source:
+        return f"<code>{shown}</code>"
+    env[_SPENT] = env.get(_SPENT, 0) + tex.cost(source)
+    if env[_SPENT] > tex.MOST:
         return f"<code>{shown}</code>"
     return f'<span class="{css}{_PROCESSED}">{shown}</span>'
 
@@ -130,18 +134,30 @@ def _look_at_links(state: StateCore) -> None:
     """Note on each link's end where it leads if its text says otherwise, and on images that they are in a link."""
     for block in state.tokens:
         opened: int | None = None
-        for i, token in enumerate(block.children or ()):
+        children = block.children or []
+        for i, token in enumerate(children):
             if token.type == "link_open":
                 opened = i
             elif token.type == "image" and opened is not None:
                 token.meta["in_link"] = True
             elif token.type == "link_close" and opened is not None:
-                inside = (block.children or [])[opened:i]
+                inside = children[opened:i]
                 text = "".join(part.content for part in inside)
                 drawn = any(part.type.startswith("math") for part in inside)
-                target = links.disguised(text, str(inside[0].attrGet("href")), drawn=drawn)
-                token.meta["target"] = target
+                before, after = _beside(children, opened, -1), _beside(children, i, 1)
+                url = str(inside[0].attrGet("href"))
+                token.meta["target"] = links.disguised(text, url, before=before, after=after, drawn=drawn)
                 opened = None
+
+
+def _beside(tokens: Sequence[Token], at: int, step: int) -> str:
+    """Give the words next to a token on the same line, looking over signs such as the stars of emphasis."""
+    at += step
+    while 0 <= at < len(tokens) and tokens[at].type not in ("softbreak", "hardbreak"):
+        if tokens[at].content:
+            return tokens[at].content
+        at += step
+    return ""
 
 
 def _look_at_directions(state: StateCore) -> None:
@@ -243,7 +259,7 @@ class Blocks:
         if complete > self._looked:
             self._looked = complete
             settled = [self._settle(text, end) for end in self._ends(text[self._start : complete])]
-        env = {"references": dict(self._env.get("references", {}))}
+        env = {**self._env, "references": dict(self._env.get("references", {}))}
         return [html for html in settled if html], _render(text[self._start :], env)
 
     def _settle(self, text: str, end: int) -> str:

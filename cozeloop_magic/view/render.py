@@ -39,6 +39,8 @@ _LINE = (100, 22)  # characters on a line, and its height in pixels: near enough
 
 _NEEDLESS = re.compile(r" ?([{};,>]) ?|(?<=:) ")  # space in a style sheet
 
+_BEFORE_A_BLANK_LINE = re.compile(r"\n(?=[^\S\n]*(?:\n|\Z))")
+
 _FINISH_REASONS = {
     "length": "stopped at the length limit (length)",
     "content_filter": "stopped by the content filter (content_filter)",
@@ -202,7 +204,8 @@ def _html(state: RunState, fold_height: int, error: str) -> str:
         request.to_html(state.request),
         "</div>",
     ]
-    return "\n".join(part for part in parts if part)
+    # Markdown, into which notebooks are exported, ends HTML at a blank line and would read what follows as its own.
+    return _BEFORE_A_BLANK_LINE.sub("&#10;", "\n".join(part for part in parts if part))
 
 
 # The style sheet cuts an answer while the element behind it is closed; without style sheets all of it shows.

@@ -8,6 +8,7 @@ judgement: whatever the context, what is left is harmless text.
 - ``](`` and ``]:`` open a link only towards http, https and mailto, else their second half becomes an entity.
 - ``![`` becomes a link: reading an answer loads nothing.
 - TeX that may not be in a formula (`tex`) loses its backslash to an entity in an element: no formula reaches over it.
+- Formulas beyond what one answer may have (`tex.MOST`) are code, and what else could begin one is put in an element.
 - Code with such things in it is written as HTML in which every sign is an entity. A plain fence at the margin
   stays a fence, if none of its kind before it was anything but plain: there all renderers agree. A diagram's source
   is never left as one: renderers draw it.
@@ -25,7 +26,7 @@ from markdown_it.token import Token
 
 from cozeloop_magic.view import code
 from cozeloop_magic.view.markdown import block_tokens
-from cozeloop_magic.view.tex import COMMANDS, DEEPEST, ROW_WITH_HEIGHT, is_harmless
+from cozeloop_magic.view.tex import COMMANDS, DEEPEST, MOST, ROW_WITH_HEIGHT, cost, is_harmless
 from cozeloop_magic.view.visible import NAMES, visible
 
 __all__ = ["safe"]
@@ -37,7 +38,7 @@ _SPAN = re.compile(
     r"\\[\\`$]"
     r"|(?<!`)(?P<ticks>`+)(?!`)(?P<code>.{1,2000}?)(?<!`)(?P=ticks)(?!`)"
     r"|(?P<math>\$\$.{1,2000}?\$\$|\$[^$\s](?:[^$]{0,2000}[^$\s])?\$(?!\d)|\\\((?:[^\\]|\\[^()])+\\\)"
-    r"|\\\[(?:[^\\]|\\[^\[\]])+\\\])",
+    r"|\\\[(?:[^\\]|\\[^\[\]])+\\\]|\\begin\{(?P<name>\w+\*?)\}.{1,2000}?\\end\{(?P=name)\})",
     re.DOTALL,
 )
 _OPENING_TAG = re.compile(
@@ -45,23 +46,42 @@ _OPENING_TAG = re.compile(
 )
 _IMAGE = re.compile(r"(?P<escapes>\\*)!(?=\[)")
 _LINK = re.compile(rf"\](?P<mark>[(:])(?!\s*<?(?:{_ALLOWED}))", re.IGNORECASE)
+_LONG_DEFINITION = re.compile(
+    r"\]:(?=\s*(?:\S{2001}|<[^<>\n]{2001}"
+    r"|(?:<[^<>\n]*>|\S{1,2000})\s+(?:\"(?:[^\"\\]|\\.){300}|'(?:[^'\\]|\\.){300}|\((?:[^)\\]|\\.){300})))",
+    re.DOTALL,
+)  # any number of links could repeat its address and title
 _OTHER_SCHEME = re.compile(r"\b(ftp|xmpp):(?=\S)", re.IGNORECASE)
 _REFERENCE = re.compile(r"&#(?:x(?P<hex>[0-9a-f]{1,6})|(?P<dec>[0-9]{1,7}));", re.IGNORECASE)
 _PLAIN_OPENING = re.compile(r"(?:`{3,}|~{3,})[\w+#.,:=/ -]*")
 _DRAWN = ("mermaid",)  # notebooks draw it, and an exported page takes its source for HTML
+_MAY_BEGIN_A_FORMULA = re.compile(
+    r"\\begin(?![A-Za-z])|\\[(\[$]|\$|&(?:#0*(?:36|92)|#x0*(?:24|5c)|dollar|bsol);", re.IGNORECASE
+)
 _NEXT_ROW = re.compile(r"\\\\(?=[A-Za-z])")
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _BRACE = re.compile(r"\\[{}]|%[^\n{]*|[{}]")  # a brace behind a percent sign closes nothing
 _FENCE_SIGN = re.compile(r"```|~~~")
 
 
+class _Purse:
+    """What an answer may yet spend on formulas."""
+
+    def __init__(self) -> None:
+        self._left = MOST
+
+    def pays(self, price: int) -> bool:
+        self._left -= price
+        return self._left >= 0
+
+
 def safe(text: str) -> str:
     """Give the same Markdown without anything that acts."""
     source = visible(text)
-    return "".join(_parts(source, re.findall(r"[^\n]*\n|[^\n]+\Z", source)))
+    return "".join(_parts(source, re.findall(r"[^\n]*\n|[^\n]+\Z", source), _Purse()))
 
 
-def _parts(source: str, lines: list[str]) -> Iterator[str]:
+def _parts(source: str, lines: list[str], purse: _Purse) -> Iterator[str]:
     done, agreed = 0, True
     for token in block_tokens(source):
         if token.type not in ("fence", "code_block") or token.map is None or token.map[0] < done:
@@ -74,7 +94,7 @@ def _parts(source: str, lines: list[str]) -> Iterator[str]:
         fence = token.type == "fence" and not token.level and not drawn
         plain = fence and _PLAIN_OPENING.fullmatch(block[0].rstrip())
         agreed = agreed and bool(plain or not _FENCE_SIGN.search("".join(block)))
-        yield _prose(prose)
+        yield _prose(prose, purse)
         done = end
         if plain and agreed:
             yield from ("\n" if begin and lines[begin - 1].strip() else "", *block)
@@ -82,7 +102,7 @@ def _parts(source: str, lines: list[str]) -> Iterator[str]:
             yield _code_as_html(token, block)
         else:
             yield from block
-    yield _prose("".join(lines[done:]))
+    yield _prose("".join(lines[done:]), purse)
 
 
 def _code_as_html(token: Token, block: list[str]) -> str:
@@ -104,22 +124,23 @@ def _before(line: str, text: str) -> str:
     return line[: len(line) - len(text)] if line.endswith(text) else (re.match(r"[\s>]*", line) or [""])[0]
 
 
-def _prose(text: str) -> str:
-    return _without_tex("".join(_paragraph(part) for part in re.split(r"(\n[ \t]*\n)", text)))
+def _prose(text: str, purse: _Purse) -> str:
+    text = _LONG_DEFINITION.sub("]&#58;", text)
+    return _without_tex("".join(_paragraph(part, purse) for part in re.split(r"(\n[ \t]*\n)", text)))
 
 
-def _paragraph(text: str) -> str:
+def _paragraph(text: str, purse: _Purse) -> str:
     parts, done = [], 0
     for span in _SPAN.finditer(text):
-        parts.append(_words(text[done : span.start()]))
+        parts.append(_without_formula(_words(text[done : span.start()]), purse))
         done = span.end()
         if span["code"]:
             parts.append(_code_span(span[0], span["code"]))
         elif span["math"]:
-            parts.append(_formula(span[0]))
+            parts.append(_formula(span[0], bool(span["name"]), purse))
         else:
-            parts.append(span[0])
-    return "".join([*parts, _words(text[done:])])
+            parts.append(_without_formula(span[0], purse))
+    return "".join([*parts, _without_formula(_words(text[done:]), purse)])
 
 
 def _code_span(source: str, inside: str) -> str:
@@ -139,9 +160,24 @@ def _words(text: str) -> str:
     return _REFERENCE.sub(lambda m: _shown(m), text)
 
 
-def _formula(source: str) -> str:
+def _without_formula(text: str, purse: _Purse) -> str:
+    """Let no formula begin in plain words, once the purse is empty; they may hold half of one, or only money."""
+
+    def kept(found: re.Match[str]) -> str:
+        sign = found[0]
+        if sign != r"\begin" and purse.pays(5):
+            return sign
+        if sign[0] == "&" or sign == r"\$":
+            return f"<span>{sign if sign[0] == '&' else '&#36;'}</span>"
+        return f"<span>&#{ord(sign[0])};</span>{sign[1:]}"
+
+    return _MAY_BEGIN_A_FORMULA.sub(kept, text)
+
+
+def _formula(source: str, bare: bool, purse: _Purse) -> str:
     edge = 1 if source[0] == "$" != source[1] else 2
-    if not is_harmless(source[edge:-edge]):
+    inside = source if bare else source[edge:-edge]
+    if not is_harmless(inside) or not purse.pays(cost(inside)):
         return f"<code>{_as_entities(source.replace(chr(10), ' '))}</code>"
     return _words(_NEXT_ROW.sub(r"\g<0> ", re.sub(_TAG, "< ", source)))
 

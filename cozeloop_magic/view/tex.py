@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["COMMANDS", "DEEPEST", "ROW_WITH_HEIGHT", "is_harmless"]
+__all__ = ["COMMANDS", "DEEPEST", "MOST", "ROW_WITH_HEIGHT", "cost", "is_harmless"]
 
 _LETTERS = """
 alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa varkappa lambda mu nu xi omicron pi varpi
@@ -84,8 +84,13 @@ DEEPEST = 30
 ROW_WITH_HEIGHT = re.compile(r"\\\\\*?\s*\[")
 """A new row with an optional argument, the one dimension that harmless commands could be given."""
 
+MOST = 3_300
+"""What all formulas of an answer may cost: 300 plain ones."""
+
 _LONGEST = 2_000
+_MOST_CELLS = 500
 _BACKWARDS = 20  # spaces: more of them would lay a formula over what stands before it
+_CELL_OR_ROW = re.compile(r"\\begin|\\.|&", re.DOTALL)
 _TOKEN = re.compile(r"\\(?P<name>[A-Za-z]+)|\\(?P<sign>.)|[\\{}%]", re.DOTALL)
 _BEGIN = re.compile(
     r"\\(?:begin\s*\{(?:"
@@ -113,6 +118,8 @@ def is_harmless(source: str) -> bool:
     """
     if len(source) > _LONGEST or "^^" in source or source.count(r"\!") > _BACKWARDS or ROW_WITH_HEIGHT.search(source):
         return False
+    if _cells(source) > _MOST_CELLS:
+        return False
     depth = 0
     for token in _TOKEN.finditer(source):
         what = token["name"] or token[0]
@@ -124,3 +131,20 @@ def is_harmless(source: str) -> bool:
         if not known or not 0 <= depth <= DEEPEST:
             return False
     return True
+
+
+def cost(source: str) -> int:
+    """Give what it costs to draw a formula, in cells of a matrix; as much as ten for its being one."""
+    return 10 + _cells(source)
+
+
+def _cells(source: str) -> int:
+    """Give no fewer cells than will be drawn: every row is filled up to the widest.
+
+    Which ``&`` stands in which of several matrices is not looked at, as TeX may read that differently: then all
+    of them count for one row.
+    """
+    signs = _CELL_OR_ROW.findall(source)
+    rows = "".join(sign for sign in signs if sign in ("&", "\\\\")).split("\\\\")
+    widest = max(map(len, rows)) if signs.count("\\begin") <= 1 else source.count("&")
+    return (widest + 1) * len(rows)

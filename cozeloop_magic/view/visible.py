@@ -9,16 +9,17 @@ from __future__ import annotations
 __all__ = ["NAMES", "visible"]
 
 _CONTROLS = [code for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in (0x09, 0x0A)]
+_HALVES = range(0xD800, 0xE000)  # of characters: nothing can send or save them
 _BIDI = [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 
-NAMES = {chr(code): f"‹U+{code:04X}›" for code in (*_CONTROLS, *_BIDI)} | {"\x1b": "␛"}
+NAMES = {chr(code): f"‹U+{code:04X}›" for code in (*_CONTROLS, *_BIDI, *_HALVES)} | {"\x1b": "␛"}
 """What stands for each such character."""
 
 _TABLE = str.maketrans(NAMES)
 
 
 def visible(text: str) -> str:
-    r"""Replace controls and bidirectional overrides by their names; ``\r\n`` and ``\r`` become ``\n``.
+    r"""Name controls, bidirectional overrides and lone surrogates; ``\r\n`` and ``\r`` become ``\n``.
 
     Examples
     --------

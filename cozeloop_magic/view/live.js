@@ -135,7 +135,7 @@ function handOver(el, { place, area, index }, opened, stays) {
   open();
   setTimeout(() => {
     watch.disconnect();
-    if (!place.isConnected || place.querySelector(".cozeloop-run")) return;
+    if (!area.contains(place) || place.querySelector(".cozeloop-run")) return; // a cell out of sight is not in the page
     place.classList.remove("lm-mod-hidden"); // JupyterLab hides a widget's output with the widget
     place.append(el);
     stays();
@@ -235,7 +235,8 @@ function render({ model, el }) {
   }
 
   function stays() {
-    if (gone) return;
+    const goesOn = ["cozeloop-waiting", "cozeloop-streaming"].includes(model.get("mood")); // only this view has ended
+    if (gone || goesOn) return;
     el.classList.add("cozeloop-unsaved");
     say(`${model.get("progress")} · ${unsaved(model.get("behind") ? "_loop.result()" : "_loop")}`);
     spoken.textContent = status.textContent;

@@ -220,9 +220,8 @@ def _html(state: RunState, fold_height: int, error: str) -> str:
     return "\n".join(part for part in parts if part)
 
 
-# The style sheet cuts an answer while the element behind it is closed; without style sheets all of it shows, and this
-# does not.
-_FOLD = '<details class="cozeloop-fold"><summary hidden><span>Show all</span></summary></details>'
+# The style sheet cuts an answer while the element behind it is closed; without style sheets all of it shows.
+_FOLD = '<details class="cozeloop-fold"><summary><span>Show all</span></summary></details>'
 
 
 def _items_html(line: str) -> str:

@@ -199,8 +199,8 @@ class TestJinja2Limits:
         (tmp_path / "json.py").write_text("raise SystemExit")
         monkeypatch.chdir(tmp_path)
         text = "{% for k, v in p.items() %}{{ k }}={{ v }}{% endfor %}{{ [1, 2]|map('string')|list }}"
-        values = {"p": {"é\u2028": "\ud800"}}
-        assert rendered(text, kind="jinja2", values=values, p="object") == "é\u2028=\ud800['1', '2']"
+        values = {"p": {"é\u2028": "\U0001f600"}}
+        assert rendered(text, kind="jinja2", values=values, p="object") == "é\u2028=\U0001f600['1', '2']"
 
     @pytest.mark.parametrize("text", ["{{ [1]|dictsort }}", "{{ 5|xmlattr }}", "{{ 1|nothing(}}", "{{ 1|nothing }}"])
     def test_whatever_fails_is_a_failure_of_the_template(self, text):

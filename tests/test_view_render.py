@@ -26,7 +26,7 @@ from cozeloop_magic.entities.prompt import (
 from cozeloop_magic.errors import ServerFailed
 from cozeloop_magic.run import Arrived, Event, Failed, Finished, Interrupted, Phase, RunState, fold
 from cozeloop_magic.view.markdown import Blocks
-from cozeloop_magic.view.render import bundle, has_something, metadata, status
+from cozeloop_magic.view.render import bundle, has_something, is_long, metadata, status
 from tests.hostile import ATTRIBUTES, PAYLOADS, faults, read
 
 FRAME = ("details", "summary", "dl", "dt", "dd")
@@ -256,6 +256,28 @@ def test_blank_lines_of_code_and_reasoning_are_still_there() -> None:
 def test_half_a_character_is_named_and_can_be_sent_to_the_page() -> None:
     kept = bundle(state("a\ud83d", request=ExecuteRequest("k\ud83d", variable_vals={"v": "\ud83d"})))
     assert all("‹U+D83D›" in text for text in kept.values() if text.encode())
+
+
+CHINESE = "人工智能是计算机科学的一个分支，它研究如何让机器表现出类似人类的智能行为。" * 10
+HEIGHTS = {
+    "newlines at the end": ("A short answer." + "\n" * 120, False),
+    "blank lines": ("First.\n" + "\n" * 120 + "Last.", False),
+    "soft line breaks": ("word\n" * 100, False),
+    "a quote": ("> word\n" * 100, False),
+    "hard line breaks": ("word  \n" * 100, True),
+    "a list": ("- word\n" * 100, True),
+    "a table": ("| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 80, True),
+    "code": ("```\n" + "x = 1\n" * 100 + "```", True),
+    "open code": ("~~~\n" + "\n" * 100 + "x", True),
+    "one line of code": ("```\n" + "x = 1; " * 2000 + "\n```", False),
+    "Chinese": ((CHINESE + "\n\n") * 10, True),
+    "as many Latin letters": (("x" * len(CHINESE) + "\n\n") * 10, False),
+}
+
+
+@pytest.mark.parametrize(("text", "long"), HEIGHTS.values(), ids=HEIGHTS.keys())
+def test_an_answer_is_long_by_what_a_page_makes_of_it(text: str, long: bool) -> None:
+    assert is_long(state(text), 1200) == long
 
 
 def test_reasoning_is_folded_away_as_plain_text() -> None:

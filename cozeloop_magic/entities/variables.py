@@ -53,7 +53,7 @@ def encode(key: str, value: Any) -> VariableVal:
         holds half a character. Nothing was sent.
     """
     encoded = _encoded(key, value)
-    if _HALF.search(json.dumps(encoded.to_json(), ensure_ascii=False)):
+    if _HALF.search(json.dumps(encoded.to_json(), ensure_ascii=False, default=str)):
         raise VariableError(
             f"Variable {key.encode(errors='backslashreplace').decode()} holds half a character (a lone surrogate), "
             "which cannot be sent.",

@@ -92,7 +92,12 @@ async function copy(text, near) {
 
 /* A kernel that is gone sends no end. What it sent is in this page alone: a saved notebook would hold a dead widget. */
 const GONE = ["restarting", "autorestarting", "terminating", "dead"];
-const LOST = "failed, the answer is incomplete · the kernel ended, and the text is in this page only: copy what you want to keep";
+const HERE = "the text is in this page only";
+const LOST = `failed, the answer is incomplete · the kernel ended, and ${HERE}: copy what you want to keep`;
+
+/* JupyterLab does not know any more where to put what is kept: the cell was moved, or cut and pasted, or is in an
+   Output widget, or the page was loaded after the answer began. */
+const unsaved = (name) => `not saved, ${HERE}: a cell with ${name} shows and keeps it`;
 
 function onKernelGone(kernel, act) {
   const look = (_, status) => GONE.includes(status) && act();
@@ -112,21 +117,28 @@ function button(parent, label, title, act) {
   return node;
 }
 
-/* What the reader has opened stays open in the output that takes this one's place. Where none comes, because the
-   kernel died or this page was loaded after the answer began, what was drawn stays. */
-function handOver(el, place, opened) {
-  const area = place?.parentElement?.closest(".jp-OutputArea");
-  if (!area) return;
+/* Where JupyterLab shows a view: it puts the output that takes this one's place under the same number. */
+function seatOf(el) {
+  const place = el.closest(".jp-OutputArea-output");
+  const child = place?.closest(".jp-OutputArea-child");
+  const area = child?.parentElement;
+  return area ? { place, area, index: [...area.children].indexOf(child) } : null;
+}
+
+/* What the reader has opened stays open in the output that takes this one's place. It may be there already. */
+function handOver(el, { place, area, index }, opened, stays) {
   const open = () => {
-    for (const name of opened) for (const node of area.querySelectorAll(`details.${name}`)) node.open = true;
+    for (const name of opened) for (const node of area.children[index]?.querySelectorAll(`.${name}`) ?? []) node.open = true;
   };
   const watch = new MutationObserver(open);
   watch.observe(area, { childList: true, subtree: true });
+  open();
   setTimeout(() => {
     watch.disconnect();
-    if (!place.isConnected || place.querySelector(".cozeloop-run")) return;
+    if (!area.contains(place) || place.querySelector(".cozeloop-run")) return; // a cell out of sight is not in the page
     place.classList.remove("lm-mod-hidden"); // JupyterLab hides a widget's output with the widget
     place.append(el);
+    stays();
   }, 1000);
 }
 
@@ -137,7 +149,7 @@ function render({ model, el }) {
   const answer = element(el, "div", "cozeloop-answer jp-RenderedHTMLCommon");
   const fold = element(el, "details", "cozeloop-fold");
   element(element(fold, "summary", ""), "span", "", "Show all");
-  const calls = element(el, "div", "");
+  const calls = element(el, "div", "cozeloop-calls");
   const foot = element(el, "div", "cozeloop-foot");
   const status = element(foot, "p", "cozeloop-status");
   const spoken = element(document.body, "span", "cozeloop-spoken"); // outlives the view, to tell the end
@@ -146,11 +158,13 @@ function render({ model, el }) {
   el.append(...parse(model.get("request")));
   el.style.setProperty("--cz-fold", `${model.get("height")}px`);
   const formulas = typesetter(model);
-  let place = null;
+  let seat = null;
   let alive = true;
+  let gone = false;
   let settled = 0;
   let thought = 0;
   let begun = false;
+  let called = "";
   let tail = { html: "", nodes: [] };
 
   const copyButton = button(foot, "Copy", "Copy the answer so far as Markdown", async (node) => {
@@ -189,6 +203,13 @@ function render({ model, el }) {
     answer.append(...tail.nodes);
   }
 
+  function drawCalls() {
+    if (called === model.get("calls")) return;
+    called = model.get("calls");
+    calls.innerHTML = called;
+  }
+
+  /* It is open until the answer begins, and after that where the reader opens it. */
   function foldReasoning() {
     answer.hidden = answer.childNodes.length === 0;
     const begins = !answer.hidden || model.get("calls") !== "";
@@ -202,18 +223,32 @@ function render({ model, el }) {
 
   function draw() {
     el.className = `${model.get("root")} ${model.get("mood")}`;
-    place ??= el.closest(".jp-OutputArea-output");
+    seat ??= seatOf(el);
     drawReasoning();
     drawAnswer();
     foldReasoning();
     fold.hidden = !model.get("long");
     copyButton.hidden = !model.get("s0");
-    if (calls.innerHTML !== model.get("calls")) calls.innerHTML = model.get("calls");
+    drawCalls();
     say(model.get("status"));
     if (spoken.textContent !== model.get("progress")) spoken.textContent = model.get("progress");
   }
 
+  function stays() {
+    const goesOn = ["cozeloop-waiting", "cozeloop-streaming"].includes(model.get("mood")); // only this view has ended
+    if (gone || goesOn) return;
+    el.classList.add("cozeloop-unsaved");
+    say(`${model.get("progress")} · ${unsaved(model.get("behind") ? "_loop.result()" : "_loop")}`);
+    spoken.textContent = status.textContent;
+  }
+
+  function opened() {
+    const names = [...el.querySelectorAll("details[open]")].map((node) => node.className);
+    return begun ? names : names.filter((name) => name !== "cozeloop-reasoning");
+  }
+
   const forget = onKernelGone(model.widget_manager?.kernel, () => {
+    gone = true;
     el.className = `${model.get("root")} cozeloop-failed`;
     stopButton.remove();
     say(LOST);
@@ -228,9 +263,8 @@ function render({ model, el }) {
     forget();
     model.off("change", draw);
     setTimeout(() => spoken.remove(), 3000);
-    const opened = [...el.querySelectorAll("details[open]")].map((node) => node.className);
     stopButton.remove();
-    handOver(el, place, opened.filter((name) => name !== "cozeloop-reasoning"));
+    if (seat) handOver(el, seat, opened(), stays);
   };
 }
 

@@ -166,7 +166,7 @@ class LiveView:
             "status": render.status(state),
             "progress": render.progress(state),
             "mood": render.mood(state),
-            "long": render.is_long(state, self._fold_height),
+            "long": state.ended and render.is_long(state, self._fold_height),  # what grows is seen
         }
         now = time.monotonic()
         self._next = now + max(len(tail) / _TAIL_SPEED, _IDLE * (now - began))

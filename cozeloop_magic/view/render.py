@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from functools import lru_cache
 from html import escape
@@ -36,6 +37,14 @@ FOLD_HEIGHT = 1200
 """Pixels above which an answer is folded, unless told otherwise."""
 
 _LINE = (100, 22)  # characters on a line, and its height in pixels: near enough to tell a long answer
+_GAP = 0.6  # lines between blocks
+_FENCED = re.compile(r"^ *(```+|~~~+).*?(?:^ *\1|\Z)", re.DOTALL | re.MULTILINE)
+_BLANK_LINES = re.compile(r"\n(?:[ \t]*\n)+")
+_SOFT_BREAK = re.compile(r"(?<!  |.\\)\n(?! {4}|\t| *(?:[-*+#|]|\d+[.)]))")  # no item, heading, row or code follows
+_WIDE = re.compile(  # Chinese, Japanese and Korean characters take the place of two
+    "[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6"
+    "\U00020000-\U0003fffd]"
+)
 
 _NEEDLESS = re.compile(r" ?([{};,>]) ?|(?<=:) ")  # space in a style sheet
 
@@ -75,9 +84,15 @@ def bundle(state: RunState, *, fold_height: int = FOLD_HEIGHT, with_error: bool 
 
 def is_long(state: RunState, fold_height: int) -> bool:
     """Tell whether an answer is far higher than it may be unfolded."""
-    characters, height = _LINE
-    lines = state.text.count("\n") + len(state.text) / characters
-    return 0 < fold_height * 1.3 < lines * height
+    return 0 < fold_height * 1.3 < _lines(state.text) * _LINE[1]
+
+
+def _lines(text: str) -> float:
+    """Guess how many lines Markdown fills on a page, where soft line breaks are blanks and code does not wrap."""
+    code = "".join(fenced[0] for fenced in _FENCED.finditer(text)).count("\n")
+    blocks = _BLANK_LINES.split(_FENCED.sub("\n\n", text).strip())
+    lines = "\n\n".join(_SOFT_BREAK.sub(" ", block) for block in blocks).split("\n")
+    return code + sum(math.ceil((len(line) + len(_WIDE.findall(line))) / _LINE[0]) or _GAP for line in lines)
 
 
 def metadata(state: RunState) -> dict[str, Any]:

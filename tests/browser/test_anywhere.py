@@ -80,6 +80,16 @@ def test_the_answer_grows_and_what_is_settled_stays(page: Page) -> None:
     assert page.locator(".cozeloop-status").inner_text() == "writing… · greet"
 
 
+def test_a_tool_call_is_drawn_once_for_what_it_says(page: Page) -> None:
+    call = "<pre>a &gt; &quot;b&quot;</pre>"  # a browser writes it in another way
+    show(page, calls=call, **WRITING)
+    page.evaluate("window.first = document.querySelector('.cozeloop-calls > pre')")
+    show(page, calls=call, status="writing… · on")
+    assert page.evaluate("document.querySelector('.cozeloop-calls > pre') === window.first")
+    show(page, calls="<pre>c</pre>")
+    assert page.locator(".cozeloop-calls").inner_text().strip() == "c"
+
+
 def test_the_keyboard_reaches_and_works_every_control(page: Page) -> None:
     show(page, s0="# One", settled=1, h0="<h1>One</h1>", end=1, **WRITING)
     page.evaluate("navigator.clipboard?.writeText ?? (document.execCommand = () => { window.copied = true; })")

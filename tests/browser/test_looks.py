@@ -111,3 +111,48 @@ def test_right_to_left_text_reads_so(page: Page) -> None:
         })"""
     )
     assert ends == ["right", "left", "left"]
+
+
+def long(text: str, height: int = 1200) -> str:
+    """Give a kept answer that is folded."""
+    state = fold(RunState(REQUEST), Arrived(0.1, ExecuteResult(Message(Role.ASSISTANT, text), "stop")))
+    html = bundle(fold(state, Finished(1.0)), fold_height=height)["text/html"]
+    assert 'class="cozeloop-fold"' in html
+    return html
+
+
+@pytest.fixture
+def blank(chromium: Callable[[], Page], request: pytest.FixtureRequest) -> Page:
+    page = chromium()
+    request.addfinalizer(page.close)
+    return page
+
+
+def test_a_fold_fades_only_what_it_cuts(blank: Page) -> None:
+    blank.set_content(long("word  \n" * 100))
+    answer = blank.locator(".cozeloop-answer")
+    box = answer.bounding_box()
+    assert box and box["height"] == 1200
+    blank.evaluate("for (const node of [...document.querySelectorAll('br')].slice(4)) node.remove()")
+    folded = answer.screenshot()
+    blank.evaluate("document.querySelector('.cozeloop-fold').open = true")
+    assert answer.screenshot() == folded
+
+
+def test_the_keyboard_sees_the_links_below_a_fold(blank: Page) -> None:
+    blank.set_content(long("One [link](https://a.example).\n\n" * 60, 600))
+    answer = blank.locator(".cozeloop-answer")
+    for _ in range(60):
+        blank.keyboard.press("Tab")
+    place = blank.evaluate("document.activeElement.getBoundingClientRect().bottom")
+    box = answer.bounding_box()
+    assert box and box["y"] + box["height"] > place
+    blank.keyboard.press("Tab")
+    assert blank.evaluate("document.activeElement.tagName") == "SUMMARY"
+    assert answer.evaluate("node => [node.scrollTop, node.clientHeight]") == [0, 600]
+
+
+def test_a_tool_call_stands_apart_from_the_answer(blank: Page) -> None:
+    blank.set_content(ended(Finished(2.1)))
+    answer, call = blank.locator(".cozeloop-answer").bounding_box(), blank.locator(".cozeloop-call").bounding_box()
+    assert answer and call and call["y"] - answer["y"] - answer["height"] > 8

@@ -81,7 +81,8 @@ def test_an_answer_behind_other_cells_goes_on_in_a_reloaded_page_and_stays(
     notebook = reload(notebook, lab[0])
     notebook.appears(1, ".cozeloop-streaming")
     notebook.appears(1, ".cozeloop-done")
-    notebook.page.wait_for_timeout(1500)  # by then the widget is gone
+    status = notebook.appears(1, ".cozeloop-unsaved .cozeloop-status").inner_text()  # by then the widget is gone
+    assert status.startswith("done (stop) ·") and "a cell with _loop.result() shows and keeps it" in status
     assert notebook.cell(1).locator("button:text('Stop')").count() == 0
     assert notebook.cell(1).locator(".cozeloop-answer").inner_text().split() == "".join(WORDS).split()
     notebook.keep(1, "reloaded-behind")

@@ -180,7 +180,7 @@ class EventStream:
         if not self._open:
             return
         self._open = False
-        if complete and self._drained():
+        if complete and self._drained() and not self.call.cancelled:  # else it was cut meanwhile
             self._raw.release_conn()
             return
         self.call.cut()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -39,8 +38,6 @@ from cozeloop_magic.transport import EventStream, Reply, Transport
 __all__ = ["Client"]
 
 T = TypeVar("T")
-
-log = logging.getLogger("cozeloop_magic")
 
 _PARTING = 1.0  # seconds for threads to notice that their call was ended
 _EXECUTE = "/v1/loop/prompts/execute"

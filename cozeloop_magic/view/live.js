@@ -33,21 +33,25 @@ function pieces(model, row, from, to = Infinity) {
 const idly = window.requestIdleCallback ?? ((act) => setTimeout(() => act({ timeRemaining: () => 10 }), 50));
 
 /* By JupyterLab's typesetter, where there is one; elsewhere formulas show as their source until the end. It takes
-   milliseconds for each, so it waits until the page has drawn what came. */
+   milliseconds for each, so it waits until the page has painted what came. */
 function typesetter(model) {
   const typesetter = model.widget_manager?.rendermime?.latexTypesetter;
   const waiting = [];
+  let painted = true;
+  const later = () => requestAnimationFrame(() => idly(work));
   const work = async (deadline) => {
-    while (waiting.length > 0) {
+    while (painted && waiting.length > 0) {
       await typesetter.typeset(waiting.shift());
       if (deadline.timeRemaining() < 5) break;
     }
-    if (waiting.length > 0) idly(work);
+    if (waiting.length > 0) later();
   };
   return {
     add(formulas) {
+      painted = false;
+      requestAnimationFrame(() => (painted = true));
       if (!typesetter || formulas.length === 0) return;
-      if (waiting.length === 0) idly(work);
+      if (waiting.length === 0) later();
       waiting.push(...formulas);
     },
     stop: () => (waiting.length = 0),

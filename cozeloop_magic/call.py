@@ -15,7 +15,7 @@ from typing import Any
 
 from cozeloop_magic.errors import ClientClosed, DeadlineExceeded
 
-__all__ = ["LONGEST", "Call", "Calls", "Timeouts", "is_limit"]
+__all__ = ["LONGEST", "Call", "Calls", "Timeouts", "what_is_odd"]
 
 LONGEST = 2_000_000
 """Seconds that a limit may have: some systems count the milliseconds of a wait in 31 bits."""
@@ -30,10 +30,12 @@ class Timeouts:
     first_token: float | None = None
 
 
-def is_limit(seconds: Any) -> bool:
-    """Tell whether a value can be a limit in seconds."""
+def what_is_odd(name: str, seconds: Any) -> str | None:
+    """Say what is wrong with a limit in seconds; None where nothing is."""
     number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
-    return number and 0 < seconds <= LONGEST
+    if number and 0 < seconds <= LONGEST:
+        return None
+    return f"{name} is {seconds!r}; it must be a number of seconds, above 0 and at most {LONGEST}."
 
 
 class Calls:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Literal, TypeVar, overload
 
 from cozeloop_magic.attempts import Attempts
-from cozeloop_magic.call import LONGEST, Call, Timeouts, is_limit
+from cozeloop_magic.call import Call, Timeouts, what_is_odd
 from cozeloop_magic.endpoint import Connector, Endpoint
 from cozeloop_magic.entities.prompt import (
     ExecuteRequest,
@@ -331,7 +331,6 @@ class Client:
         if not result.finish_reason:
             raise StreamInterrupted(
                 f"The answer from {at.origin} is not complete: it came without a finish reason.",
-                hint="The text so far is kept; run it again for a complete answer.",
                 log_id=reply.log_id,
                 partial=result,
             )
@@ -346,10 +345,8 @@ class Client:
     def _call(self, timeout: float | None, *, streamed: bool = False) -> Call:
         if timeout is None:
             return Call(self._timeouts, streamed=streamed)
-        if not is_limit(timeout):
-            raise InvalidRequest(
-                f"timeout is {timeout!r}; it must be a number of seconds, above 0 and at most {LONGEST}."
-            )
+        if odd := what_is_odd("timeout", timeout):
+            raise InvalidRequest(odd)
         return Call(replace(self._timeouts, total=float(timeout)), streamed=streamed)
 
     def _reconnect(self, failed: Endpoint) -> Endpoint:

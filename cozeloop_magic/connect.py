@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cozeloop_magic.auth import Auth, JWTOAuth, PersonalToken, Secret
-from cozeloop_magic.call import LONGEST, Call, Timeouts, is_limit
+from cozeloop_magic.call import Call, Timeouts, what_is_odd
 from cozeloop_magic.client import Client
 from cozeloop_magic.endpoint import Endpoint
 from cozeloop_magic.errors import ConfigurationError, StreamInterrupted
@@ -102,10 +102,9 @@ def _wrapped(secret: str | None) -> Secret | None:
 def _limits(connect: float, total: float, first_token: float | None) -> Timeouts:
     named = {"connect_timeout": connect, "timeout": total, "first_token_timeout": first_token}
     for name, value in named.items():
-        if not is_limit(value) and not (value is None and name == "first_token_timeout"):
-            raise ConfigurationError(
-                f"{name} is {value!r}; it must be a number of seconds, above 0 and at most {LONGEST}."
-            )
+        left_out = value is None and name == "first_token_timeout"
+        if odd := None if left_out else what_is_odd(name, value):
+            raise ConfigurationError(odd)
     return Timeouts(connect, total, first_token)
 
 

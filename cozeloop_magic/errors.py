@@ -190,6 +190,8 @@ class UnexpectedContent(TransportError):
 class StreamInterrupted(TransportError):
     """An answer did not come to its end; ``partial`` holds what came, where anything did."""
 
+    hint = "The text so far is kept; run it again for a complete answer."
+
 
 class UnreadableEvent(StreamInterrupted):
     """An event of the stream cannot be read."""

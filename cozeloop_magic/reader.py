@@ -14,6 +14,7 @@ from typing import Any
 from cozeloop_magic.entities.prompt import ExecuteResult
 from cozeloop_magic.entities.stream import PieceReader, ResultBuilder, join_results
 from cozeloop_magic.errors import InvalidRequest, LoopError, RemoteError
+from cozeloop_magic.forks import mind_forks
 from cozeloop_magic.refusal import code_of, words_of
 from cozeloop_magic.threads import Threads, tell
 from cozeloop_magic.transport import LINGER, EventStream
@@ -48,6 +49,12 @@ class StreamReader:
         self._turn = threading.Lock()
         self._done = self._closed = False
         self._take(events)
+        mind_forks(self)
+
+    def after_fork(self) -> None:
+        """Leave the stream to the parent."""
+        self._turn = threading.Lock()
+        self._closed = True
 
     def __iter__(self) -> Iterator[ExecuteResult]:
         return self

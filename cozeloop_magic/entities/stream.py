@@ -71,6 +71,8 @@ class PieceReader:
         calls = message.tool_calls and tuple(
             self._whole_call(place, call, last) for place, call in self._places.of(message.tool_calls)
         )
+        if last and self._halves:
+            calls = (*(calls or ()), *self._left_over())
         if (content, reasoning, calls) == (message.content, message.reasoning_content, message.tool_calls):
             return piece
         message = replace(message, content=content, reasoning_content=reasoning, tool_calls=calls)
@@ -81,6 +83,11 @@ class PieceReader:
         if function is None:
             return call
         return replace(call, function_call=replace(function, arguments=self._join(place, function.arguments, last)))
+
+    def _left_over(self) -> Iterator[ToolCall]:
+        """Give the halves of tool calls that the last piece does not name."""
+        for place in [key for key in self._halves if isinstance(key, int)]:
+            yield ToolCall(index=place, function_call=FunctionCall("", self._join(place, "", last=True)))
 
     def _join(self, key: Hashable, text: str | None, last: bool) -> str | None:
         """Put halves of a character together; a half whose other half never comes shows as U+FFFD."""

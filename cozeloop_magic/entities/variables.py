@@ -22,8 +22,10 @@ from cozeloop_magic.entities.prompt import ContentPart, ExecuteResult, Message, 
 from cozeloop_magic.entities.wire import Wire
 from cozeloop_magic.errors import VariableError
 
-__all__ = ["VariableVal", "decode", "encode", "encode_all"]
+__all__ = ["HALVES_OUT", "VariableVal", "decode", "encode", "encode_all"]
 
+HALVES_OUT = "Take it out, for example with text.encode(errors='replace').decode()."
+"""What to do about half a character (a lone surrogate), which JSON in UTF-8 cannot hold."""
 
 _HALF = re.compile("[\ud800-\udfff]")
 
@@ -57,7 +59,7 @@ def encode(key: str, value: Any) -> VariableVal:
         raise VariableError(
             f"Variable {key.encode(errors='backslashreplace').decode()} holds half a character (a lone surrogate), "
             "which cannot be sent.",
-            hint="Take it out, for example with text.encode(errors='replace').decode().",
+            hint=HALVES_OUT,
         )
     return encoded
 

@@ -153,8 +153,8 @@ class EventStream:
         )
 
     @property
-    def _hint(self) -> str:
-        return "The text so far is kept; run it again for a complete answer." if self.spoke else "Run it again."
+    def _hint(self) -> str | None:
+        return None if self.spoke else "Run it again."
 
     def unreadable(self, why: str, what: object = "") -> LoopError:
         """Make the error for an event that cannot be read; `what` is quoted."""

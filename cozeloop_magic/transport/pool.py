@@ -16,6 +16,7 @@ import requests
 from cozeloop_magic.auth import Header, Secret
 from cozeloop_magic.call import Call
 from cozeloop_magic.endpoint import Endpoint
+from cozeloop_magic.entities.variables import HALVES_OUT
 from cozeloop_magic.errors import (
     ClientClosed,
     ConfigurationError,
@@ -124,7 +125,9 @@ class Transport:
         header = endpoint.auth(call)
         request, settings = self._request(endpoint.base_url + path)
         try:
-            request.body = json.dumps(body, allow_nan=False).encode()
+            request.body = json.dumps(body, allow_nan=False, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise InvalidRequest("The request holds half a character (a lone surrogate).", hint=HALVES_OUT) from None
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidRequest(
                 f"The request holds what has no JSON form: {error}.",

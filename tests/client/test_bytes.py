@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cozeloop_magic import Client, errors
+from cozeloop_magic.entities.stream import join_results
 from cozeloop_magic.transport.chunked import Unchunker
 from cozeloop_magic.transport.events import _lines
 from tests.client.faults import JSON_HEAD
@@ -84,6 +85,15 @@ def test_half_a_character_that_stays_half_is_shown(serve: Serve, client_of: Clie
     half = event('{"message": {"role": "assistant", "content": "a\\ud83d"}, "finish_reason": ""}')
     ends = event('{"finish_reason": "stop"}')
     assert read_stream(client_of(serve(stream([half, ends])))) == "a\ufffd"
+
+
+def test_half_a_character_of_a_tool_call_that_stays_half_is_shown(serve: Serve, client_of: ClientOf) -> None:
+    call = '{"index": 1, "function_call": {"name": "f", "arguments": "a\\ud83d"}}'
+    half = event('{"message": {"role": "assistant", "tool_calls": [' + call + ']}, "finish_reason": ""}')
+    ends = event('{"finish_reason": "tool_calls"}')
+    pieces = client_of(serve(stream([half, ends]))).execute_prompt("greet", stream=True)
+    (made,) = join_results(pieces).message.tool_calls
+    assert (made.index, made.function_call.name, made.function_call.arguments) == (1, "f", "a\ufffd")
 
 
 def test_five_megabytes_in_one_event(serve: Serve, client_of: ClientOf) -> None:

@@ -275,6 +275,19 @@ class TestLifetime:
                 os._exit(0 if whole == "Hello world" * 2 else 1)
         assert soon(lambda: os.waitpid(child, os.WNOHANG) == (child, 0))
 
+    @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+    def test_a_stream_stays_with_the_parent(self, serve: Serve, client_of: ClientOf) -> None:
+        reader = client_of(serve(STREAMED)).execute_prompt("greet", stream=True)
+        with reader._turn:  # as another thread may, at that moment
+            if (child := os.fork()) == 0:
+                try:
+                    next(reader)
+                except errors.StreamInterrupted:
+                    os._exit(0)
+                os._exit(1)
+        assert soon(lambda: os.waitpid(child, os.WNOHANG) == (child, 0))
+        assert "".join(map(str, reader)) == "Hello world"
+
 
 # What another process is needed for: its memory is its own, and an interrupt is for its main thread.
 

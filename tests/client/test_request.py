@@ -152,6 +152,27 @@ class TestFourWays:
         assert result.usage and (result.usage.input_tokens, result.usage.output_tokens) == (5, 3)
         assert result.log_id == "log-1"
 
+    @pytest.mark.parametrize(
+        "asked",
+        [
+            {"prompt_key": "gr\ud83d"},
+            {"version": "\ude00"},
+            {"messages": [Message(Role.USER, "Hi \ud83d")]},
+            {"custom_model_config": {"model_id": "\ud83d"}},
+        ],
+        ids=lambda asked: next(iter(asked)),
+    )
+    def test_half_a_character_is_refused(self, serve: Serve, client_of: ClientOf, asked: dict[str, Any]) -> None:
+        server = serve(WHOLE)
+        with pytest.raises(errors.InvalidRequest, match=r"holds half a character .* Take it out"):
+            client_of(server).execute_prompt(**{"prompt_key": "greet", **asked})
+        assert not server.requests
+
+    def test_text_in_any_script_goes_as_it_is(self, serve: Serve, client_of: ClientOf) -> None:
+        server = serve(WHOLE)
+        client_of(server).execute_prompt("greet", messages=[Message(Role.USER, "你好 😀 \u2028")])
+        assert server.requests[0].body["messages"][0]["content"] == "你好 😀 \u2028"
+
     @pytest.mark.parametrize("chunked", [True, False])
     def test_sync_streamed(self, serve: Serve, client_of: ClientOf, chunked: bool) -> None:
         server = serve(stream([delta("Hel"), delta("lo"), last()], chunked=chunked))

@@ -27,6 +27,7 @@ from tests.wire_server import (
     PIECES,
     STREAMED,
     WHOLE,
+    Script,
     WireServer,
     answer,
     chunk,
@@ -38,6 +39,18 @@ from tests.wire_server import (
     stay,
     stream,
 )
+
+
+def until_gone(gone: threading.Event) -> Script:
+    """Begin an answer, and tell when the client has hung up."""
+
+    def script(request: Any, connection: Any) -> None:
+        connection.sendall((HEAD + "Transfer-Encoding: chunked\r\n\r\n").encode() + chunk(delta("Hel")))
+        if not connection.recv(1):
+            gone.set()
+
+    return script
+
 
 AT_ONCE = send([b"".join(framed(PIECES, "chunked"))], stay)
 
@@ -76,13 +89,7 @@ class TestLifetime:
 
     def test_a_cancelled_task_closes_its_stream(self, serve: Serve, client_of: ClientOf) -> None:
         gone = threading.Event()
-
-        def until_gone(request: Any, connection: Any) -> None:
-            connection.sendall((HEAD + "Transfer-Encoding: chunked\r\n\r\n").encode() + chunk(delta("Hel")))
-            if not connection.recv(1):
-                gone.set()
-
-        client = client_of(serve(until_gone))
+        client = client_of(serve(until_gone(gone)))
 
         async def cancel() -> None:
             async def read() -> None:
@@ -169,13 +176,7 @@ class TestLifetime:
 
     def test_a_dropped_async_reader_frees_its_thread_and_connection(self, serve: Serve, client_of: ClientOf) -> None:
         gone = threading.Event()
-
-        def until_gone(request: Any, connection: Any) -> None:
-            connection.sendall((HEAD + "Transfer-Encoding: chunked\r\n\r\n").encode() + chunk(delta("Hel")))
-            if not connection.recv(1):
-                gone.set()
-
-        client = client_of(serve(until_gone))
+        client = client_of(serve(until_gone(gone)))
 
         async def read_one() -> None:
             async for _ in await client.aexecute_prompt("greet", stream=True):

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from cozeloop_magic import errors, new_client
+from cozeloop_magic import Client, errors, new_client
 from cozeloop_magic.call import Call, Timeouts
 from tests.client.ways import ALL_WAYS, ClientOf, Serve
 from tests.conftest import TOKEN
@@ -51,6 +51,15 @@ def relay(source: socket.socket, target: socket.socket) -> None:
         target.shutdown(socket.SHUT_WR)
     except OSError:
         pass  # one of them is gone
+
+
+def ends_when_closed(client: Client, read: Any) -> bool:
+    """Read, close the client meanwhile, and tell whether that ended it soon."""
+    threading.Timer(0.2, client.close).start()
+    started = time.monotonic()
+    with pytest.raises(errors.ClientClosed):
+        read(client)
+    return time.monotonic() - started < 1
 
 
 @pytest.mark.parametrize("read", ALL_WAYS)
@@ -121,11 +130,7 @@ class TestProxy:
             with pytest.raises(errors.ConnectFailed, match=r"within 0\.2 s, the limit to connect"):
                 read(client)
         client = new_client("https://127.0.0.1:9", "1", TOKEN, connect_timeout=9, max_retries=0)
-        threading.Timer(0.2, client.close).start()
-        started = time.monotonic()
-        with pytest.raises(errors.ClientClosed):
-            read(client)
-        assert time.monotonic() - started < 1
+        assert ends_when_closed(client, read)
 
     def test_that_hangs_up_is_named(
         self, serve: Serve, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, read: Any, secure: Secure
@@ -241,11 +246,7 @@ class TestCertificate:
 
     def test_is_not_waited_for_when_the_client_is_closed(self, serve: Serve, client_of: ClientOf, read: Any) -> None:
         client = client_of(serve(GOOD, Plain(b"")), connect_timeout=9)
-        threading.Timer(0.2, client.close).start()
-        started = time.monotonic()
-        with pytest.raises(errors.ClientClosed):
-            read(client)
-        assert time.monotonic() - started < 1
+        assert ends_when_closed(client, read)
 
     def test_bundle_that_is_not_there_is_told(
         self, serve: Serve, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, read: Any, secure: Secure

@@ -152,7 +152,7 @@ function render({ model, el }) {
   const thoughts = element(reasoning, "div", "");
   const answer = element(el, "div", "cozeloop-answer jp-RenderedHTMLCommon");
   const fold = element(el, "details", "cozeloop-fold");
-  element(element(fold, "summary", ""), "span", "", "Show all");
+  element(fold, "summary", ""); // the style sheet names it
   const calls = element(el, "div", "cozeloop-calls");
   const foot = element(el, "div", "cozeloop-foot");
   const status = element(foot, "p", "cozeloop-status");

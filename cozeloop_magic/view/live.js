@@ -155,13 +155,14 @@ function handOver(el, { place, area, index }, opened, stays) {
   const watch = new MutationObserver(open);
   watch.observe(area, { childList: true, subtree: true });
   open();
+  setTimeout(() => watch.disconnect(), 1000);
   setTimeout(() => {
-    watch.disconnect();
+    // JupyterLab has put it there before it takes the view away, or does not know where to.
     if (!area.contains(place) || place.querySelector(".cozeloop-run")) return; // a cell out of sight is not in the page
     place.classList.remove("lm-mod-hidden"); // JupyterLab hides a widget's output with the widget
     place.append(el);
     stays();
-  }, 1000);
+  });
 }
 
 function render({ model, el }) {

@@ -35,7 +35,7 @@ from cozeloop_magic.view.live import LiveView
 from cozeloop_magic.view.messages import show_messages
 from cozeloop_magic.view.render import bundle, has_something
 from cozeloop_magic.view.terminal import TerminalView
-from cozeloop_magic.view.visible import visible
+from cozeloop_magic.visible import visible
 
 __all__ = ["Session"]
 

@@ -13,7 +13,7 @@ from typing import Any
 from cozeloop_magic.entities.prompt import ToolCall
 from cozeloop_magic.run import Phase, RunState
 from cozeloop_magic.view import markdown, request, safe_markdown
-from cozeloop_magic.view.visible import visible
+from cozeloop_magic.visible import visible
 
 __all__ = [
     "FOLD_HEIGHT",

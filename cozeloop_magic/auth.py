@@ -252,6 +252,5 @@ def _read_key(text: str) -> Secret:
     except (OSError, ValueError, RuntimeError):
         pass  # raised below, so that no frame in the error's chain holds the text: it may be a key after all
     raise ConfigurationError(
-        "The JWT OAuth private key is neither a PEM text nor the path of a file that can be read.",
-        hint="Check COZELOOP_JWT_OAUTH_PRIVATE_KEY.",
+        "The JWT OAuth private key is neither a PEM text nor the path of a file that can be read."
     )

@@ -35,7 +35,7 @@ def what_is_odd(name: str, seconds: Any) -> str | None:
     number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
     if number and 0 < seconds <= LONGEST:
         return None
-    return f"{name} is {seconds!r}; it must be a number of seconds, above 0 and at most {LONGEST:,}."
+    return f"{name} is {seconds!r}; it must be a number of seconds, above 0 and at most {LONGEST}."
 
 
 class Calls:

@@ -362,7 +362,7 @@ def _in_workspace(body: Mapping[str, Any], at: Endpoint) -> dict[str, Any]:
 
 def _unreadable(what: str, reply: Reply) -> UnexpectedContent:
     return UnexpectedContent(
-        f"The {what} from {reply.endpoint.origin} cannot be read: {reply.excerpt}.",
+        f"The server's {what} cannot be read: {reply.excerpt}.",
         hint="Run it again; if it stays, ask whoever runs the server.",
         log_id=reply.log_id,
     )

@@ -119,9 +119,7 @@ def _checked(headers: Mapping[str, str]) -> dict[str, str]:
                 hint="Use api_token for the token." if name.lower() == "authorization" else None,
             )
         if not isinstance(value, str) or not re.fullmatch(r"[\x20-\x7e\t]*", value):
-            raise ConfigurationError(
-                f"The header {name} holds a value that no header can carry.", hint="Write one line of ASCII text."
-            )
+            raise ConfigurationError(f"The header {name} holds a value that no header can carry.")
     return {name: Secret(value) for name, value in headers.items()}
 
 

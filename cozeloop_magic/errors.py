@@ -208,7 +208,7 @@ class AuthenticationFailed(RemoteError):
 class PermissionDenied(RemoteError):
     """The token may not do this."""
 
-    hint = "Check the workspace id, and the token's permissions (executePrompt to run, readPrompt to look)."
+    hint = "Give the token the permission (executePrompt to run, readPrompt to look), or use another token."
 
 
 class BadRequest(RemoteError):

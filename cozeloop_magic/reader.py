@@ -161,8 +161,6 @@ def _pieces(events: EventStream) -> Iterator[ExecuteResult]:
             if not events.spoke:
                 events.call.spoke()
                 events.spoke = True
-            if "finish_reason" in piece.extra:  # one that is no text
-                events.aside = data
             yield piece
         elif data.strip() == "[DONE]":
             break
@@ -189,7 +187,7 @@ def _object(events: EventStream, name: str, data: str) -> dict[str, Any] | None:
     if whole and type(body) is dict:
         return body
     if name in _USUAL and text not in ("", "null", "[DONE]"):
-        raise events.unreadable("is not a JSON object" if whole else "cannot be read as JSON", text)
+        raise events.unreadable("is not a JSON object" if whole else "cannot be read as JSON")
     return None
 
 

@@ -49,8 +49,7 @@ def words_of(body: Mapping[str, Any]) -> str:
     """Give what a JSON object says to a person, by the names that Loop servers, OAuth and gateways use for it."""
     for name in ("msg", "message", "error_message", "error_description", "error", "detail"):
         said = body.get(name)
-        if isinstance(said, dict) and name != "message":  # that one is a piece of an answer
-            said = words_of(said) or json.dumps(said, ensure_ascii=False)
+        said = words_of(said) or json.dumps(said, ensure_ascii=False) if isinstance(said, dict) else said
         if isinstance(said, str) and said:
             return said
     return ""
@@ -75,11 +74,10 @@ def _first_event(content: bytes) -> bytes:
 def refusal(body: Mapping[str, Any], endpoint: Endpoint, *, http_status: int, log_id: str | None) -> LoopError:
     """Make the error for an answer ``{code, msg}``, or an OAuth one ``{error, error_code, error_message}``."""
     code = code_of(body)
-    rest = {name: value for name, value in body.items() if value and name != "code"}
+    rest = {name: value for name, value in body.items() if value}
     said = words_of(body) or (json.dumps(rest, ensure_ascii=False) if rest else "it gave no reason")
     number = f"code {code}" if code else f"HTTP {http_status}" if http_status >= 400 else ""
-    words = quoted(said, endpoint)
-    what = _sentence(f"{endpoint.origin} refused: " + (f"{words.rstrip('.')} [{number}]" if number else words))
+    what = _sentence(f"{endpoint.origin} refused: {quoted(said, endpoint)}") + (f" [{number}]" if number else "")
     known = code if isinstance(code, int) and "code" in body else None
     error = remote_error(what, code=known, http_status=http_status, log_id=log_id)
     if endpoint.local:
@@ -101,7 +99,7 @@ def _unexpected(
         hint = "Set COZELOOP_API_BASE_URL to the API's own address."
         return UnexpectedContent(what, hint=hint, http_status=status, log_id=log_id)
     excerpt = quoted(_readable(content, headers), endpoint)
-    with_what = f"with what is no Loop answer: {excerpt}" if excerpt else "without a word"
+    with_what = f"with no Loop answer but: {excerpt}" if excerpt else "without a word"
     what = _sentence(f"{endpoint.origin} answered HTTP {status} {with_what}")
     if status >= 400:
         error: LoopError = remote_error(what, http_status=status, log_id=log_id)

@@ -147,7 +147,7 @@ class EventStream:
         """Make the error for a stream that broke off."""
         return StreamInterrupted(
             f"The answer from {self._endpoint.origin} broke off: {why} "
-            f"({self.events_read} event{'s' * (self.events_read != 1)}, {self.bytes_read:,} bytes received).",
+            f"({self.events_read} event{'s' * (self.events_read != 1)}, {self.bytes_read} bytes received).",
             hint=self._hint,
             log_id=self.log_id,
         )
@@ -163,7 +163,7 @@ class EventStream:
         why += f": {quoted(str(what), self._endpoint)}" if what else ""
         return UnreadableEvent(
             f"Event {self.events_read} of the answer from {self._endpoint.origin} {why} "
-            f"({self.bytes_read:,} bytes received).",
+            f"({self.bytes_read} bytes received).",
             hint=self._hint,
             log_id=self.log_id,
         )

@@ -95,8 +95,7 @@ def _unreached(error: requests.ConnectionError, origin: str, call: Call) -> Tran
         )
     fault = StreamInterrupted(
         f"{origin} closed the connection before it answered: {reason(error)}.",
-        hint="Run it again; whether the call was begun is not known. If it stays, check whether the address begins "
-        "with the right one of http:// and https://.",
+        hint="Run it again; whether the call was begun is not known.",
     )
     if call.reused and not call.answered and time.monotonic() - call.sent_at < call.round_trip + _SLACK:
         fault.repeatable, fault.retry_after = True, 0.0

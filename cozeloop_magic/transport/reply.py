@@ -99,7 +99,7 @@ def _no_json(content: bytes, response: requests.Response, endpoint: Endpoint) ->
             return _broken_off(response, endpoint, what, len(content))
         why = f"is JSON that cannot be read: {error.msg.lower()} at byte {error.pos}"
     return UnexpectedContent(
-        f"The answer from {endpoint.origin} {why} ({len(content):,} bytes received).",
+        f"The answer from {endpoint.origin} {why} ({len(content)} bytes received).",
         hint="Run it again; if it stays, ask whoever runs the server.",
         http_status=response.status_code,
         log_id=log_id_of(response, endpoint),
@@ -153,7 +153,7 @@ def _too_large(response: requests.Response, endpoint: Endpoint) -> UnexpectedCon
 
 def _broken_off(response: requests.Response, endpoint: Endpoint, why: str, count: int) -> StreamInterrupted:
     return StreamInterrupted(
-        f"The answer from {endpoint.origin} broke off: {why} ({count:,} bytes received).",
+        f"The answer from {endpoint.origin} broke off: {why} ({count} bytes received).",
         hint="Run it again.",
         http_status=response.status_code,
         log_id=log_id_of(response, endpoint),

@@ -177,7 +177,7 @@ class TestRefusals:
 class TestWholeAnswer:
     @pytest.mark.parametrize("data", [None, {}, [], {"message": "plain words", "finish_reason": "stop"}])
     def test_without_a_message_is_an_error(self, serve: Serve, client_of: ClientOf, data: Any) -> None:
-        with pytest.raises(errors.UnexpectedContent, match=r"answer from .* cannot be read") as caught:
+        with pytest.raises(errors.UnexpectedContent, match="answer cannot be read") as caught:
             client_of(serve(answer({"code": 0, "msg": "", "data": data}))).execute_prompt("greet")
         assert not data or "plain words" in str(caught.value)
 

@@ -283,15 +283,9 @@ class Client:
             return known
         query = {"prompt_key": prompt_key, "version": version, "label": label}
         body = {"queries": [{name: value for name, value in query.items() if value}]}
-        reply = self._post(_MGET, body, timeout)
-        try:
-            items = (reply.body.get("data") or {}).get("items") or [{}]
-            found = items[0].get("prompt")
-            prompt = Prompt.from_json(found) if found else None
-        except (AttributeError, KeyError, TypeError):
-            raise _unreadable("definition of the prompt", reply) from None
-        if prompt is None:
-            raise PromptNotFound(f"There is no prompt {prompt_key!r}.", log_id=reply.log_id)
+        prompt = _prompt_of(self._post(_MGET, body, timeout), prompt_key)
+        if isinstance(prompt, LoopError):
+            raise prompt
         named = prompt.version and version in ("", prompt.version)
         if named and self._endpoint is not None and not self._endpoint.local:
             self._prompts[prompt_key, prompt.version] = prompt
@@ -310,11 +304,9 @@ class Client:
         body: dict[str, Any] = {"page_number": page_number, "page_size": page_size}
         if key_word:
             body["key_word"] = key_word
-        reply = self._post(_LIST, body)
-        data = reply.body.get("data")
-        page = PromptPage.from_json(data) if isinstance(data, dict) else None
-        if page is None or "prompts" in page.extra:
-            raise _unreadable("list of prompts", reply)
+        page = _page_of(self._post(_LIST, body))
+        if isinstance(page, LoopError):
+            raise page
         return page
 
     def _post(self, path: str, body: Mapping[str, Any], timeout: float | None = None) -> Reply:
@@ -354,6 +346,25 @@ class Client:
             if self._endpoint is failed:
                 self._endpoint = self._connect(failed=failed)
             return self._endpoint or failed
+
+
+# These give an error instead of raising it: no frame of one holds the reply, which may echo credentials.
+
+
+def _prompt_of(reply: Reply, prompt_key: str) -> Prompt | LoopError:
+    try:
+        items = (reply.body.get("data") or {}).get("items") or [{}]
+        found = items[0].get("prompt")
+        prompt = Prompt.from_json(found) if found else None
+    except (AttributeError, KeyError, TypeError):
+        return _unreadable("definition of the prompt", reply)
+    return prompt or PromptNotFound(f"There is no prompt {prompt_key!r}.", log_id=reply.log_id)
+
+
+def _page_of(reply: Reply) -> PromptPage | LoopError:
+    data = reply.body.get("data")
+    page = PromptPage.from_json(data) if isinstance(data, dict) else None
+    return _unreadable("list of prompts", reply) if page is None or "prompts" in page.extra else page
 
 
 def _in_workspace(body: Mapping[str, Any], at: Endpoint) -> dict[str, Any]:

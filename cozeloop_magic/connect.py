@@ -17,7 +17,7 @@ from cozeloop_magic.transport import Transport
 
 __all__ = ["client_for", "new_client"]
 
-_OURS = ("authorization", "accept", "content-type", "content-length", "transfer-encoding")
+_OURS = ("authorization", "accept", "content-type", "content-length", "content-encoding", "transfer-encoding", "host")
 
 
 def new_client(
@@ -110,6 +110,8 @@ def _limits(connect: float, total: float, first_token: float | None) -> Timeouts
 
 def _checked(headers: Mapping[str, str]) -> dict[str, str]:
     """Check extra headers; their values may be secrets and are not shown."""
+    if not isinstance(headers, Mapping):
+        raise ConfigurationError(f"headers is of type {type(headers).__name__}.", hint='Write {"name": "value"}.')
     for name, value in headers.items():
         if not isinstance(name, str) or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
             raise ConfigurationError(f"{name!r} is no name of a header.")
@@ -118,7 +120,7 @@ def _checked(headers: Mapping[str, str]) -> dict[str, str]:
                 f"The header {name} is the client's own.",
                 hint="Use api_token for the token." if name.lower() == "authorization" else None,
             )
-        if not isinstance(value, str) or not re.fullmatch(r"[\x20-\x7e\t]*", value):
+        if not isinstance(value, str) or not re.fullmatch(r"([\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?)?", value):
             raise ConfigurationError(f"The header {name} holds a value that no header can carry.")
     return {name: Secret(value) for name, value in headers.items()}
 

@@ -150,30 +150,43 @@ class StreamReader:
 def _pieces(events: EventStream) -> Iterator[ExecuteResult]:
     """Read events as pieces of an answer. It ends by an error: whoever iterates stops at the finish reason."""
     read = PieceReader(log_id=events.log_id, model=events.model, retries=events.call.retries).read
+    strange = ""
     for name, data in events:
         body = _object(events, name, data)
-        if name == "error" or (body and _refuses(name, body)):
+        if name.lower() == "error" or (body and _refuses(name, body)):
             raise events.refused(data)
         piece = read(body) if body else None
         if (piece is None or piece.message is None) and body and body.get("message"):
             raise events.unreadable("holds a message that cannot be read", body["message"])
         if piece is not None:
-            if not events.spoke:
+            if not events.spoke and _says(piece):
                 events.call.spoke()
                 events.spoke = True
+            if piece.finish_reason and strange and not events.spoke:
+                raise events.unreadable("ends it without text, after one that is no piece of an answer", strange)
             yield piece
         elif data.strip() == "[DONE]":
             break
-        elif name not in _USUAL:
+        elif name in _USUAL:
+            strange = data if body else strange
+        else:
             events.aside = data
     raise events.ended()
 
 
 def _refuses(name: str, body: Mapping[str, Any]) -> bool:
     """Tell whether an event says no: by a code, which one of an unknown kind may have without words, or in words."""
+    if body.get("error"):
+        return True
     if name in _USUAL:
         return bool(code_of(body) or (not _PARTS & body.keys() and words_of(body)))
     return bool(code_of(body) and words_of(body))
+
+
+def _says(piece: ExecuteResult) -> bool:
+    """Tell whether a piece holds something of an answer; the first often names the role alone."""
+    said = piece.message
+    return bool(said and (said.content or said.reasoning_content or said.tool_calls or said.parts))
 
 
 def _object(events: EventStream, name: str, data: str) -> dict[str, Any] | None:

@@ -76,7 +76,7 @@ def refusal(body: Mapping[str, Any], endpoint: Endpoint, *, http_status: int, lo
     code = code_of(body)
     rest = {name: value for name, value in body.items() if value}
     said = words_of(body) or (json.dumps(rest, ensure_ascii=False) if rest else "it gave no reason")
-    number = f"code {code}" if code else f"HTTP {http_status}" if http_status >= 400 else ""
+    number = f"code {quoted(str(code), endpoint)}" if code else f"HTTP {http_status}" if http_status >= 400 else ""
     what = _sentence(f"{endpoint.origin} refused: {quoted(said, endpoint)}") + (f" [{number}]" if number else "")
     known = code if isinstance(code, int) and "code" in body else None
     error = remote_error(what, code=known, http_status=http_status, log_id=log_id)
@@ -128,8 +128,8 @@ def _readable(content: bytes, headers: Mapping[str, str]) -> str:
     text = content[:_EXAMINED].decode("utf-8", "replace")
     kind = headers.get("Content-Type", "")
     if "html" in kind or text.lstrip()[:1] == "<":
-        title = re.search(r"<title[^>]*>(.*?)</title>", text, re.I | re.S)
-        words = html.unescape(title[1] if title else re.sub(r"<[^>]*>", " ", text))
+        title = re.search(r"<title[^<>]*>([^<]*)</title>", text, re.I)  # each step is linear, whatever the page is
+        words = html.unescape(title[1] if title else re.sub(r"<[^<>]*>", " ", text))
         text = f"an HTML page, {' '.join(words.split())!r}"
     elif "event-stream" in kind and b"data:" in content:
         text = "a stream of events, where one whole answer was asked for"

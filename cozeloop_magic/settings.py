@@ -117,7 +117,7 @@ def _origin(url: str) -> str:
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # of a port, or of an IPv6 address
         usable = False
-    if not usable or parts.query or parts.fragment or re.search(r"\s", url):
+    if not usable or re.search(r"[\s?#]", url):
         raise ConfigurationError(
             f"COZELOOP_API_BASE_URL is {url!r}, which is no http or https address.",
             hint=f"Use one such as {DEFAULT_BASE_URL}.",

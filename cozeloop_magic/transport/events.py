@@ -15,7 +15,7 @@ from cozeloop_magic.endpoint import Endpoint
 from cozeloop_magic.errors import LoopError, StreamInterrupted, UnreadableEvent, without_frames
 from cozeloop_magic.refusal import no_answer, parsed, quoted, refusal
 from cozeloop_magic.transport.faults import LARGEST, READ_ERRORS, reason, timed_out
-from cozeloop_magic.transport.reply import LINGER
+from cozeloop_magic.transport.reply import LINGER, model_of
 
 __all__ = ["EventStream"]
 
@@ -24,6 +24,7 @@ logging.getLogger("sseclient").disabled = True  # it logs what a server says, wh
 _READ_SIZE = 65536
 _START = 65536  # bytes of what may turn out to be no stream
 _MANY = 100  # lines of one event
+_JOINT = "\x1f"  # in place of a line's end: JSON holds none
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -39,7 +40,7 @@ class EventStream:
     bytes_read, events_read : int
         How much came.
     spoke : bool
-        Whether any of it was a piece of an answer; whoever reads the events says so.
+        Whether any of an answer was in it; whoever reads the events says so.
     aside : str
         The last event of a kind that is not known, for a stream that ends early: it may tell why.
     """
@@ -47,7 +48,7 @@ class EventStream:
     def __init__(self, raw: urllib3.BaseHTTPResponse, endpoint: Endpoint, call: Call, log_id: str | None) -> None:
         self.call = call
         self.log_id = log_id
-        self.model = raw.headers.get("X-Loop-Model")
+        self.model = model_of(raw.headers, endpoint)
         self.bytes_read = self.events_read = 0
         self.spoke = False
         self.aside = ""
@@ -63,7 +64,7 @@ class EventStream:
         try:
             for event in SSEClient(self._events()).events():
                 self.events_read += 1
-                yield event.event, event.data
+                yield event.event, event.data.replace(_JOINT, "\n")
         except UnicodeDecodeError as error:
             self.events_read += 1
             raise self.unreadable("is not UTF-8") from without_frames(error)
@@ -234,9 +235,10 @@ def _plain(events: bytes) -> bytes:
 
 
 def _in_one_line(events: bytes) -> bytes:
-    """Make one line of an event's data, as JSON may be written: the parser copies all lines before for each."""
+    """Make one line of an event's data, for the parser copies all lines before for each."""
     lines: list[bytes] = []
     for is_data, group in groupby(events.split(b"\n"), lambda line: line.startswith(b"data:")):
         found = list(group)
-        lines += [b"data:" + b" ".join(line[5:] for line in found)] if is_data else found
+        data = _JOINT.encode().join(line[5:].removeprefix(b" ") for line in found)
+        lines += [b"data:" + data] if is_data else found
     return b"\n".join(lines)

@@ -24,7 +24,7 @@ from cozeloop_magic.refusal import code_of, no_answer, parsed, quoted, words_of
 from cozeloop_magic.retry import PATIENCE, read_retry_after
 from cozeloop_magic.transport.faults import LARGEST, READ_ERRORS, reason, timed_out
 
-__all__ = ["LINGER", "Reply", "log_id_of", "read_reply"]
+__all__ = ["LINGER", "Reply", "log_id_of", "model_of", "read_reply"]
 
 LINGER = 0.05
 """Seconds that an answer which is complete may take to end its body before its connection is given up."""
@@ -53,13 +53,19 @@ def log_id_of(response: requests.Response, endpoint: Endpoint) -> str | None:
     return re.sub(r"[^!-~•]", "�", quoted(log_id, endpoint)[:128]) if log_id else None
 
 
+def model_of(headers: Mapping[str, str], endpoint: Endpoint) -> str | None:
+    """Give the name of the model that answers, where the embedded Loop tells it; safe to show."""
+    model = headers.get("X-Loop-Model")
+    return quoted(model, endpoint) if model else None
+
+
 def read_reply(response: requests.Response, endpoint: Endpoint, call: Call) -> Reply:
     """Read a JSON answer and raise what it says went wrong."""
     log_id, status, headers = log_id_of(response, endpoint), response.status_code, response.headers
     content = _content(response, endpoint, call)
     body = parsed(content)
     if isinstance(body, dict) and status == 200 and not code_of(body) and (_has_answer(body) or not words_of(body)):
-        return Reply(body, log_id, headers.get("X-Loop-Model"), endpoint)
+        return Reply(body, log_id, model_of(headers, endpoint), endpoint)
     error: LoopError
     if status == 200 and body is None and _begins_json(content):
         error = _no_json(content, response, endpoint)

@@ -199,7 +199,8 @@ class Session:
     def _expand(self, text: str | None) -> str | None:
         value = text and str(self._from_python(text, text.strip("\"'")))
         if text is not None and not value:
-            raise InvalidRequest(f"{text or 'An option'} is empty.", hint="Leave the option out for its default.")
+            shown = text.strip("\"'") or "An option"
+            raise InvalidRequest(f"{shown} is empty.", hint="Leave the option out for its default.")
         return value
 
     def _from_python(self, text: Any, otherwise: Any) -> Any:
@@ -218,7 +219,7 @@ class Session:
     @staticmethod
     def _check_name(name: str | None) -> None:
         if name is not None and (not name.isidentifier() or keyword.iskeyword(name)):
-            raise InvalidRequest(f"--out {name} is no Python name.")
+            raise InvalidRequest(f"--out {name} is no Python name.", hint="Write letters, digits and _.")
 
 
 class _Silent:

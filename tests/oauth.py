@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import time
 from typing import Any
@@ -11,6 +12,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from cozeloop_magic import Client, new_client
 from tests.wire_server import Script, WireServer, answer
+
+
+@functools.cache
+def a_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def pem_of(key: rsa.RSAPrivateKey) -> str:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cozeloop_magic import errors
 from cozeloop_magic.auth import PersonalToken, Secret
-from tests.oauth import oauth_client, pem_of, public_pem_of, tokens
+from tests.oauth import a_key, oauth_client, pem_of, public_pem_of, tokens
 from tests.wire_server import WHOLE, Script, WireServer, answer, by_path, in_turn, send
 
 Serve = Callable[[Script], WireServer]
@@ -25,7 +25,7 @@ Serve = Callable[[Script], WireServer]
 
 @pytest.fixture(scope="module")
 def key() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return a_key()
 
 
 @pytest.fixture(scope="module")

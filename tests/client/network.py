@@ -49,16 +49,16 @@ def relay(source: socket.socket, target: socket.socket) -> None:
 class Secure:
     """A certificate authority of the tests' own, and a server's side that it vouches for."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, address: str = "127.0.0.1", until: int = 1) -> None:
         folder.mkdir()
         key, self.bundle = ec.generate_private_key(ec.SECP256R1()), str(folder / "ca.pem")
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Tests")])
         today = datetime.datetime.now(datetime.timezone.utc)
         certificate = (
             x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-            .not_valid_before(today - datetime.timedelta(days=1))
-            .not_valid_after(today + datetime.timedelta(days=1))
-            .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+            .not_valid_before(today - datetime.timedelta(days=2))
+            .not_valid_after(today + datetime.timedelta(days=until))
+            .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), False)
             .sign(key, hashes.SHA256())
         )
         pem = certificate.public_bytes(serialization.Encoding.PEM)

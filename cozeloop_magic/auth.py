@@ -124,7 +124,7 @@ class JWTOAuth:
     """
 
     path = "/api/permission/oauth2/token"
-    hint = "Check the three COZELOOP_JWT_OAUTH_* settings, and whether the application has the permission."
+    hint = "Check the three COZELOOP_JWT_OAUTH_* settings, and the application's permissions."
 
     def __init__(
         self,
@@ -252,5 +252,6 @@ def _read_key(text: str) -> Secret:
     except (OSError, ValueError, RuntimeError):
         pass  # raised below, so that no frame in the error's chain holds the text: it may be a key after all
     raise ConfigurationError(
-        "The JWT OAuth private key is neither a PEM text nor the path of a file that can be read."
+        "The JWT OAuth private key is neither a PEM text nor the path of a file that can be read.",
+        hint="Check COZELOOP_JWT_OAUTH_PRIVATE_KEY; a PEM text begins with -----BEGIN.",
     )

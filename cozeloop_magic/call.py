@@ -35,7 +35,7 @@ def what_is_odd(name: str, seconds: Any) -> str | None:
     number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
     if number and 0 < seconds <= LONGEST:
         return None
-    return f"{name} is {seconds!r}; it must be a number of seconds, above 0 and at most {LONGEST}."
+    return f"{name} is {seconds!r}; it must be a number of seconds, above 0 and at most {LONGEST:,}."
 
 
 class Calls:
@@ -220,12 +220,12 @@ class Call:
         """Make the error for a call that was ended from outside."""
         return ClientClosed("The call was ended before its answer came.", hint="")
 
-    def exceeded(self, origin: str, log_id: str | None = None) -> DeadlineExceeded:
+    def exceeded(self, server: str, log_id: str | None = None) -> DeadlineExceeded:
         """Make the error for the limit that passed."""
         if self._limit < self.limits.total:
-            what = f"{origin} sent no text within {self._limit:g} s, the limit for the first token."
+            what = f"No text came from {server} within {self._limit:g} s, the limit for the first token."
             hint = "Give it more with new_client(first_token_timeout=...)."
         else:
-            what = f"The answer from {origin} was not complete after {self._limit:g} s, the call's time limit."
+            what = f"The answer from {server} was not complete after {self._limit:g} s, the call's time limit."
             hint = "Give it more with timeout=... (--timeout in a cell)."
         return DeadlineExceeded(what, hint=hint, log_id=log_id)

@@ -68,9 +68,15 @@ def _unknown(unknown: list[str], missing: list[str], declared: list[str]) -> lis
             missing.remove(close[0])
         problems.append(f"there is no variable {key} (did you mean {close[0]}?)")
     if strange:
-        known = f"its variables are {', '.join(declared)}" if declared else "it has none"
-        problems.append(f"there is no variable {', '.join(strange)}; {known}")
+        are_no = "is no variable" if len(strange) == 1 else "are no variables"
+        problems.append(f"there {are_no} {', '.join(strange)}; {_known(declared)}")
     return problems
+
+
+def _known(declared: list[str]) -> str:
+    if len(declared) == 1:
+        return f"its only variable is {declared[0]}"
+    return f"its variables are {', '.join(declared)}" if declared else "it has none"
 
 
 def _way_to_leave_out(definition: VariableDef) -> str:

@@ -31,6 +31,7 @@ from cozeloop_magic.errors import (
 )
 from cozeloop_magic.forks import mind_forks
 from cozeloop_magic.reader import AsyncStreamReader, StreamReader
+from cozeloop_magic.refusal import quoted, sentence
 from cozeloop_magic.request import execute_body
 from cozeloop_magic.threads import Threads
 from cozeloop_magic.transport import EventStream, Reply, Transport
@@ -319,10 +320,12 @@ class Client:
         reader = PieceReader(log_id=reply.log_id, model=reply.model, retries=call.retries)
         result = (reader.read(data) if isinstance(data, dict) else None) or ExecuteResult()
         if result.message is None:
-            raise _unreadable("message of the answer" if "message" in result.extra else "answer", reply)
+            raise _unreadable("answer", reply)
         if not result.finish_reason:
+            odd = result.extra.get("finish_reason")
+            why = f"its finish reason is not text but {odd}" if odd else "it came without a finish reason"
             raise StreamInterrupted(
-                f"The answer from {at.origin} is not complete: it came without a finish reason.",
+                f"The answer from {at.name} is not complete: {quoted(why, reply.endpoint)}.",
                 log_id=reply.log_id,
                 partial=result,
             )
@@ -373,7 +376,7 @@ def _in_workspace(body: Mapping[str, Any], at: Endpoint) -> dict[str, Any]:
 
 def _unreadable(what: str, reply: Reply) -> UnexpectedContent:
     return UnexpectedContent(
-        f"The server's {what} cannot be read: {reply.excerpt}.",
+        sentence(f"The {what} from {reply.endpoint.name} cannot be read: {reply.excerpt}"),
         hint="Run it again; if it stays, ask whoever runs the server.",
         log_id=reply.log_id,
     )

@@ -11,7 +11,7 @@ from cozeloop_magic.auth import Auth, JWTOAuth, PersonalToken, Secret
 from cozeloop_magic.call import Call, Timeouts, what_is_odd
 from cozeloop_magic.client import Client
 from cozeloop_magic.endpoint import Endpoint
-from cozeloop_magic.errors import ConfigurationError, StreamInterrupted
+from cozeloop_magic.errors import ConfigurationError, RemoteError, StreamInterrupted
 from cozeloop_magic.settings import Settings
 from cozeloop_magic.transport import Transport
 
@@ -114,14 +114,19 @@ def _checked(headers: Mapping[str, str]) -> dict[str, str]:
         raise ConfigurationError(f"headers is of type {type(headers).__name__}.", hint='Write {"name": "value"}.')
     for name, value in headers.items():
         if not isinstance(name, str) or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
-            raise ConfigurationError(f"{name!r} is no name of a header.")
+            raise ConfigurationError(
+                f"{name!r} is no name of a header.", hint="A name is made of letters, digits and hyphens."
+            )
         if name.lower() in _OURS:
             raise ConfigurationError(
                 f"The header {name} is the client's own.",
-                hint="Use api_token for the token." if name.lower() == "authorization" else None,
+                hint="Use api_token for the token." if name.lower() == "authorization" else "Leave it out.",
             )
         if not isinstance(value, str) or not re.fullmatch(r"([\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?)?", value):
-            raise ConfigurationError(f"The header {name} holds a value that no header can carry.")
+            raise ConfigurationError(
+                f"The header {name} holds a value that no header can carry.",
+                hint="A value is text of printable ASCII characters, without blanks around it.",
+            )
     return {name: Secret(value) for name, value in headers.items()}
 
 
@@ -142,6 +147,10 @@ def _endpoint(settings: Settings, transport: Transport) -> Endpoint:
             reply = transport.call(Endpoint(base_url, "", auth, origin), path, body, call)
         except StreamInterrupted as fault:
             fault.hint, fault.repeatable = "Run it again.", True  # it costs nothing
+            raise
+        except RemoteError as fault:
+            if fault.http_status in (200, 400, 403):  # it says no to who asks; other hints are of prompts
+                fault.hint = auth.hint
             raise
         return reply.body, reply.log_id
 

@@ -39,6 +39,11 @@ class Endpoint:
     local: bool = False
     headers: tuple[Secret, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """What a sentence calls it."""
+        return f"the {self.origin}" if self.local else self.origin
+
     def secrets(self) -> Iterator[Secret]:
         """Give what no text may show: the credentials, and headers of the caller's own that are no mere words."""
         yield self.auth()

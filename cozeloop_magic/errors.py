@@ -65,6 +65,7 @@ __all__ = [
     "UnreadableEvent",
     "VariableError",
     "VersionNotFound",
+    "kind_of",
     "remote_error",
     "to_install",
     "without_frames",
@@ -208,13 +209,13 @@ class AuthenticationFailed(RemoteError):
 class PermissionDenied(RemoteError):
     """The token may not do this."""
 
-    hint = "Give the token the permission (executePrompt to run, readPrompt to look), or use another token."
+    hint = "Check the workspace id, and the token's permissions (executePrompt to run, readPrompt to look)."
 
 
 class BadRequest(RemoteError):
     """A parameter or a variable's value was refused."""
 
-    hint = "Check the variables' types against the prompt."
+    hint = "Check the variables and messages against the prompt."
 
 
 class PromptNotFound(RemoteError):
@@ -291,6 +292,20 @@ _BY_STATUS: dict[int, type[RemoteError]] = {
 }
 
 
+def kind_of(code: int | None, http_status: int | None) -> type[RemoteError]:
+    """Tell which error a server's code, or failing that its HTTP status, stands for.
+
+    HTTP 401 and 429 win over the code: gateways send them with codes of their own.
+    """
+    if http_status in (401, 429):
+        return _BY_STATUS[http_status]
+    if code in _BY_CODE:
+        return _BY_CODE[code]
+    if http_status in _BY_STATUS:
+        return _BY_STATUS[http_status]
+    return ServerFailed if http_status is not None and http_status >= 500 else RemoteError
+
+
 def remote_error(
     message: str,
     *,
@@ -299,19 +314,8 @@ def remote_error(
     log_id: str | None = None,
     partial: ExecuteResult | None = None,
 ) -> RemoteError:
-    """Make the error that a server's code, or failing that its HTTP status, stands for.
-
-    HTTP 401 and 429 win over the code: gateways send them with codes of their own.
-    """
-    kind: type[RemoteError] = RemoteError
-    if http_status in (401, 429):
-        kind = _BY_STATUS[http_status]
-    elif code in _BY_CODE:
-        kind = _BY_CODE[code]
-    elif http_status in _BY_STATUS:
-        kind = _BY_STATUS[http_status]
-    elif http_status is not None and http_status >= 500:
-        kind = ServerFailed
+    """Make the error that a server's code, or failing that its HTTP status, stands for."""
+    kind = kind_of(code, http_status)
     error = kind(message, code=code, http_status=http_status, log_id=log_id, partial=partial)
     error.repeatable = kind.repeatable or http_status == 503
     return error

@@ -43,8 +43,9 @@ def parse_value(text: str, line: int = 1, column: int = 1, source: str = "") -> 
         node = _compose(text, line - 1)
     except CellError as error:
         if "escape" in error.message or "twice" in error.message:
+            hint = "Double the backslash, or write the text without quotes." if "escape" in error.message else None
             raise CellError(
-                error.message, line=line, column=column + error.column - 1, source=source or text
+                error.message, line=line, column=column + error.column - 1, source=source or text, hint=hint
             ) from None
         return text  # "so called" is text like any other, and so is {{name}}
     whole = node is not None and node.end_mark.index == len(text)
@@ -128,7 +129,8 @@ def _compose(text: str, at: int) -> yaml.Node | None:
         message = f"this is no YAML: {error.problem or 'it cannot be read'}."
         raise CellError(message, line=at + line + 1, column=column + 1, source=source) from None
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        raise CellError(f"this is no YAML: {error}.", line=at + 1) from None
+        why, *_ = str(error).splitlines()  # what follows names Python's text, not the cell
+        raise CellError(f"this is no YAML: {why}.", line=at + 1) from None
 
 
 def _construct(node: yaml.Node | None, at: int) -> Any:

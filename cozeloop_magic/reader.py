@@ -158,6 +158,8 @@ def _pieces(events: EventStream) -> Iterator[ExecuteResult]:
         piece = read(body) if body else None
         if (piece is None or piece.message is None) and body and body.get("message"):
             raise events.unreadable("holds a message that cannot be read", body["message"])
+        if body and body.get("finish_reason") and not isinstance(body["finish_reason"], str):
+            events.odd_reason = body["finish_reason"]
         if piece is not None:
             if not events.spoke and _says(piece):
                 events.call.spoke()
@@ -200,7 +202,7 @@ def _object(events: EventStream, name: str, data: str) -> dict[str, Any] | None:
     if whole and type(body) is dict:
         return body
     if name in _USUAL and text not in ("", "null", "[DONE]"):
-        raise events.unreadable("is not a JSON object" if whole else "cannot be read as JSON")
+        raise events.unreadable("is not a JSON object" if whole else "cannot be read as JSON", text)
     return None
 
 

@@ -14,18 +14,27 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cozeloop_magic.endpoint import Endpoint
-from cozeloop_magic.errors import AuthenticationFailed, LoopError, UnexpectedContent, remote_error
+from cozeloop_magic.errors import (
+    AuthenticationFailed,
+    LoopError,
+    ServerFailed,
+    UnexpectedContent,
+    kind_of,
+    remote_error,
+)
 
-__all__ = ["code_of", "no_answer", "parsed", "quoted", "refusal", "words_of"]
+__all__ = ["code_of", "no_answer", "parsed", "quoted", "refusal", "sentence", "words_of"]
 
 _CHECK_ADDRESS = "Check COZELOOP_API_BASE_URL, and any proxy or login page in between."
 _EXAMINED = 1_000_000  # bytes of what is no answer that are looked at
 _HINTS = {
     400: _CHECK_ADDRESS,  # a Loop server says what is wrong with a parameter
+    403: "Check the token's permissions, and any proxy or login page in between.",
     404: _CHECK_ADDRESS,
-    405: "A self-hosted Loop's API has a port of its own; this looks like the web page's.",
-    407: "Check HTTP_PROXY: the proxy on the way wants a user and a password.",
+    405: "Check COZELOOP_API_BASE_URL: this looks like a self-hosted Loop's web page; the API has a port of its own.",
+    407: "Check HTTP_PROXY: it must name a user and a password.",
     413: "Make the request smaller.",
+    501: _CHECK_ADDRESS,  # of a server of files, say
 }
 
 
@@ -49,7 +58,8 @@ def words_of(body: Mapping[str, Any]) -> str:
     """Give what a JSON object says to a person, by the names that Loop servers, OAuth and gateways use for it."""
     for name in ("msg", "message", "error_message", "error_description", "error", "detail"):
         said = body.get(name)
-        said = words_of(said) or json.dumps(said, ensure_ascii=False) if isinstance(said, dict) else said
+        if isinstance(said, dict):  # a message without words of its own is an answer's
+            said = words_of(said) or ("" if name == "message" else json.dumps(said, ensure_ascii=False))
         if isinstance(said, str) and said:
             return said
     return ""
@@ -74,12 +84,12 @@ def _first_event(content: bytes) -> bytes:
 def refusal(body: Mapping[str, Any], endpoint: Endpoint, *, http_status: int, log_id: str | None) -> LoopError:
     """Make the error for an answer ``{code, msg}``, or an OAuth one ``{error, error_code, error_message}``."""
     code = code_of(body)
-    rest = {name: value for name, value in body.items() if value}
-    said = words_of(body) or (json.dumps(rest, ensure_ascii=False) if rest else "it gave no reason")
-    number = f"code {quoted(str(code), endpoint)}" if code else f"HTTP {http_status}" if http_status >= 400 else ""
-    what = _sentence(f"{endpoint.origin} refused: {quoted(said, endpoint)}") + (f" [{number}]" if number else "")
     known = code if isinstance(code, int) and "code" in body else None
-    error = remote_error(what, code=known, http_status=http_status, log_id=log_id)
+    number = f"code {quoted(str(code), endpoint)}" if code else f"HTTP {http_status}" if http_status >= 400 else ""
+    what = _said(body, endpoint)
+    if not endpoint.local:  # whose words are sentences of their own
+        what = f"{endpoint.origin} {'failed' if kind_of(known, http_status) is ServerFailed else 'refused'}: {what}"
+    error = remote_error(sentence(what, number), code=known, http_status=http_status, log_id=log_id)
     if endpoint.local:
         error.hint = ""  # it says itself what to do
     elif isinstance(error, AuthenticationFailed):
@@ -87,6 +97,13 @@ def refusal(body: Mapping[str, Any], endpoint: Endpoint, *, http_status: int, lo
     elif not error.hint:
         error.hint = _HINTS.get(http_status, "If that does not say enough, ask whoever runs the server.")
     return error
+
+
+def _said(body: Mapping[str, Any], endpoint: Endpoint) -> str:
+    """Give the words of a refusal, or failing them what else it holds."""
+    rest = {name: value for name, value in body.items() if value and name != "code"}
+    said = words_of(body) or (json.dumps(rest, ensure_ascii=False) if rest else "it gave no reason")
+    return quoted(said, endpoint)
 
 
 def _unexpected(
@@ -99,8 +116,9 @@ def _unexpected(
         hint = "Set COZELOOP_API_BASE_URL to the API's own address."
         return UnexpectedContent(what, hint=hint, http_status=status, log_id=log_id)
     excerpt = quoted(_readable(content, headers), endpoint)
-    with_what = f"with no Loop answer but: {excerpt}" if excerpt else "without a word"
-    what = _sentence(f"{endpoint.origin} answered HTTP {status} {with_what}")
+    with_what = f"with what is no Loop answer: {excerpt}" if excerpt else "without a word"
+    who = f"The proxy on the way to {endpoint.origin}" if status == 407 else endpoint.origin
+    what = sentence(f"{who} answered HTTP {status} {with_what}")
     if status >= 400:
         error: LoopError = remote_error(what, http_status=status, log_id=log_id)
     else:
@@ -120,7 +138,10 @@ def _site(location: str) -> str:
     return f"{target.scheme}://{host}".removeprefix(":") if host else location
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str, number: str = "") -> str:
+    """End a text that others wrote as a sentence ends; `number` comes before its full stop."""
+    if number:
+        return f"{text.rstrip('.。')} [{number}]."
     return text if text.endswith((".", "。", "!", "?", "…")) else f"{text}."
 
 

@@ -247,7 +247,7 @@ class _Silent:
 
 def _python_name(text: str) -> str:
     if not text.isidentifier() or keyword.iskeyword(text):
-        raise InvalidRequest(f"--out {text} is no Python name.")
+        raise InvalidRequest(f"--out {text} is no Python name.", hint="Write letters, digits and _.")
     return text
 
 

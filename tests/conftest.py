@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import socket
@@ -99,6 +100,23 @@ def idle_connections(client: Client) -> int:
     return sum(
         peer_port(each.sock.fileno()) is not None for each in kept if each is not None and each.sock is not None
     )
+
+
+@pytest.fixture
+def shell() -> Iterator[Any]:
+    """A shell in which the extension is loaded."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    config = Config()
+    config.HistoryManager.enabled = False
+    shell = InteractiveShell(config=config)
+    shell.run_line_magic("load_ext", "cozeloop_magic")
+    gc.freeze()  # a shell that ends collects garbage, in all that every test before has left, too
+    yield shell
+    atexit.unregister(shell.atexit_operations)
+    shell.atexit_operations()
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import pickle
 import threading
@@ -14,11 +13,11 @@ from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from cozeloop_magic import errors, new_client
+from cozeloop_magic import errors
 from cozeloop_magic.auth import PersonalToken, Secret
+from tests.oauth import a_key, oauth_client, pem_of, public_pem_of, tokens
 from tests.wire_server import WHOLE, Script, WireServer, answer, by_path, in_turn, send
 
 Serve = Callable[[Script], WireServer]
@@ -26,37 +25,12 @@ Serve = Callable[[Script], WireServer]
 
 @pytest.fixture(scope="module")
 def key() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return a_key()
 
 
 @pytest.fixture(scope="module")
 def pem(key: rsa.RSAPrivateKey) -> str:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
-
-
-def oauth_client(server: WireServer, pem: str, **options: Any) -> Any:
-    return new_client(
-        server.url,
-        "1",
-        jwt_oauth_client_id="app",
-        jwt_oauth_private_key=pem,
-        jwt_oauth_public_key_id="kid-1",
-        **options,
-    )
-
-
-def tokens(*lifetimes: int) -> Script:
-    """Give the access tokens at_1, at_2, …, each for its seconds, all further ones for 900."""
-    numbers = itertools.count(1)
-
-    def script(request: Any, connection: Any) -> None:
-        number = next(numbers)
-        lifetime = (*lifetimes, *[900] * number)[number - 1]
-        answer({"access_token": f"at_{number}", "expires_in": int(time.time()) + lifetime})(request, connection)
-
-    return script
+    return pem_of(key)
 
 
 def accepts(*accepted: str) -> Script:
@@ -268,8 +242,5 @@ class TestJWTOAuth:
         assert str(oauth_client(serve(by_path(token=token, execute=WHOLE)), pem).execute_prompt("greet"))
 
     def test_a_public_key_is_told_and_not_shown(self, serve: Serve, key: rsa.RSAPrivateKey) -> None:
-        public = key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
         with pytest.raises(errors.ConfigurationError, match="must be an RSA private key"):
-            oauth_client(serve(WHOLE), public.decode()).execute_prompt("greet")
+            oauth_client(serve(WHOLE), public_pem_of(key)).execute_prompt("greet")

@@ -100,7 +100,7 @@ def test_strange_variables_are_told_together_and_the_latest_version_as_such() ->
         check_variables(definition, {"a1": "x", "b2": "y", "example": "z"}, chosen=False)
     assert str(caught.value) == (
         "greet @ 1.0.0 (the latest; --version or --label chooses another): "
-        "there is no variable a1, b2; its variables are example."
+        "there are no variables a1, b2; its only variable is example."
     )
 
 

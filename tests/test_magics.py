@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import gc
 import signal
 import threading
 import time
@@ -13,7 +11,6 @@ from typing import Any
 
 import pytest
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
-from traitlets.config import Config
 
 from cozeloop_magic import errors
 from tests.conftest import TOKEN
@@ -32,19 +29,6 @@ MGET = answer({"code": 0, "data": {"items": [{"query": {}, "prompt": DEFINITION}
 STREAM = stream([delta("Hel"), delta("lo "), delta("Ada"), last()])
 GREET = by_path(mget=MGET, execute_streaming=STREAM, execute=WHOLE)
 CELL = "name: Ada\nnote: {}\n"
-
-
-@pytest.fixture
-def shell() -> Iterator[InteractiveShell]:
-    config = Config()
-    config.HistoryManager.enabled = False
-    shell = InteractiveShell(config=config)
-    shell.run_line_magic("load_ext", "cozeloop_magic")
-    gc.freeze()  # a shell that ends collects garbage, in all that every test before has left, too
-    yield shell
-    atexit.unregister(shell.atexit_operations)
-    shell.atexit_operations()
-    gc.unfreeze()
 
 
 @pytest.fixture

@@ -154,6 +154,8 @@ def _no_json_form(value: Any, where: str) -> VariableError:
         "NaTType": missing,
     }
     is_number = isinstance(value, (float, Decimal))
+    if is_number and value == value:  # infinite
+        missing = "Write a finite number first."
     shown = str(value) if is_number else f"a value of type {kind}"
     hint = missing if is_number else hints.get(kind, "Turn it into text, a number, a list or a dict first.")
     return VariableError(f"Variable {where} holds {shown}, which has no JSON form.", hint=hint)

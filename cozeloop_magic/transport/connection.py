@@ -84,11 +84,11 @@ class _Response(http.client.HTTPResponse):
         """Read the headers; left to itself, http.client takes those that break off for complete."""
         try:
             super().begin()
-        except http.client.BadStatusLine:
-            if not self._torn():
+        except http.client.BadStatusLine as error:
+            if not (self._torn() and "HTTP/".startswith(str(error)[:5])):  # an alert of TLS, say, is no HTTP at all
                 raise
         if self._torn():
-            raise ConnectionAbortedError(errno.ECONNABORTED, "it hung up in the middle of the headers")
+            raise ConnectionAbortedError(errno.ECONNABORTED, "the other side hung up in the middle of the headers")
 
     def _read_status(self) -> tuple[str, int, str]:
         """Skip what is said ahead of the answer (RFC 9110, 15.2); of such statuses http.client knows but one."""

@@ -14,7 +14,7 @@ from cozeloop_magic.call import Call
 from cozeloop_magic.endpoint import Endpoint
 from cozeloop_magic.errors import LoopError, StreamInterrupted, UnreadableEvent, without_frames
 from cozeloop_magic.refusal import no_answer, parsed, quoted, refusal
-from cozeloop_magic.transport.faults import LARGEST, READ_ERRORS, reason, timed_out
+from cozeloop_magic.transport.faults import LARGEST, READ_ERRORS, amount, reason, timed_out
 from cozeloop_magic.transport.reply import LINGER, model_of
 
 __all__ = ["EventStream"]
@@ -43,6 +43,8 @@ class EventStream:
         Whether any of an answer was in it; whoever reads the events says so.
     aside : str
         The last event of a kind that is not known, for a stream that ends early: it may tell why.
+    odd_reason : object
+        What came in place of a finish reason, which is text.
     """
 
     def __init__(self, raw: urllib3.BaseHTTPResponse, endpoint: Endpoint, call: Call, log_id: str | None) -> None:
@@ -52,6 +54,7 @@ class EventStream:
         self.bytes_read = self.events_read = 0
         self.spoke = False
         self.aside = ""
+        self.odd_reason: object = None
         self._start = b""
         self._broke: LoopError | None = None
         self._raw = raw
@@ -81,7 +84,8 @@ class EventStream:
                     yield _plain(bytes(pending[:end]))
                     del pending[:end]
                 if len(pending) > LARGEST:
-                    raise self.unreadable(f"is larger than {LARGEST // 10**6} MB")
+                    pending.clear()  # to parse it would take seconds
+                    raise self._too_large()
         except LoopError as error:
             self._broke = error
         if pending:
@@ -129,7 +133,7 @@ class EventStream:
         if not self._open or self.call.cancelled:
             return self._closed()
         if timed_out(error):
-            return self.call.exceeded(self._endpoint.origin, self.log_id)
+            return self.call.exceeded(self._endpoint.name, self.log_id)
         return self.interrupted(reason(error))
 
     def _closed(self) -> StreamInterrupted:
@@ -142,13 +146,15 @@ class EventStream:
         if not self.events_read and self._start.strip():
             return self._words()
         why = "the stream ended " + ("in the middle of an event" if self._torn else "without a finish reason")
+        if self.odd_reason:
+            why = f"its finish reason is not text but {quoted(str(self.odd_reason), self._endpoint)}"
         return self.interrupted(f"{why}, after it said: {quoted(self.aside, self._endpoint)}" if self.aside else why)
 
     def interrupted(self, why: str) -> StreamInterrupted:
         """Make the error for a stream that broke off."""
         return StreamInterrupted(
-            f"The answer from {self._endpoint.origin} broke off: {why} "
-            f"({self.events_read} event{'s' * (self.events_read != 1)}, {self.bytes_read} bytes received).",
+            f"The answer from {self._endpoint.name} broke off: {why} "
+            f"({amount(self.events_read, 'event')}, {amount(self.bytes_read, 'byte')} received).",
             hint=self._hint,
             log_id=self.log_id,
         )
@@ -163,9 +169,17 @@ class EventStream:
             return self._broke or self.ended()
         why += f": {quoted(str(what), self._endpoint)}" if what else ""
         return UnreadableEvent(
-            f"Event {self.events_read} of the answer from {self._endpoint.origin} {why} "
-            f"({self.bytes_read} bytes received).",
+            f"Event {self.events_read:,} of the answer from {self._endpoint.name} {why} "
+            f"({amount(self.bytes_read, 'byte')} received).",
             hint=self._hint,
+            log_id=self.log_id,
+        )
+
+    def _too_large(self) -> UnreadableEvent:
+        return UnreadableEvent(
+            f"Event {self.events_read + 1:,} of the answer from {self._endpoint.name} is larger than "
+            f"{LARGEST // 10**6} MB.",
+            hint="Ask whoever runs the server.",
             log_id=self.log_id,
         )
 

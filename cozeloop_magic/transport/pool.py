@@ -25,6 +25,7 @@ from cozeloop_magic.errors import (
     without_frames,
 )
 from cozeloop_magic.forks import mind_forks
+from cozeloop_magic.refusal import sentence
 from cozeloop_magic.transport.connection import CALL, Adapter
 from cozeloop_magic.transport.events import EventStream
 from cozeloop_magic.transport.faults import unsent
@@ -112,8 +113,8 @@ class Transport:
         with response:
             reply = read_reply(response, endpoint, call)
         raise UnexpectedContent(
-            f"{endpoint.origin} answered with one JSON object where a stream was asked for.",
-            hint="Run it again without streaming.",
+            f"The answer from {endpoint.name} is one JSON object where a stream was asked for.",
+            hint="Run it again without streaming (--no-stream in a cell).",
             http_status=response.status_code,
             log_id=reply.log_id,
         )
@@ -138,7 +139,7 @@ class Transport:
         request.headers["Authorization"] = header
         sent = Header(header, endpoint.auth.hint, endpoint.auth)
         shown = replace(endpoint, auth=sent, headers=tuple(self._headers.values()))
-        return self._send(request, settings, endpoint.origin, call), shown
+        return self._send(request, settings, endpoint, call), shown
 
     def _request(self, url: str) -> tuple[requests.PreparedRequest, dict[str, Any]]:
         """Prepare a request, once for each address and environment: requests takes longer than the call."""
@@ -156,7 +157,7 @@ class Transport:
             request = self._session.prepare_request(plain)
         except ValueError as error:  # requests.exceptions.InvalidURL is one
             raise ConfigurationError(
-                f"The Loop server's address {url!r} cannot be used: {error}",
+                sentence(f"The Loop server's address {url!r} cannot be used: {error}"),
                 hint="Check COZELOOP_API_BASE_URL.",
             ) from None
         settings: dict[str, Any] = dict(self._session.merge_environment_settings(url, {}, True, None, None))
@@ -164,7 +165,7 @@ class Transport:
         return request, settings
 
     def _send(
-        self, request: requests.PreparedRequest, settings: dict[str, Any], origin: str, call: Call
+        self, request: requests.PreparedRequest, settings: dict[str, Any], endpoint: Endpoint, call: Call
     ) -> requests.Response:
         log.debug("POST %s", request.url)
         with self._lock:
@@ -178,7 +179,7 @@ class Transport:
             left = call.remaining()
             return adapter.send(request, timeout=left, **settings)
         except Exception as error:
-            fault = unsent(error, origin, call)
+            fault = unsent(error, endpoint, call)
             raise fault from without_frames(error)
         except BaseException as error:  # an interrupt: inner frames hold the request as it is sent
             raise error.with_traceback(None)  # noqa: B904

@@ -21,8 +21,8 @@ from cozeloop_magic.errors import (
     without_frames,
 )
 from cozeloop_magic.refusal import code_of, no_answer, parsed, quoted, words_of
-from cozeloop_magic.retry import PATIENCE, read_retry_after
-from cozeloop_magic.transport.faults import LARGEST, READ_ERRORS, reason, timed_out
+from cozeloop_magic.retry import read_retry_after
+from cozeloop_magic.transport.faults import LARGEST, READ_ERRORS, amount, reason, timed_out
 
 __all__ = ["LINGER", "Reply", "log_id_of", "model_of", "read_reply"]
 
@@ -72,7 +72,7 @@ def read_reply(response: requests.Response, endpoint: Endpoint, call: Call) -> R
     else:
         error = no_answer(content, endpoint, http_status=status, headers=headers, log_id=log_id)
     wait = error.retry_after = read_retry_after(headers.get("Retry-After"))
-    if wait is not None and wait > PATIENCE:
+    if wait:
         error.hint = f"Run it again in {math.ceil(wait):,} s, as it asks."
     if isinstance(error, AuthenticationFailed) and not call.renewed:
         call.renewed = endpoint.auth.refused(endpoint.auth(), call)
@@ -103,9 +103,9 @@ def _no_json(content: bytes, response: requests.Response, endpoint: Endpoint) ->
         if error.pos >= len(error.doc.rstrip()) or error.msg.startswith("Unterminated"):
             what = "its JSON is not complete" if content else "nothing of it came"
             return _broken_off(response, endpoint, what, len(content))
-        why = f"is JSON that cannot be read: {error.msg.lower()} at byte {error.pos}"
+        why = f"is JSON that cannot be read: {error.msg.lower()} at character {error.pos + 1}"
     return UnexpectedContent(
-        f"The answer from {endpoint.origin} {why} ({len(content)} bytes received).",
+        f"The answer from {endpoint.name} {why} ({amount(len(content), 'byte')} received).",
         hint="Run it again; if it stays, ask whoever runs the server.",
         http_status=response.status_code,
         log_id=log_id_of(response, endpoint),
@@ -132,7 +132,7 @@ def _content(response: requests.Response, endpoint: Endpoint, call: Call) -> byt
         if failed and not call.expired:
             return bytes(content)
         if timed_out(error):
-            raise call.exceeded(endpoint.origin, log_id_of(response, endpoint)) from without_frames(error)
+            raise call.exceeded(endpoint.name, log_id_of(response, endpoint)) from without_frames(error)
         raise _broken_off(response, endpoint, reason(error), len(content)) from without_frames(error)
     if call.cancelled:  # which ends a body that ends with its connection
         raise call.ended()
@@ -150,7 +150,7 @@ def _await_end(response: requests.Response, call: Call) -> None:
 
 def _too_large(response: requests.Response, endpoint: Endpoint) -> UnexpectedContent:
     return UnexpectedContent(
-        f"{endpoint.origin} sent more than {LARGEST // 10**6} MB where an answer was expected.",
+        f"The answer from {endpoint.name} is larger than {LARGEST // 10**6} MB.",
         hint="Check COZELOOP_API_BASE_URL, or ask the prompt for less.",
         http_status=response.status_code,
         log_id=log_id_of(response, endpoint),
@@ -159,7 +159,7 @@ def _too_large(response: requests.Response, endpoint: Endpoint) -> UnexpectedCon
 
 def _broken_off(response: requests.Response, endpoint: Endpoint, why: str, count: int) -> StreamInterrupted:
     return StreamInterrupted(
-        f"The answer from {endpoint.origin} broke off: {why} ({count} bytes received).",
+        f"The answer from {endpoint.name} broke off: {why} ({amount(count, 'byte')} received).",
         hint="Run it again.",
         http_status=response.status_code,
         log_id=log_id_of(response, endpoint),

@@ -97,8 +97,12 @@ REFUSED: dict[str, tuple[Script, type[errors.LoopError], str]] = {
         errors.UnexpectedContent,
         "an HTML page, 'Sign in & go'",
     ),
-    "plain text at 200": (answer("Hello?", content_type="text/plain"), errors.UnexpectedContent, "but: Hello?"),
-    "a JSON list at 200": (answer("[1]"), errors.UnexpectedContent, r"but: \[1\]"),
+    "plain text at 200": (
+        answer("Hello?", content_type="text/plain"),
+        errors.UnexpectedContent,
+        "no Loop answer: Hello?",
+    ),
+    "a JSON list at 200": (answer("[1]"), errors.UnexpectedContent, r"no Loop answer: \[1\]"),
     "a code at 200": (_WHOLE_ERROR, errors.ContentRejected, "too risky"),
     "a code at 200 that is called a stream": (
         answer(_ERROR, content_type="text/event-stream"),
@@ -127,7 +131,7 @@ REFUSED: dict[str, tuple[Script, type[errors.LoopError], str]] = {
             answer({"code": 1, "msg": "model went away"}),
         ),
         errors.RemoteError,
-        "refused: model went away",
+        "(refused|failed): model went away",
     ),
     "an error event of plain words": (
         either(_in_stream(event("plain words", "error")), answer("plain words", "500 Internal Server Error")),

@@ -16,12 +16,10 @@ from tests.wire_server import delta, send, stream
 class TestAnyAnswer:
     @pytest.mark.parametrize("case", BROKEN_OFF)
     def test_that_breaks_off_is_an_error(self, serve: Serve, client_of: ClientOf, read: Any, case: str) -> None:
-        with pytest.raises(
-            errors.StreamInterrupted, match=r"closed the connection before it answered|broke off"
-        ) as caught:
+        with pytest.raises(errors.StreamInterrupted, match=r"ended before an answer came|broke off") as caught:
             read(client_of(serve(BROKEN_OFF[case])))
         assert "Hello".startswith(str(caught.value.partial or ""))
-        assert caught.value.log_id == (None if "before it answered" in str(caught.value) else "log-1")
+        assert caught.value.log_id == (None if "before an answer" in str(caught.value) else "log-1")
 
     @pytest.mark.parametrize("case", NOT_WHOLE)
     def test_of_which_a_part_is_missing_is_an_error(
@@ -33,7 +31,7 @@ class TestAnyAnswer:
 
     @pytest.mark.parametrize("body", ["no HTTP at all\r\n\r\n", "\x15\x03\x01\x00\x02\x02\x16\r\n"])
     def test_that_is_no_http_is_an_error(self, serve: Serve, client_of: ClientOf, read: Any, body: str) -> None:
-        with pytest.raises(errors.UnexpectedContent, match="answered with what is not proper HTTP"):
+        with pytest.raises(errors.UnexpectedContent, match=r"The answer from .* is not proper HTTP"):
             read(client_of(serve(send([body.encode()]))))
 
 

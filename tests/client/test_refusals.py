@@ -92,7 +92,7 @@ class TestRefusals:
     def test_a_server_that_is_not_there_is_told(self, serve: Serve, client_of: ClientOf, read: Any) -> None:
         server = serve(WHOLE)
         server.stop()
-        with pytest.raises(errors.ConnectFailed, match="cannot be reached: connection refused"):
+        with pytest.raises(errors.ConnectFailed, match=r"No connection to .*: connection refused"):
             read(client_of(server))
 
     @pytest.mark.parametrize("body", SAID)
@@ -177,7 +177,7 @@ class TestRefusals:
 class TestWholeAnswer:
     @pytest.mark.parametrize("data", [None, {}, [], {"message": "plain words", "finish_reason": "stop"}])
     def test_without_a_message_is_an_error(self, serve: Serve, client_of: ClientOf, data: Any) -> None:
-        with pytest.raises(errors.UnexpectedContent, match="answer cannot be read") as caught:
+        with pytest.raises(errors.UnexpectedContent, match=r"answer from .* cannot be read") as caught:
             client_of(serve(answer({"code": 0, "msg": "", "data": data}))).execute_prompt("greet")
         assert not data or "plain words" in str(caught.value)
 
@@ -191,7 +191,7 @@ class TestWholeAnswer:
         ("content", "why"),
         [
             (b'{"data": {"message": {"content": "\xff"}}}', "is not UTF-8"),
-            (b'{"data": nothing}', "is JSON that cannot be read: expecting value at byte 9"),
+            (b'{"data": nothing}', "is JSON that cannot be read: expecting value at character 10"),
             (b'{"a":' * 100_000, "is nested too deep"),
             (b'{"data": {"message": {"content": "Hel', "broke off: its JSON is not complete"),
         ],

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cozeloop_magic import errors, new_client
+from tests.client.network import takes_no_connection
 from tests.client.ways import ALL_WAYS, STREAM_WAYS, ClientOf, Serve
 from tests.conftest import soon
 from tests.wire_server import GOOD, delta, last, send, stream
@@ -76,17 +77,8 @@ def test_a_calls_limit_is_not_the_next_calls(serve: Serve, client_of: ClientOf, 
 
 @pytest.fixture
 def deaf() -> Iterator[str]:
-    """A server that takes no connection: it does not accept, and its queue is full."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        waiting = [socket.socket() for _ in range(4)]
-        for each in waiting:
-            each.setblocking(False)
-            each.connect_ex(listener.getsockname())
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        for each in waiting:
-            each.close()
+    with takes_no_connection() as url:
+        yield url
 
 
 class TestConnecting:

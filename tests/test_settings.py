@@ -71,6 +71,8 @@ def test_half_a_configuration_is_an_error_that_names_the_other_half(environ: dic
         "http://loop.example:99999",
         "http://loop example",
         "http://loop.example/?a=b",
+        "http://loop.example/#",
+        "http://loop.example?",
     ],
 )
 def test_an_odd_address_is_refused(url: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from cozeloop_magic import errors
 from tests.client.faults import BROKEN_OFF, NOT_WHOLE, UNREADABLE
 from tests.client.ways import ALL_WAYS, STREAM_WAYS, ClientOf, Serve
-from tests.wire_server import delta, send, stream
+from tests.wire_server import delta, event, last, send, stream
 
 
 @pytest.mark.parametrize("read", ALL_WAYS)
@@ -61,6 +61,27 @@ class TestStream:
         with pytest.raises(errors.StreamInterrupted, match="without a finish reason") as caught:
             read(client_of(serve(stream([delta("Hello"), b"data: [DONE]\n\n"]))))
         assert str(caught.value.partial) == "Hello"
+
+    @pytest.mark.parametrize("strange", [{"code": 0, "data": {"message": {"content": "Hi"}}}, {"choices": [{}]}])
+    def test_whose_text_is_not_where_it_should_be_is_no_empty_answer(
+        self, serve: Serve, client_of: ClientOf, read: Any, strange: dict[str, Any]
+    ) -> None:
+        with pytest.raises(errors.UnreadableEvent, match="no piece of an answer: "):
+            read(client_of(serve(stream([event(strange), last()]))))
+
+    @pytest.mark.parametrize(
+        "strange",
+        [
+            event({"message": {"content": "Hi"}, "error": {"message": "out of quota"}}),
+            event({"error": "out of quota"}, "fail"),
+            event("out of quota", "Error"),
+        ],
+    )
+    def test_that_speaks_of_an_error_is_one(
+        self, serve: Serve, client_of: ClientOf, read: Any, strange: bytes
+    ) -> None:
+        with pytest.raises(errors.RemoteError, match="out of quota"):
+            read(client_of(serve(stream([delta("Hel"), strange, last()]))))
 
     def test_without_a_byte_has_no_text_to_keep(self, serve: Serve, client_of: ClientOf, read: Any) -> None:
         with pytest.raises(

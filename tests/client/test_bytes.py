@@ -96,6 +96,16 @@ def test_half_a_character_of_a_tool_call_that_stays_half_is_shown(serve: Serve, 
     assert (made.index, made.function_call.name, made.function_call.arguments) == (1, "f", "a\ufffd")
 
 
+@pytest.mark.parametrize("lines", [50, 150])
+def test_line_breaks_in_text_stay_however_many_lines_an_event_has(
+    serve: Serve, client_of: ClientOf, lines: int
+) -> None:
+    text = "\n".join(f"line {n}" for n in range(lines))
+    body = '{"message": {"role": "assistant", "content": "' + text + '"}, "finish_reason": "stop"}'
+    told = "".join(f"data: {line}\n" for line in body.split("\n")) + "\n"
+    assert read_stream(client_of(serve(stream([told.encode()])))) == text
+
+
 def test_five_megabytes_in_one_event(serve: Serve, client_of: ClientOf) -> None:
     text = "0123456789" * 500_000
     assert read_stream(client_of(serve(stream([delta(text), last()])))) == text

@@ -60,6 +60,13 @@ class TestRefusals:
             read(client_of(serve(answer(body, status))))
         assert "Expecting value" not in str(caught.value)
 
+    @pytest.mark.parametrize("page", [b"<" * 500_000, b"<title>" * 70_000])
+    def test_no_page_takes_long_to_read(self, serve: Serve, client_of: ClientOf, read: Any, page: bytes) -> None:
+        started = time.monotonic()
+        with pytest.raises(errors.ServerFailed, match="HTTP 502"):
+            read(client_of(serve(answer(page, "502 Bad Gateway", "text/html"))))
+        assert time.monotonic() - started < 1  # not minutes
+
     @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
     def test_a_redirect_is_not_followed(self, serve: Serve, client_of: ClientOf, read: Any, status: int) -> None:
         elsewhere = serve(GOOD)

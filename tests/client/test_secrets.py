@@ -12,7 +12,7 @@ import pytest
 from cozeloop_magic import errors, new_client
 from tests.client.ways import ALL_WAYS, ClientOf, Serve
 from tests.conftest import TOKEN
-from tests.wire_server import Script, answer, delta, event, stream
+from tests.wire_server import ANSWER, HEAD, PIECES, Script, answer, delta, either, event, framed, send, stream
 
 
 def reset(request: Any, connection: Any) -> None:
@@ -21,6 +21,8 @@ def reset(request: Any, connection: Any) -> None:
 
 FAULTS: dict[str, Script] = {
     "a refusal that echoes it": answer({"code": 600502002, "msg": f"slow down, {TOKEN}"}),
+    "a code that echoes it": answer({"code": f"Bearer {TOKEN}\x1b[31m", "msg": "x"}),
+    "codes that echo it": answer({"code": [f"Bearer {TOKEN}"], "msg": "x"}),
     "a closed connection": reset,
     "a web page": answer("<html>no</html>", content_type="text/html"),
     "a length not reached": lambda request, connection: (
@@ -65,6 +67,26 @@ def test_no_error_shows_the_token(
     assert TOKEN.encode() not in pickle.dumps(caught.value)
 
 
+@pytest.mark.parametrize("ask", [lambda client: client.get_prompt("greet"), lambda client: client.list_prompts()])
+@pytest.mark.parametrize("data", [{"items": [], "token": TOKEN}, {"message": TOKEN, "items": 5, "prompts": 5}])
+def test_no_error_about_a_definition_shows_the_token(
+    serve: Serve, client_of: ClientOf, ask: Any, data: dict[str, Any]
+) -> None:
+    client = client_of(serve(answer({"code": 0, "data": {**data, "prompts": 5}})))
+    with pytest.raises(errors.LoopError) as caught:
+        ask(client)
+    assert TOKEN not in everything(caught.value)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_no_result_shows_the_token(serve: Serve, client_of: ClientOf, stream: bool) -> None:
+    server = serve(
+        either(send(framed(PIECES, "close", f"{HEAD}X-Loop-Model: {TOKEN}\r\n")), answer(ANSWER, X_Loop_Model=TOKEN))
+    )
+    result = client_of(server).execute_prompt("greet", stream=stream)
+    assert TOKEN not in repr(list(result) if stream else result)
+
+
 def test_no_connection_shows_the_token(serve: Serve, client_of: ClientOf) -> None:
     server = serve(reset)
     server.stop()
@@ -91,8 +113,18 @@ class TestHeaders:
         assert server.requests[0].headers["x-env"] == "ppe"
 
     @pytest.mark.parametrize(
-        "headers", [{"authorization": "x"}, {"X-A": "a\r\nB: c"}, {"X A": "x"}, {"X-A": "é"}, {"Content-Length": "0"}]
+        "headers",
+        [
+            {"authorization": "x"},
+            {"Host": "x"},
+            {"Content-Length": "0"},
+            {"X-A": "a\r\nB: c"},
+            {"X-A": " a"},
+            {"X-A": "é"},
+            {"X A": "x"},
+            [("X-A", "a")],
+        ],
     )
-    def test_that_are_the_clients_own_or_no_headers_are_refused(self, headers: dict[str, str]) -> None:
+    def test_that_are_the_clients_own_or_no_headers_are_refused(self, headers: Any) -> None:
         with pytest.raises(errors.ConfigurationError, match=r"header"):
             new_client("http://127.0.0.1:9", "1", TOKEN, headers=headers)

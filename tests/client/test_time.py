@@ -42,6 +42,13 @@ class TestTime:
         with pytest.raises(errors.DeadlineExceeded, match=r"0\.2 s, the limit for the first token"):
             list(client_of(server, first_token_timeout=0.2).execute_prompt("greet", stream=True, timeout=9))
 
+    def test_the_first_token_is_text_and_not_the_role_that_comes_before(
+        self, serve: Serve, client_of: ClientOf
+    ) -> None:
+        server = serve(stream([delta(""), threading.Event()]))
+        with pytest.raises(errors.DeadlineExceeded, match=r"0\.2 s, the limit for the first token"):
+            list(client_of(server, first_token_timeout=0.2).execute_prompt("greet", stream=True, timeout=9))
+
     def test_once_the_first_token_is_there_the_whole_call_counts(self, serve: Serve, client_of: ClientOf) -> None:
         server = serve(stream(make() for make in (lambda: delta("Hel"), lambda: _pause(0.4), last)))
         pieces = client_of(server, first_token_timeout=0.3).execute_prompt("greet", stream=True, timeout=9)

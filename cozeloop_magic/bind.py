@@ -14,8 +14,10 @@ from cozeloop_magic.literal import parse_value
 __all__ = ["bind_messages", "bind_variables", "options_to_variables"]
 
 
-def bind_variables(spec: CellSpec, namespace: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the variables' values: those of the cell, and those given as `options`.
+def bind_variables(
+    spec: CellSpec, namespace: dict[str, Any], options: Mapping[str, Any], given_by: str = "--var"
+) -> dict[str, Any]:
+    """Give the variables' values: those of the cell, and those given as `options`, which an error calls `given_by`.
 
     Raises
     ------
@@ -25,7 +27,7 @@ def bind_variables(spec: CellSpec, namespace: dict[str, Any], options: Mapping[s
     values = dict(options)
     for variable in spec.variables:
         if variable.name in values:
-            raise CellError(f"{variable.name} is given here and with --var.", line=variable.line)
+            raise CellError(f"{variable.name} is given here and with {given_by}.", line=variable.line)
         values[variable.name] = _value(variable.source, namespace)
     return values
 

@@ -168,6 +168,14 @@ def _take_expression(lines: Sequence[str], at: int, column: int) -> tuple[str, i
         code += "\n" + lines[end]
         end += 1
         error = _syntax_error(code)
+    if error is None and _awaits(code):
+        raise CellError(
+            "expressions are synchronous and cannot await.",
+            line=at + 1,
+            column=column,
+            source=lines[at],
+            hint="Run `value = await ...` in a cell before, and write `value` here.",
+        )
     if error is None:
         return code, end
     assert first is not None
@@ -195,6 +203,12 @@ def _syntax_error(code: str) -> SyntaxError | None:
     except ValueError as error:  # null bytes
         return SyntaxError(str(error))
     return None
+
+
+def _awaits(code: str) -> bool:
+    return any(
+        isinstance(node, ast.Await) or getattr(node, "is_async", 0) for node in ast.walk(ast.parse(code, mode="eval"))
+    )
 
 
 def _end_of_block(lines: Sequence[str], at: int, rest: str) -> int:

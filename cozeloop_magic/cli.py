@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from cozeloop_magic.errors import ConfigurationError, LoopError, to_install
 from cozeloop_magic.version import __version__
-from cozeloop_magic.view.visible import visible
+from cozeloop_magic.visible import visible
 
 if TYPE_CHECKING:
     from cozeloop_magic.local.process import LocalLoop

@@ -27,6 +27,7 @@ __all__ = ["LoopMagics"]
 _WORD = re.compile(r"""(?:(?<![^\s=])(?:"[^"]*"|'[^']*')|\S)+""")
 
 _PREFERENCES = ("timeout", "plain", "refresh_rate", "fold_height", "short_errors")
+_NAMED_IN_ERRORS = ("version", "label", "var", "out", "timeout")
 
 
 @magics_class
@@ -78,11 +79,7 @@ class LoopMagics(Magics):
                 session = self._session
         except KeyboardInterrupt as error:
             raise (self._session.shortly(error) if self.short_errors else error) from None
-        try:
-            args = self._parsed(line)
-        except UsageError as error:
-            parser = LoopMagics.loop_prompt.parser  # type: ignore[union-attr]  # put there by magic_arguments
-            raise session.misuse(parser, str(error), shortly=self.short_errors) from None
+        args = self._parsed(line)
         config = {"api_base_url": self.api_base_url, "workspace_id": self.workspace_id}
         session.loop_prompt(args, cell or "", config)
 
@@ -98,13 +95,27 @@ class LoopMagics(Magics):
             magics._session.close()
 
     def _parsed(self, line: str) -> Namespace:
-        """Read a line's options on top of what ``%config`` says; its own version or label stands for both."""
-        parse = LoopMagics.loop_prompt.parser.parse_args  # type: ignore[union-attr]  # put there by magic_arguments
-        usual, own = _WORD.findall(self.options), _WORD.findall(line)
-        args: Namespace = parse([*usual, *own], Namespace(**{name: getattr(self, name) for name in _PREFERENCES}))
-        alone = parse(own)
+        """Read a line's options on top of what ``%config`` says; its own version or label stands for both.
+
+        What the line does not give itself is named in ``usual``.
+        """
+        own = _WORD.findall(line)
+        alone = self._read(own, Namespace())
+        preferred = Namespace(**{name: getattr(self, name) for name in _PREFERENCES})
+        usual = self._read(["any-prompt", *_WORD.findall(self.options)], preferred, of_setting=True)
+        args = self._read(own, usual)
+        args.usual = {name for name in _NAMED_IN_ERRORS if getattr(alone, name) in (None, [])}
         if alone.version or alone.label:
             args.version, args.label = alone.version, alone.label
+        return args
+
+    def _read(self, words: list[str], into: Namespace, *, of_setting: bool = False) -> Namespace:
+        parser = LoopMagics.loop_prompt.parser  # type: ignore[union-attr]  # put there by magic_arguments
+        try:
+            args: Namespace = parser.parse_args(words, into)
+        except UsageError as error:
+            shortly = self.short_errors
+            raise self._session.misuse(parser, str(error), of_setting=of_setting, shortly=shortly) from None
         return args
 
     @cached_property

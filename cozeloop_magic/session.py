@@ -18,6 +18,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from cozeloop_magic.answer import Answer
 from cozeloop_magic.background import BackgroundAnswer
 from cozeloop_magic.bind import bind_messages, bind_variables, options_to_variables
+from cozeloop_magic.call import what_is_odd
 from cozeloop_magic.cell import parse_cell
 from cozeloop_magic.client import Client
 from cozeloop_magic.connect import client_for
@@ -34,10 +35,11 @@ from cozeloop_magic.view.live import LiveView
 from cozeloop_magic.view.messages import show_messages
 from cozeloop_magic.view.render import bundle, has_something
 from cozeloop_magic.view.terminal import TerminalView
-from cozeloop_magic.view.visible import visible
+from cozeloop_magic.visible import visible
 
 __all__ = ["Session"]
 
+_SETTING = "%config LoopMagics.options"
 _WIDTH = 92  # columns: JupyterLab would break longer lines in the middle of a word
 _wrap = partial(textwrap.fill, width=_WIDTH, break_long_words=False, break_on_hyphens=False)
 
@@ -71,7 +73,8 @@ class Session:
             For anything that went wrong; IPython shows its sentence alone.
         """
         try:
-            self._check_name(args.out)
+            for name in ("out", "timeout"):
+                self._option(args, name)
             request = self._request(args, cell)
             client = self._connected(config)
             if args.dry_run:
@@ -84,20 +87,22 @@ class Session:
             raise self.shortly(error) from None
 
     @staticmethod
-    def misuse(parser: argparse.ArgumentParser, problem: str, *, shortly: bool) -> BaseException:
-        """Make the error for a line that cannot be read, from what the parser says."""
+    def misuse(parser: argparse.ArgumentParser, problem: str, *, of_setting: bool, shortly: bool) -> BaseException:
+        """Make the error for options that cannot be read, from what the parser says."""
         options = [name for name in parser._option_string_actions if name.startswith("--")]
         words = problem.partition("unrecognized arguments: ")[2].split()
         strange = next((word.partition("=")[0] for word in words if word.startswith("-")), None)
         if strange is not None:
-            close = difflib.get_close_matches(strange, options, n=1)
-            meant = f" (did you mean {close[0]}?)" if close else ""
+            names = [name.removeprefix("--") for name in options]  # dashes would make any two alike
+            close = difflib.get_close_matches(strange.lstrip("-"), names, n=1)
+            meant = f" (did you mean --{close[0]}?)" if close else ""
             problem = f"There is no option {strange}{meant}."
         elif words:
             problem = f"{words[0]} belongs to no option."
         else:
             problem = f"{problem[:1].upper()}{problem[1:]}."
-        error = InvalidRequest(problem, hint=f"The options are {', '.join(options)}.")
+        where = f"{_SETTING}: " if of_setting else ""
+        error = InvalidRequest(where + problem, hint=f"The options are {', '.join(options)}.")
         return Session.shortly(error) if shortly else error
 
     @staticmethod
@@ -110,13 +115,27 @@ class Session:
 
     def _request(self, args: argparse.Namespace, cell: str) -> ExecuteRequest:
         spec, namespace = parse_cell(cell), self._shell.user_ns
+        given_by = f"--var in {_SETTING}" if "var" in args.usual else "--var"
         return ExecuteRequest(
-            prompt_key=self._expand(args.prompt_key) or "",
-            version=self._expand(args.version),
-            label=self._expand(args.label),
-            variable_vals=bind_variables(spec, namespace, self._options(args.var)),
+            prompt_key=self._expand(args.prompt_key, "The prompt's key", "Name the prompt to run."),
+            version=self._option(args, "version"),
+            label=self._option(args, "label"),
+            variable_vals=bind_variables(spec, namespace, self._option(args, "var"), given_by),
             messages=bind_messages(spec, namespace),
         )
+
+    def _option(self, args: argparse.Namespace, name: str) -> Any:
+        """Give what an option says. What is wrong with it names the setting, where that gives it and not the line."""
+        readers: dict[str, Callable[[Any], Any]]
+        readers = {"out": _python_name, "timeout": _seconds, "var": self._variables}
+        read = readers.get(name, partial(self._expand, what=f"--{name}"))
+        given = getattr(args, name)
+        try:
+            return None if given is None else read(given)
+        except InvalidRequest as error:
+            if name in args.usual:
+                error.message = f"{_SETTING}: {error.message}"
+            raise
 
     def _run(self, client: Client, request: ExecuteRequest, args: argparse.Namespace) -> None:
         stop = Stop()
@@ -192,15 +211,14 @@ class Session:
             BackgroundAnswer, lambda behind, **_: bundle(behind.answer.state) if behind.answer else None
         )
 
-    def _options(self, options: Sequence[str]) -> dict[str, Any]:
+    def _variables(self, options: Sequence[str]) -> dict[str, Any]:
         values = options_to_variables(options)
         return {name: self._from_python(value, value) for name, value in values.items()}
 
-    def _expand(self, text: str | None) -> str | None:
-        value = text and str(self._from_python(text, text.strip("\"'")))
-        if text is not None and not value:
-            shown = text.strip("\"'") or "An option"
-            raise InvalidRequest(f"{shown} is empty.", hint="Leave the option out for its default.")
+    def _expand(self, text: str, what: str, hint: str = "Leave the option out for its default.") -> str:
+        value = str(self._from_python(text, text.strip("\"'")))
+        if not value.strip():
+            raise InvalidRequest(f"{what} {text}".rstrip() + " is empty.", hint=hint)
         return value
 
     def _from_python(self, text: Any, otherwise: Any) -> Any:
@@ -216,11 +234,6 @@ class Session:
             )
         return self._shell.user_ns[key]
 
-    @staticmethod
-    def _check_name(name: str | None) -> None:
-        if name is not None and (not name.isidentifier() or keyword.iskeyword(name)):
-            raise InvalidRequest(f"--out {name} is no Python name.", hint="Write letters, digits and _.")
-
 
 class _Silent:
     """The view of ``--quiet``."""
@@ -230,6 +243,18 @@ class _Silent:
 
     def finish(self, state: RunState) -> None:
         """Show nothing."""
+
+
+def _python_name(text: str) -> str:
+    if not text.isidentifier() or keyword.iskeyword(text):
+        raise InvalidRequest(f"--out {text} is no Python name.")
+    return text
+
+
+def _seconds(number: float) -> float:
+    if odd := what_is_odd("--timeout", number):
+        raise InvalidRequest(odd)
+    return number
 
 
 def _stopped(state: RunState) -> str:

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from IPython.lib.pretty import pretty
 
 from cozeloop_magic.entities.prompt import (
     ContentPart,
@@ -106,6 +107,25 @@ class TestResult:
         parts = [ContentPart(ContentType.TEXT, text="a"), ContentPart(ContentType.IMAGE_URL, image_url="u")]
         assert ExecuteResult(Message(Role.ASSISTANT, parts=parts)).text == "a"
         assert str(ExecuteResult()) == ""
+
+    @pytest.mark.parametrize(
+        ("result", "shown"),
+        [
+            (
+                ExecuteResult(Message(Role.ASSISTANT, "One.\nTwo."), "stop", TokenUsage(42, 1092), model="SmolLM2"),
+                "One.\nTwo.\n\n[finish reason: stop · SmolLM2 · 42 → 1,092 tokens]",
+            ),
+            (ExecuteResult(Message(Role.ASSISTANT, "Once upon")), "Once upon\n\n[incomplete: no finish reason]"),
+            (
+                ExecuteResult(Message(Role.ASSISTANT, "\x1b[31mred \u202e"), "st\x07op"),
+                "␛[31mred ‹U+202E›\n\n[finish reason: st‹U+0007›op]",
+            ),
+            (ExecuteResult(None, "stop"), "ExecuteResult(finish_reason='stop')"),
+        ],
+    )
+    def test_shows_its_text_and_its_end_where_it_ends_a_cell(self, result: ExecuteResult, shown: str) -> None:
+        assert pretty(result) == shown
+        assert pretty([result]) == f"[{result!r}]", "among others, each is itself"
 
     def test_pieces_join(self) -> None:
         def piece(**message: Any) -> ExecuteResult:

@@ -215,8 +215,11 @@ class TestErrors:
             ("$nothing", CELL, "nothing, which is not defined"),
             ("greet --out 1x", CELL, "no Python name"),
             ("greet --out class", CELL, "no Python name"),
-            ('greet --version ""', CELL, "is empty"),
-            ("greet --version $blank", CELL, "is empty"),
+            ('greet --version ""', CELL, '--version "" is empty. Leave the option out'),
+            ("greet --version $blank", CELL, "--version $blank is empty"),
+            ("''", CELL, "The prompt's key '' is empty. Name the prompt to run."),
+            ("$blank", CELL, "The prompt's key $blank is empty."),
+            ("' '", CELL, "The prompt's key ' ' is empty."),
             ("greet --timeout inf", CELL, "above 0"),
             ("greet --var name=$nothing", CELL, "nothing, which is not defined"),
             ("greet --timeout 0", CELL, "above 0"),
@@ -261,7 +264,8 @@ class TestErrors:
                 "greet --verzion 1",
                 "There is no option --verzion (did you mean --version?). The options are --version, ",
             ),
-            ("greet --zzz", "There is no option --zzz. The options are "),
+            ("greet --bogus x", "There is no option --bogus. The options are "),
+            ("greet --streem", "There is no option --streem (did you mean --no-stream?). The options are "),
             ("greet hello", "hello belongs to no option. The options are "),
             ("greet --timeout soon", "Argument --timeout: invalid float value: 'soon'. The options are "),
             ("", "The following arguments are required: prompt_key. The options are "),
@@ -402,6 +406,48 @@ class TestPreferences:
         (query,) = server.requests[0].body["queries"]
         assert {key: query[key] for key in ("version", "label") if query.get(key)} == asked
         assert server.requests[-1].path.endswith("/execute") == ("--no-stream" in options)
+
+    @pytest.mark.parametrize(
+        ("options", "line", "says"),
+        [
+            ("--bogus x", "greet", "There is no option --bogus. The options are"),
+            ("--version", "greet", "Argument -v/--version: expected one argument."),
+            ("greet", "greet", "greet belongs to no option."),
+            ("--timeout 0", "greet", "--timeout is 0.0; it must be a number of seconds, above 0"),
+            ("--out 1x", "greet", "--out 1x is no Python name."),
+            ("--version ''", "greet", "--version '' is empty."),
+            ("--label $stage", "greet", "$stage stands for the Python name stage, which is not defined."),
+            ("--var name", "greet", "--var name has no `=`."),
+        ],
+    )
+    def test_a_mistake_in_the_options_names_the_setting(
+        self, shell: InteractiveShell, configured: Configured, capsys: Any, options: str, line: str, says: str
+    ) -> None:
+        server = configured(GREET)
+        shell.run_cell(f"%config LoopMagics.options = {options!r}")
+        assert isinstance(run(shell, line).error_in_exec, errors.InvalidRequest)
+        out = " ".join(capsys.readouterr().out.split())
+        assert out.startswith(f"InvalidRequest: %config LoopMagics.options: {says}")
+        assert not server.requests
+
+    def test_a_mistake_in_the_line_does_not_name_the_setting(
+        self, shell: InteractiveShell, configured: Configured, capsys: Any
+    ) -> None:
+        configured(GREET)
+        shell.run_cell("%config LoopMagics.options = '--out hello --label beta --timeout 30'")
+        mistakes = "--out 1x", "--label ''", "--label=", "--timeout 0", "--var x", "--bogus"
+        for mistake in mistakes:
+            assert not run(shell, f"greet {mistake}").success
+            assert "%config" not in capsys.readouterr().out
+
+    def test_a_variable_of_the_options_and_of_the_cell_is_told_so(
+        self, shell: InteractiveShell, configured: Configured, capsys: Any
+    ) -> None:
+        configured(GREET)
+        shell.run_cell("%config LoopMagics.options = '--var name=Ada'")
+        assert not run(shell, "greet").success
+        out = " ".join(capsys.readouterr().out.split())
+        assert "name is given here and with --var in %config LoopMagics.options." in out
 
     def test_variables_of_the_options_are_given_to_every_cell(
         self, shell: InteractiveShell, configured: Configured

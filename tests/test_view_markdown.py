@@ -38,7 +38,11 @@ SNIPPETS = [
     "```unclosed\ntext\n",
     "    indented code\n",
     "| a | b |\n|---|:-:|\n| 1 | 2 |\n",
+    "| a | b |\n|---|---|\n| 1 | 2 | 3 | `x|y` |\n| 4 |\n",
+    "> | a |\n> |---|\n> | 1 | 2 |\n",
     "| not | a table |\n| --- |\n",
+    "- [ ] to do\n- [x] done\n",
+    "1. [x] done\n\n   [ ] text\n",
     "text before\n| a | b |\n|---|---|\n| 1 | 2 |\n",
     "$$\na - b\n- c\n# d\n$$\n",
     "$$\nnever closed\n",
@@ -130,6 +134,33 @@ def test_no_word_is_lost_however_deep_it_stands(answer: str) -> None:
     html = to_html(answer)
     assert "the end" in html
     assert all(f"item{n}" in html for n in range(200) if f"item{n}" in answer)
+
+
+@pytest.mark.parametrize("before", ["", "> ", "- "])
+def test_no_cell_of_a_row_that_has_more_than_the_head_is_lost(before: str) -> None:
+    lines = ["| a | b |", "|---|--:|", "| 1 | 2 | 3 | `4` |", "5 | 6 | \\|", "| 7 |"]
+    answer = before + ("\n" + before.replace("-", " ")).join(lines)
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in to_html(answer).split("<tr>")[2:]]
+    assert rows == [["1", "2", "3", "<code>4</code>"], ["5", "6", "|"], ["7", ""]]
+
+
+@pytest.mark.parametrize(
+    ("item", "shown"),
+    [
+        ("- [ ] to *do*", "☐ to <em>do</em>"),
+        ("- [x] done", "☑ done"),
+        ("1. [X] done", "☑ done"),
+        ("- [ ]", "[ ]"),
+        ("- [x](https://a.example)", None),
+        ("- do [ ] this", "do [ ] this"),
+        ("- # [ ] title", None),
+        ("[ ] no item", None),
+    ],
+)
+def test_a_box_that_begins_an_item_is_drawn(item: str, shown: str | None) -> None:
+    html = to_html(item)
+    assert ("☐" in html or "☑" in html) == ("cozeloop-task" in html) == (shown is not None and shown[0] in "☐☑")
+    assert shown is None or re.search(rf"<li[^>]*>{re.escape(shown)}</li>", html)
 
 
 @pytest.mark.parametrize("answer", ["$5 and $6", "US$5, A$6", "from $5–$10", "a\\$b\\$", "`$x$`", "$ x $"])

@@ -30,7 +30,7 @@ from cozeloop_magic.view.markdown import Blocks
 from cozeloop_magic.view.render import bundle, has_something, is_long, metadata, status
 from tests.hostile import ATTRIBUTES, PAYLOADS, faults, read
 
-FRAME = ("details", "summary", "dl", "dt", "dd")
+FRAME = ("details", "summary", "dl", "dt", "dd", "rp")
 CALL = ToolCall(0, "call_1", None, FunctionCall("get_weather", '{"city":"北京"}'))
 
 
@@ -130,7 +130,7 @@ def test_a_request_shows_exactly_what_was_sent() -> None:
 def test_a_long_answer_is_folded_and_whole() -> None:
     long = state("word \n\n" * 200)
     html = bundle(long)["text/html"]
-    assert '<details class="cozeloop-fold">' in html and html.count("<p>word</p>") == 200
+    assert '<details class="cozeloop-fold"' in html and html.count("<p>word</p>") == 200
     assert 'cozeloop-fold"' not in bundle(long, fold_height=0)["text/html"]
     assert 'cozeloop-fold"' not in bundle(state())["text/html"]
 
@@ -228,7 +228,7 @@ def test_nothing_from_outside_acts_wherever_it_stands(payload: str) -> None:
     hostile = replace(hostile, request=request, origin=payload, notes=(payload,), version=payload, error=error)
     html = bundle(hostile, fold_height=1, with_error=True)["text/html"]
     head, _, rest = html.partition("<style>")
-    found = faults(head + rest.partition("</style>")[2], ATTRIBUTES | {"style"})
+    found = faults(head + rest.partition("</style>")[2], ATTRIBUTES | {"style", "hidden"})
     assert set(found) <= {f"element {tag}" for tag in FRAME}
 
 

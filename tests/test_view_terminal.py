@@ -12,7 +12,7 @@ from cozeloop_magic.entities.prompt import ExecuteRequest, ExecuteResult, Messag
 from cozeloop_magic.errors import ServerFailed
 from cozeloop_magic.run import Arrived, Event, Failed, Finished, Interrupted, Prepared, Preparing, RunState, fold
 from cozeloop_magic.view.terminal import TerminalView
-from cozeloop_magic.view.visible import visible
+from cozeloop_magic.visible import visible
 
 
 class Terminal(StringIO):

@@ -12,6 +12,7 @@ from typing import Any
 
 from cozeloop_magic.entities import wire
 from cozeloop_magic.entities.wire import Wire
+from cozeloop_magic.visible import visible
 
 __all__ = [
     "ContentPart",
@@ -310,6 +311,16 @@ class ExecuteResult(Wire):
 
     def __str__(self) -> str:
         return self.text
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Show it as IPython does what ends a cell: the text, which may hold anything, and how it ended."""
+        alone = len(printer.stack) == 1
+        printer.text(visible(f"{self.text}\n\n[{self._end()}]") if alone and self.text else repr(self))
+
+    def _end(self) -> str:
+        why = f"finish reason: {self.finish_reason}" if self.finish_reason else "incomplete: no finish reason"
+        usage = f"{self.usage.input_tokens:,} → {self.usage.output_tokens:,} tokens" if self.usage else None
+        return " · ".join(filter(None, (why, self.model, usage)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ _LANGUAGES = frozenset(
     """
     python python3 py pycon json yaml yml toml ini bash sh shell zsh console sql javascript js jsx typescript ts tsx
     html css xml markdown md diff c cpp c++ go golang rust rs ruby rb php r swift scala julia jl latex tex lua
+    perl pl haskell hs powershell ps1 make makefile docker dockerfile
     """.split()
 )
 _LONGEST = 10_000  # characters; what is longer stays plain

@@ -121,6 +121,24 @@ function button(parent, label, title, act) {
   return node;
 }
 
+/* What a screen reader reads out. It is one for all views of a run, so that each phase is heard once, and outlives them
+   a little, to tell the end. */
+function voice(name) {
+  const shared = name && document.querySelector(`.cozeloop-spoken[data-run="${name}"]`);
+  const node = shared || element(document.body, "span", "cozeloop-spoken");
+  node.dataset.run = name;
+  node.setAttribute("role", "status");
+  node.setAttribute("aria-live", "polite");
+  node.views = (node.views ?? 0) + 1;
+  const leave = () => --node.views || node.remove();
+  return {
+    say(line) {
+      if (node.textContent !== line) node.textContent = line;
+    },
+    leave: () => setTimeout(leave, 3000),
+  };
+}
+
 /* Where JupyterLab shows a view: it puts the output that takes this one's place under the same number. */
 function seatOf(el) {
   const place = el.closest(".jp-OutputArea-output");
@@ -137,13 +155,14 @@ function handOver(el, { place, area, index }, opened, stays) {
   const watch = new MutationObserver(open);
   watch.observe(area, { childList: true, subtree: true });
   open();
+  setTimeout(() => watch.disconnect(), 1000);
   setTimeout(() => {
-    watch.disconnect();
+    // JupyterLab has put it there before it takes the view away, or does not know where to.
     if (!area.contains(place) || place.querySelector(".cozeloop-run")) return; // a cell out of sight is not in the page
     place.classList.remove("lm-mod-hidden"); // JupyterLab hides a widget's output with the widget
     place.append(el);
     stays();
-  }, 1000);
+  });
 }
 
 function render({ model, el }) {
@@ -152,13 +171,11 @@ function render({ model, el }) {
   const thoughts = element(reasoning, "div", "");
   const answer = element(el, "div", "cozeloop-answer jp-RenderedHTMLCommon");
   const fold = element(el, "details", "cozeloop-fold");
-  element(element(fold, "summary", ""), "span", "", "Show all");
+  element(fold, "summary", ""); // the style sheet names it
   const calls = element(el, "div", "cozeloop-calls");
   const foot = element(el, "div", "cozeloop-foot");
   const status = element(foot, "p", "cozeloop-status");
-  const spoken = element(document.body, "span", "cozeloop-spoken"); // outlives the view, to tell the end
-  spoken.setAttribute("role", "status");
-  spoken.setAttribute("aria-live", "polite");
+  const spoken = voice(model.get("control"));
   el.append(...parse(model.get("request")));
   el.style.setProperty("--cz-fold", `${model.get("height")}px`);
   const formulas = typesetter(model);
@@ -235,7 +252,7 @@ function render({ model, el }) {
     copyButton.hidden = !model.get("s0");
     drawCalls();
     say(model.get("status"));
-    if (spoken.textContent !== model.get("progress")) spoken.textContent = model.get("progress");
+    spoken.say(model.get("progress"));
   }
 
   function stays() {
@@ -243,7 +260,7 @@ function render({ model, el }) {
     if (gone || goesOn) return;
     el.classList.add("cozeloop-unsaved");
     say(`${model.get("progress")} · ${unsaved(model.get("behind") ? "_loop.result()" : "_loop")}`);
-    spoken.textContent = status.textContent;
+    spoken.say(status.textContent);
   }
 
   function opened() {
@@ -256,7 +273,7 @@ function render({ model, el }) {
     el.className = `${model.get("root")} cozeloop-failed`;
     stopButton.remove();
     say(LOST);
-    spoken.textContent = LOST;
+    spoken.say(LOST);
   });
   reasoning.open = true;
   model.on("change", draw);
@@ -266,7 +283,7 @@ function render({ model, el }) {
     formulas.stop();
     forget();
     model.off("change", draw);
-    setTimeout(() => spoken.remove(), 3000);
+    spoken.leave();
     stopButton.remove();
     if (seat) handOver(el, seat, opened(), stays);
   };

@@ -21,7 +21,7 @@ from cozeloop_magic.run import Phase, RunState
 from cozeloop_magic.view import control, render, request
 from cozeloop_magic.view.front import is_all_ours, is_watched
 from cozeloop_magic.view.markdown import Blocks
-from cozeloop_magic.view.visible import visible
+from cozeloop_magic.visible import visible
 
 __all__ = ["LiveView"]
 

@@ -1,7 +1,7 @@
 r"""An answer's Markdown as HTML that is safe to show.
 
-CommonMark with tables, strikethrough and mathematics (``$…$``, ``$$…$$``, ``\(…\)``, ``\[…\]``). All text is
-escaped: raw HTML is shown, never obeyed. From the model come no attributes but ``href`` (http, https, mailto), the
+CommonMark with tables, task lists, strikethrough and mathematics (``$…$``, ``$$…$$``, ``\(…\)``, ``\[…\]``). All text
+is escaped: raw HTML is shown, never obeyed. From the model come no attributes but ``href`` (http, https, mailto), the
 number a list starts with and the language of a code block. Images are links, so that reading an answer tells nobody
 that it was read.
 
@@ -21,7 +21,8 @@ from unicodedata import bidirectional
 
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
-from markdown_it.rules_block import StateBlock, blockquote, list_block
+from markdown_it.rules_block import StateBlock, blockquote, list_block, table
+from markdown_it.rules_block.table import escapedSplit, getLine
 from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
@@ -29,7 +30,7 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.dollarmath.index import math_inline_dollar
 
 from cozeloop_magic.view import code, links, tex
-from cozeloop_magic.view.visible import visible
+from cozeloop_magic.visible import visible
 
 __all__ = ["IGNORED", "Blocks", "block_tokens", "to_html"]
 
@@ -130,6 +131,41 @@ def _bracket_math(state: StateInline, silent: bool) -> bool:
     return True
 
 
+def _whole_table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """Do as markdown-it does, which leaves out what a row has more than the head; and keep that, too."""
+    first = len(state.tokens)
+    if not table(state, start, end, silent):
+        return False
+    tokens = state.tokens[first:]
+    width = sum(token.type == "th_open" for token in tokens)
+    del state.tokens[first:]
+    for token in tokens:
+        if token.type == "tr_close":
+            opening, cell, closing = state.tokens[-3:]
+            for text in _cells(getLine(state, cell.map[0]))[width:] if cell.map else ():
+                state.tokens += opening, cell.copy(content=text, children=[]), closing
+        state.tokens.append(token)
+    return True
+
+
+def _cells(row: str) -> list[str]:
+    cells = escapedSplit(row.strip())
+    return [cell.strip() for cell in cells[cells[0] == "" : len(cells) - (cells[-1] == "")]]
+
+
+_TASK = re.compile(r"\[(?P<done>[ xX])\](?=[ \t])")
+
+
+def _draw_tasks(state: StateCore) -> None:
+    """Put a box in place of the ``[ ]`` or ``[x]`` that begins an item of a list."""
+    for item, paragraph, inside in zip(state.tokens, state.tokens[1:], state.tokens[2:], strict=False):
+        if (item.type, paragraph.type) != ("list_item_open", "paragraph_open"):
+            continue
+        if task := _TASK.match(inside.content):
+            item.attrSet("class", "cozeloop-task")
+            inside.content = ("☐" if task["done"] == " " else "☑") + inside.content[task.end() :]
+
+
 def _look_at_links(state: StateCore) -> None:
     """Note on each link's end where it leads if its text says otherwise, and on images that they are in a link."""
     for block in state.tokens:
@@ -185,6 +221,8 @@ def _parser(*steps: str, depth: int) -> MarkdownIt:
         parser.add_render_rule(kind, getattr(_Renderer, kind))
     parser.inline.ruler.at("math_inline", _dollar_math)
     parser.inline.ruler.before("escape", "bracket_math", _bracket_math)
+    parser.block.ruler.at("table", _whole_table, {"alt": ["paragraph", "reference"]})  # as markdown-it has it
+    parser.core.ruler.before("inline", "draw_tasks", _draw_tasks)
     parser.core.ruler.push("look_at_links", _look_at_links)
     parser.core.ruler.push("look_at_directions", _look_at_directions)
     parser.core.ruler.enableOnly(list(steps))
@@ -205,7 +243,7 @@ def _blocks() -> MarkdownIt:
 @lru_cache(maxsize=1)
 def _insides() -> MarkdownIt:
     """Make what reads the text of blocks. At its depth it takes the rest of a paragraph as plain words."""
-    return _parser("inline", "text_join", "look_at_links", "look_at_directions", depth=20)
+    return _parser("draw_tasks", "inline", "text_join", "look_at_links", "look_at_directions", depth=20)
 
 
 _DEEPEST = 100  # of quotes, and half as many lists; what is deeper is shown as the text it is

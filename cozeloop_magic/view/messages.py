@@ -9,7 +9,7 @@ from IPython.display import display
 
 from cozeloop_magic.entities.prompt import Message, Prompt
 from cozeloop_magic.view import request
-from cozeloop_magic.view.visible import visible
+from cozeloop_magic.visible import visible
 
 __all__ = ["show_messages"]
 

@@ -13,7 +13,7 @@ from typing import Any
 from cozeloop_magic.entities.prompt import ToolCall
 from cozeloop_magic.run import Phase, RunState
 from cozeloop_magic.view import markdown, request, safe_markdown
-from cozeloop_magic.view.visible import visible
+from cozeloop_magic.visible import visible
 
 __all__ = [
     "FOLD_HEIGHT",
@@ -223,8 +223,10 @@ def _html(state: RunState, fold_height: int, error: str) -> str:
     return _BEFORE_A_BLANK_LINE.sub("&#10;", "\n".join(part for part in parts if part))
 
 
-# The style sheet cuts an answer while the element behind it is closed; without style sheets all of it shows.
-_FOLD = '<details class="cozeloop-fold"><summary><span>Show all</span></summary></details>'
+# The style sheet cuts an answer while this is closed. Where style sheets are taken away all of the answer shows, and
+# nothing that would do nothing: JupyterLab keeps `hidden` in a notebook it does not trust, if it has a value, but no
+# `rp`, which no page shows by itself; sites such as GitHub keep that and no `hidden`.
+_FOLD = '<rp><details class="cozeloop-fold" hidden="hidden"><summary></summary></details></rp>'
 
 
 def _items_html(line: str) -> str:

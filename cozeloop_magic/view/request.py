@@ -8,7 +8,7 @@ from cozeloop_magic.entities.prompt import ContentPart, ExecuteRequest, Message
 from cozeloop_magic.entities.variables import VariableVal, encode_all
 from cozeloop_magic.errors import LoopError
 from cozeloop_magic.view.markdown import IGNORED
-from cozeloop_magic.view.visible import visible
+from cozeloop_magic.visible import visible
 
 __all__ = ["content", "to_html"]
 

@@ -27,7 +27,7 @@ from markdown_it.token import Token
 from cozeloop_magic.view import code
 from cozeloop_magic.view.markdown import block_tokens
 from cozeloop_magic.view.tex import COMMANDS, DEEPEST, MOST, ROW_WITH_HEIGHT, cost, is_harmless
-from cozeloop_magic.view.visible import NAMES, visible
+from cozeloop_magic.visible import NAMES, visible
 
 __all__ = ["safe"]
 

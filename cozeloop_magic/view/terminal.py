@@ -8,7 +8,7 @@ from typing import TextIO
 
 from cozeloop_magic.run import RunState
 from cozeloop_magic.view.render import has_something, status
-from cozeloop_magic.view.visible import visible
+from cozeloop_magic.visible import visible
 
 __all__ = ["TerminalView"]
 

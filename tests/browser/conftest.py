@@ -30,6 +30,7 @@ CONTEXT = "jupyterapp.shell.currentWidget.context.sessionContext"
 READY = f"window.jupyterapp && {CONTEXT.replace('.', '?.')}?.isReady && {CONTEXT}.session?.kernel"
 # It runs nothing before the kernel has introduced itself, but for 3 s; after that it drops answers that come before.
 INTRODUCED = f"{CONTEXT}.session.kernel.info"
+UNFRAMED = ".jp-cell-toolbar { display: none } .jp-Cell { border-color: transparent !important }"
 CONTRAST = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")
 
 
@@ -117,7 +118,7 @@ class Notebook:
         """Keep a picture of a cell."""
         ARTEFACTS.mkdir(exist_ok=True)
         self.page.mouse.move(0, 0)
-        self.cell(index).screenshot(path=ARTEFACTS / f"{name}.png", style=".jp-cell-toolbar { display: none }")
+        self.cell(index).screenshot(path=ARTEFACTS / f"{name}.png", style=UNFRAMED)
 
 
 def write(path: Path, cells: list[str], kernel: str = "python3") -> None:

@@ -36,6 +36,7 @@ ROWS = {
     "root": render.ROOT,
     "request": request.to_html(ExecuteRequest("greet", variable_vals={"x": "1"})),
     "behind": False,
+    "control": "run-1",
     "height": 1200,
     "settled": 0,
     "end": 0,
@@ -134,6 +135,19 @@ def test_a_screen_reader_hears_each_phase_once_and_the_end(page: Page) -> None:
     page.evaluate("window.end()")
     assert page.evaluate("window.said") == ["writing…", "done (stop)"]
     assert page.locator("[aria-live]").count() == 1
+    page.wait_for_timeout(3100)
+    assert page.locator("[aria-live]").count() == 0
+
+
+def test_views_of_one_answer_speak_with_one_voice_as_long_as_one_is_there(page: Page) -> None:
+    page.evaluate("() => { window.first = window.end; window.start({}); }")
+    show(page, **WRITING)
+    assert page.locator("[aria-live]").all_inner_texts() == ["writing…"]
+    page.evaluate("window.first()")
+    page.wait_for_timeout(3100)
+    show(page, progress="done (stop)")
+    assert page.locator("[aria-live]").all_inner_texts() == ["done (stop)"]
+    page.evaluate("window.end()")
     page.wait_for_timeout(3100)
     assert page.locator("[aria-live]").count() == 0
 

@@ -21,6 +21,18 @@ display(out)
 with out:
     get_ipython().run_cell_magic("loop_prompt", "greet", "x: slow")"""
 
+UNSAID = """() => {
+    window.unsaid = 0; // milliseconds in which the page tells neither that the answer goes on nor what became of it
+    let before = performance.now();
+    const look = (now) => {
+        const told = [...document.querySelectorAll(".cozeloop-status")].map((node) => node.textContent).join();
+        window.unsaid += /writing|not saved/.test(told) ? 0 : now - before;
+        before = now;
+        requestAnimationFrame(look);
+    };
+    requestAnimationFrame(look);
+}"""
+
 COLOURS = "node => getComputedStyle(node).getPropertyValue('%s')"
 
 
@@ -62,8 +74,10 @@ def test_an_answer_that_jupyterlab_does_not_save_says_so(open_notebook: Open, lo
     notebook.start(1)
     notebook.appears(1, "text=word5")
     do(notebook, *MOVES[how])
+    notebook.page.evaluate(UNSAID)
     status = notebook.page.locator(".cozeloop-unsaved .cozeloop-status")
     status.wait_for(timeout=20_000)
+    assert notebook.page.evaluate("window.unsaid") < 700
     said = status.inner_text()
     assert said.startswith("done (stop) ·") and "a cell with _loop shows and keeps it" in said
     assert notebook.page.locator(".cozeloop-spoken").all_inner_texts() == [said]

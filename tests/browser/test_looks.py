@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import nbformat
 import pytest
 from playwright.sync_api import Page
 
@@ -20,8 +22,8 @@ from cozeloop_magic.entities.prompt import (
 )
 from cozeloop_magic.errors import StreamInterrupted
 from cozeloop_magic.run import Arrived, Event, Failed, Finished, Interrupted, Prepared, RunState, fold
-from cozeloop_magic.view.render import bundle
-from tests.browser.conftest import ARTEFACTS, CONTRAST
+from cozeloop_magic.view.render import bundle, style
+from tests.browser.conftest import ARTEFACTS, CONTRAST, Notebook, write
 
 THEMES = Path(sys.prefix) / "share" / "jupyter" / "lab" / "themes" / "@jupyterlab"
 VSCODE = (
@@ -126,6 +128,39 @@ def blank(chromium: Callable[[], Page], request: pytest.FixtureRequest) -> Page:
     page = chromium()
     request.addfinalizer(page.close)
     return page
+
+
+def seen(page: Page, answer: str = ".cozeloop-answer") -> tuple[int, bool]:
+    """Give how many things can be opened, and whether the answer is there to its last word."""
+    whole = page.locator(answer).evaluate("node => node.scrollHeight <= node.clientHeight")
+    return page.locator("summary:visible").count(), whole
+
+
+def test_where_style_sheets_are_taken_away_all_is_shown_and_nothing_dead(
+    open_notebook: Callable[..., Notebook], lab: tuple[str, Path, Path], blank: Page
+) -> None:
+    html = long("word  \n" * 100)
+    write(lab[1] / "untrusted.ipynb", ["1"])
+    notebook = nbformat.read(lab[1] / "untrusted.ipynb", as_version=4)
+    notebook.cells[0].outputs = [nbformat.v4.new_output("display_data", {"text/html": html})]
+    nbformat.write(notebook, lab[1] / "untrusted.ipynb")
+    page = open_notebook("untrusted").page
+    assert seen(page) == (1, True), "the request alone"
+    page.add_style_tag(content=style())  # another cell, that is run, brings it
+    assert seen(page) == (2, False)
+
+    blank.set_content(re.sub(r"<style>.*?</style>| (class|style|hidden)=\"[^\"]*\"", "", html, flags=re.DOTALL))
+    assert seen(blank, "body > div > div") == (1, True)
+
+
+def test_a_fold_opens_and_closes_and_is_not_printed(blank: Page) -> None:
+    blank.set_content(long("word  \n" * 100))
+    label = "getComputedStyle(document.querySelector('.cozeloop-fold > summary'), '::after').content"
+    for said, whole in (('"Show all"', False), ('"Show less"', True), ('"Show all"', False)):
+        assert (blank.evaluate(label), seen(blank)) == (said, (2, whole))
+        blank.locator(".cozeloop-fold > summary").click()
+    blank.emulate_media(media="print")
+    assert seen(blank) == (1, True)
 
 
 def test_a_fold_fades_only_what_it_cuts(blank: Page) -> None:

@@ -97,7 +97,11 @@ REFUSED: dict[str, tuple[Script, type[errors.LoopError], str]] = {
         errors.UnexpectedContent,
         "an HTML page, 'Sign in & go'",
     ),
-    "plain text at 200": (answer("Hello?", content_type="text/plain"), errors.UnexpectedContent, "no Loop answer: Hello?"),
+    "plain text at 200": (
+        answer("Hello?", content_type="text/plain"),
+        errors.UnexpectedContent,
+        "no Loop answer: Hello?",
+    ),
     "a JSON list at 200": (answer("[1]"), errors.UnexpectedContent, r"no Loop answer: \[1\]"),
     "a code at 200": (_WHOLE_ERROR, errors.ContentRejected, "too risky"),
     "a code at 200 that is called a stream": (

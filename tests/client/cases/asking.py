@@ -201,13 +201,14 @@ RENDERED: dict[str, Case] = {
 # In a cell.
 
 
-def in_a_cell(line: str, body: str = "") -> Case:
-    """Run a cell, or where it has no body a line, in a shell."""
+def in_a_cell(line: str, body: str = "", setting: str = "") -> Case:
+    """Run a cell, or where it has no body a line, in a shell; the setting is of options for every cell."""
 
     def case(stage: Stage) -> None:
         for name, value in (("API_BASE_URL", "http://127.0.0.1:1"), ("WORKSPACE_ID", "1"), ("API_TOKEN", TOKEN)):
             stage.environ.setenv(f"COZELOOP_{name}", value)
         magic = f"%%loop_prompt {line}\n{body}" if body else f"%loop_prompt {line}"
+        stage.fixture("shell").run_line_magic("config", f"LoopMagics.options = {setting!r}")
         stage.fixture("shell").run_cell(magic).raise_error()
 
     return case
@@ -219,6 +220,10 @@ CELLS: dict[str, Case] = {
     "an option without its value": in_a_cell("greet --version"),
     "a time that is no number": in_a_cell("greet --timeout soon"),
     "no prompt key": in_a_cell(""),
+    "an empty prompt key": in_a_cell('""'),
+    "a time limit of 0": in_a_cell("greet --timeout 0"),
+    "a setting of an option that there is not": in_a_cell("greet", setting="--lable beta"),
+    "a setting of an empty version": in_a_cell("greet", setting='--version ""'),
     "an empty version": in_a_cell('greet --version ""'),
     "a name that Python does not know": in_a_cell("greet --version $newest"),
     "an --out that is no name": in_a_cell("greet --out my-answer"),

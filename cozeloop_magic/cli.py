@@ -137,7 +137,8 @@ def _demo(args: argparse.Namespace) -> int:
         shutil.copyfile(source, copy)
         _tell(f"Copied the lesson to {copy}.")
     as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # a container's only user
-    return subprocess.call([sys.executable, "-m", "jupyterlab", *as_root, str(copy)])
+    page = f"--LabApp.default_url=/lab/tree/{copy.name}"  # the address it prints is the lesson's
+    return subprocess.call([sys.executable, "-m", "jupyterlab", *as_root, page, str(copy)])
 
 
 def _demo_notebook() -> Path:

@@ -56,7 +56,8 @@ def new_client(
         Seconds to a stream's first piece; as long as the whole call unless told otherwise.
     max_retries : int
         How many times a call is made again where the server cannot have begun it (it refused the connection, or was
-        just closing one that was kept) or asks to come again (HTTP 429 and 503, its limits of calls a second); 0 for never.
+        just closing one that was kept) or asks to come again (HTTP 429 and 503, its limits of calls a second); 0 for
+        never.
     headers : Mapping[str, str], optional
         Sent with every call. Proxies and CA bundles are taken from the environment, as requests does.
 

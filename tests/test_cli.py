@@ -62,11 +62,13 @@ def test_demo_opens_the_lesson_also_where_the_environment_is_not_activated(tmp_p
     with subprocess.Popen(command, cwd=tmp_path, env=environ, stderr=subprocess.PIPE, text=True) as demo:
         assert demo.stderr
         said = list(takewhile(lambda line: "is running at" not in line, demo.stderr))
+        address = demo.stderr.readline()
         for server in psutil.Process(demo.pid).children():
             server.terminate()
         demo.stderr.read()
     assert f"Copied the lesson to {tmp_path / 'demo.ipynb'}." in said[0]
     assert (tmp_path / "demo.ipynb").exists()
+    assert "/lab/tree/demo.ipynb?token=" in address
 
 
 def test_half_a_configuration_is_told(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

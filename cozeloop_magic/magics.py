@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from argparse import Namespace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 from traitlets import Bool, Float, Integer, Unicode
 
@@ -50,6 +50,7 @@ class LoopMagics(Magics):
     short_errors = Bool(True, help="Show an error as its sentence alone; False adds the traceback.").tag(config=True)
 
     @no_var_expand
+    @needs_local_scope
     @line_cell_magic
     @magic_arguments()
     @argument("prompt_key", help="The prompt to run. `$name` or `{name}` takes it from Python, here and below.")
@@ -67,7 +68,7 @@ class LoopMagics(Magics):
     @argument("--plain", action="store_true", help="Show plain text, without a widget.")
     @argument("--quiet", action="store_true", help="Show nothing; the answer is bound all the same.")
     @argument("--dry-run", action="store_true", help="Show the rendered messages without calling a model.")
-    def loop_prompt(self, line: str, cell: str | None = None) -> None:
+    def loop_prompt(self, line: str, cell: str | None = None, *, local_ns: dict[str, Any]) -> None:
         """Run a versioned prompt and stream its answer.
 
         Above `---` the cell holds variables: `name: value` is literal (YAML lists, objects, quotes and | blocks),
@@ -81,7 +82,7 @@ class LoopMagics(Magics):
             raise (self._session.shortly(error) if self.short_errors else error) from None
         args = self._parsed(line)
         config = {"api_base_url": self.api_base_url, "workspace_id": self.workspace_id}
-        session.loop_prompt(args, cell or "", config)
+        session.loop_prompt(args, cell or "", config, local_ns)
 
     @classmethod
     def unregister(cls, shell: InteractiveShell) -> None:

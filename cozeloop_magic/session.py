@@ -8,6 +8,7 @@ import keyword
 import re
 import sys
 import textwrap
+from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -64,8 +65,10 @@ class Session:
         if self._client is not None:
             self._client[1].close()
 
-    def loop_prompt(self, args: argparse.Namespace, cell: str, config: Mapping[str, str]) -> None:
-        """Do what ``%%loop_prompt`` says.
+    def loop_prompt(
+        self, args: argparse.Namespace, cell: str, config: Mapping[str, str], local_names: dict[str, Any]
+    ) -> None:
+        """Do what ``%%loop_prompt`` says; `local_names` are those of the function it stands in, if any.
 
         Raises
         ------
@@ -73,9 +76,10 @@ class Session:
             For anything that went wrong; IPython shows its sentence alone.
         """
         try:
+            names = ChainMap(local_names, self._shell.user_ns)
             for name in ("out", "timeout"):
-                self._option(args, name)
-            request = self._request(args, cell)
+                self._option(args, name, names)
+            request = self._request(args, cell, names)
             client = self._connected(config)
             if args.dry_run:
                 self._dry_run(client, request, args)
@@ -113,22 +117,22 @@ class Session:
         error._render_traceback_ = lambda: lines  # type: ignore[attr-defined]  # IPython's own hook
         return error
 
-    def _request(self, args: argparse.Namespace, cell: str) -> ExecuteRequest:
+    def _request(self, args: argparse.Namespace, cell: str, names: Mapping[str, Any]) -> ExecuteRequest:
         spec, namespace = parse_cell(cell), self._shell.user_ns
         given_by = f"--var in {_SETTING}" if "var" in args.usual else "--var"
         return ExecuteRequest(
-            prompt_key=self._expand(args.prompt_key, "The prompt's key", "Name the prompt to run."),
-            version=self._option(args, "version"),
-            label=self._option(args, "label"),
-            variable_vals=bind_variables(spec, namespace, self._option(args, "var"), given_by),
+            prompt_key=self._expand(args.prompt_key, names, "The prompt's key", "Name the prompt to run."),
+            version=self._option(args, "version", names),
+            label=self._option(args, "label", names),
+            variable_vals=bind_variables(spec, namespace, self._option(args, "var", names), given_by),
             messages=bind_messages(spec, namespace),
         )
 
-    def _option(self, args: argparse.Namespace, name: str) -> Any:
+    def _option(self, args: argparse.Namespace, name: str, names: Mapping[str, Any]) -> Any:
         """Give what an option says. What is wrong with it names the setting, where that gives it and not the line."""
         readers: dict[str, Callable[[Any], Any]]
-        readers = {"out": _python_name, "timeout": _seconds, "var": self._variables}
-        read = readers.get(name, partial(self._expand, what=f"--{name}"))
+        readers = {"out": _python_name, "timeout": _seconds, "var": partial(self._variables, names=names)}
+        read = readers.get(name, partial(self._expand, names=names, what=f"--{name}"))
         given = getattr(args, name)
         try:
             return None if given is None else read(given)
@@ -211,28 +215,31 @@ class Session:
             BackgroundAnswer, lambda behind, **_: bundle(behind.answer.state) if behind.answer else None
         )
 
-    def _variables(self, options: Sequence[str]) -> dict[str, Any]:
+    def _variables(self, options: Sequence[str], names: Mapping[str, Any]) -> dict[str, Any]:
         values = options_to_variables(options)
-        return {name: self._from_python(value, value) for name, value in values.items()}
+        return {name: self._from_python(value, names, value) for name, value in values.items()}
 
-    def _expand(self, text: str, what: str, hint: str = "Leave the option out for its default.") -> str:
-        value = str(self._from_python(text, text.strip("\"'")))
+    def _expand(
+        self, text: str, names: Mapping[str, Any], what: str, hint: str = "Leave the option out for its default."
+    ) -> str:
+        value = str(self._from_python(text, names, text.strip("\"'")))
         if not value.strip():
             raise InvalidRequest(f"{what} {text}".rstrip() + " is empty.", hint=hint)
         return value
 
-    def _from_python(self, text: Any, otherwise: Any) -> Any:
+    @staticmethod
+    def _from_python(text: Any, names: Mapping[str, Any], otherwise: Any) -> Any:
         """Take `$name` and `{name}` from Python; anything else is meant as it is written."""
         name = re.fullmatch(r"\$(\w+)|\{(\w+)\}", text) if isinstance(text, str) else None
         if name is None:
             return otherwise
         key = name[1] or name[2]
-        if key not in self._shell.user_ns:
+        if key not in names:
             raise InvalidRequest(
                 f"{text} stands for the Python name {key}, which is not defined.",
                 hint="Text that looks like this is written in the cell, above `---`.",
             )
-        return self._shell.user_ns[key]
+        return names[key]
 
 
 class _Silent:

@@ -122,6 +122,18 @@ def test_a_loop_over_values_takes_them_from_python(shell: InteractiveShell, conf
     assert [[value["value"] for value in values] for values in asked] == [["Ada", '{"a": 1}'], ["Bob", '{"a": 1}']]
 
 
+def test_in_a_function_its_own_names_come_first(shell: InteractiveShell, configured: Configured) -> None:
+    server = configured(GREET)
+    code = """def greet(name, version):
+    %loop_prompt greet --quiet --version $version --var name=$name --var note=$note --out hello
+greet("Ada", "1.2.0")"""
+    shell.user_ns.update(name="Bob", note={"a": 1})
+    assert shell.run_cell(code).success
+    assert [value["value"] for value in sent(server)["variable_vals"]] == ["Ada", '{"a": 1}']
+    assert server.requests[0].body["queries"][0]["version"] == "1.2.0"
+    assert shell.user_ns["hello"] is shell.user_ns["_loop"]
+
+
 def test_an_apostrophe_is_no_quote(shell: InteractiveShell, configured: Configured) -> None:
     server = configured(GREET)
     assert shell.run_cell("%loop_prompt greet --quiet --var name=it's --label beta --var note={}").success

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import difflib
 import keyword
-import re
 import sys
 import textwrap
 from collections import ChainMap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 from weakref import WeakSet
@@ -18,7 +17,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from cozeloop_magic.answer import Answer
 from cozeloop_magic.background import BackgroundAnswer
-from cozeloop_magic.bind import bind_messages, bind_variables, options_to_variables
+from cozeloop_magic.bind import bind_messages, bind_variables, option_to_text, option_to_value, options_to_variables
 from cozeloop_magic.call import what_is_odd
 from cozeloop_magic.cell import parse_cell
 from cozeloop_magic.client import Client
@@ -41,6 +40,7 @@ from cozeloop_magic.visible import visible
 __all__ = ["Session"]
 
 _SETTING = "%config LoopMagics.options"
+_NO_KEY, _NO_VALUE = "Name the prompt to run.", "Leave the option out for its default."
 _WIDTH = 92  # columns: JupyterLab would break longer lines in the middle of a word
 _wrap = partial(textwrap.fill, width=_WIDTH, break_long_words=False, break_on_hyphens=False)
 
@@ -121,7 +121,7 @@ class Session:
         spec, namespace = parse_cell(cell), self._shell.user_ns
         given_by = f"--var in {_SETTING}" if "var" in args.usual else "--var"
         return ExecuteRequest(
-            prompt_key=self._expand(args.prompt_key, names, "The prompt's key", "Name the prompt to run."),
+            prompt_key=_key(args.prompt_key, names),
             version=self._option(args, "version", names),
             label=self._option(args, "label", names),
             variable_vals=bind_variables(spec, namespace, self._option(args, "var", names), given_by),
@@ -131,8 +131,12 @@ class Session:
     def _option(self, args: argparse.Namespace, name: str, names: Mapping[str, Any]) -> Any:
         """Give what an option says. What is wrong with it names the setting, where that gives it and not the line."""
         readers: dict[str, Callable[[Any], Any]]
-        readers = {"out": _python_name, "timeout": _seconds, "var": partial(self._variables, names=names)}
-        read = readers.get(name, partial(self._expand, names=names, what=f"--{name}"))
+        readers = {
+            "out": _python_name,
+            "timeout": _seconds,
+            "var": partial(options_to_variables, read=partial(option_to_value, names=names)),
+        }
+        read = readers.get(name, partial(_text, names=names, what=f"--{name}"))
         given = getattr(args, name)
         try:
             return None if given is None else read(given)
@@ -215,32 +219,6 @@ class Session:
             BackgroundAnswer, lambda behind, **_: bundle(behind.answer.state) if behind.answer else None
         )
 
-    def _variables(self, options: Sequence[str], names: Mapping[str, Any]) -> dict[str, Any]:
-        values = options_to_variables(options)
-        return {name: self._from_python(value, names, value) for name, value in values.items()}
-
-    def _expand(
-        self, text: str, names: Mapping[str, Any], what: str, hint: str = "Leave the option out for its default."
-    ) -> str:
-        value = str(self._from_python(text, names, text.strip("\"'")))
-        if not value.strip():
-            raise InvalidRequest(f"{what} {text}".rstrip() + " is empty.", hint=hint)
-        return value
-
-    @staticmethod
-    def _from_python(text: Any, names: Mapping[str, Any], otherwise: Any) -> Any:
-        """Take `$name` and `{name}` from Python; anything else is meant as it is written."""
-        name = re.fullmatch(r"\$(\w+)|\{(\w+)\}", text) if isinstance(text, str) else None
-        if name is None:
-            return otherwise
-        key = name[1] or name[2]
-        if key not in names:
-            raise InvalidRequest(
-                f"{text} stands for the Python name {key}, which is not defined.",
-                hint="Text that looks like this is written in the cell, above `---`.",
-            )
-        return names[key]
-
 
 class _Silent:
     """The view of ``--quiet``."""
@@ -250,6 +228,22 @@ class _Silent:
 
     def finish(self, state: RunState) -> None:
         """Show nothing."""
+
+
+def _key(given: str, names: Mapping[str, Any]) -> str:
+    key = _text(given, names, "The prompt's key", _NO_KEY)
+    if key is None:
+        raise InvalidRequest(f"The prompt's key {given} is None.", hint=_NO_KEY)
+    return key
+
+
+def _text(
+    given: str, names: Mapping[str, Any], what: str, hint: str = "Leave the option out for its default."
+) -> str | None:
+    text = option_to_text(given, names, what)
+    if text is not None and not text.strip():
+        raise InvalidRequest(f"{what} {given}".rstrip() + " is empty.", hint=hint)
+    return text
 
 
 def _python_name(text: str) -> str:

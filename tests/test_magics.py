@@ -134,6 +134,40 @@ greet("Ada", "1.2.0")"""
     assert shell.user_ns["hello"] is shell.user_ns["_loop"]
 
 
+def test_none_from_python_is_an_option_not_given(shell: InteractiveShell, configured: Configured) -> None:
+    server = configured(GREET)
+    shell.user_ns["nothing"] = None
+    assert run(shell, "greet --version $nothing --label {nothing}").success
+    assert server.requests[0].body["queries"] == [{"prompt_key": "greet"}]
+
+
+def test_quotes_do_not_keep_python_out(shell: InteractiveShell, configured: Configured) -> None:
+    server = configured(GREET)
+    shell.user_ns.update(key="greet", newest="1.2.0", who="Ada")
+    assert run(shell, """'$key' --version "$newest" --var name="$who\"""", "note: {}").success
+    assert sent(server)["prompt_identifier"] == {"prompt_key": "greet", "version": "1.2.0"}
+    assert sent(server)["variable_vals"][0]["value"] == "Ada"
+
+
+@pytest.mark.parametrize(
+    "text", ["$5", "it costs $5 or $unknown", "{{who}}", "$$who$$", "{unknown.x}", "{unknown} and {5}", "who {", "$"]
+)
+def test_text_that_only_looks_like_python_is_sent_as_it_is_written(
+    shell: InteractiveShell, configured: Configured, text: str
+) -> None:
+    server = configured(GREET)
+    shell.user_ns["who"] = "Ada"
+    assert run(shell, f'greet --var name="{text}"', "note: {}").success
+    assert sent(server)["variable_vals"][0]["value"] == text
+
+
+def test_a_key_of_an_object_is_no_name(shell: InteractiveShell, configured: Configured) -> None:
+    server = configured(GREET)
+    shell.user_ns["who"] = "Ada"
+    assert run(shell, "greet --var 'note={who: 1}'", "name: Ada").success
+    assert sent(server)["variable_vals"][0]["value"] == '{"who": 1}'
+
+
 def test_an_apostrophe_is_no_quote(shell: InteractiveShell, configured: Configured) -> None:
     server = configured(GREET)
     assert shell.run_cell("%loop_prompt greet --quiet --var name=it's --label beta --var note={}").success
@@ -251,6 +285,17 @@ class TestErrors:
             ("greet --timeout inf", CELL, "above 0"),
             ("greet --var name=$nothing", CELL, "nothing, which is not defined"),
             ("greet --timeout 0", CELL, "above 0"),
+            ('greet --var name="Hi $who and time"', CELL, "$who stands for Python only as the whole value"),
+            ("greet --var name={who.upper()}", CELL, "{who.upper()} stands for Python only as the whole value"),
+            ("greet --var name=$who.a", CELL, "$who stands for Python only as the whole value"),
+            ("greet --var name=${who}", CELL, "{who} stands for Python only as the whole value"),
+            ("greet --version 1.$who", CELL, "$who stands for Python only as the whole value"),
+            ("greet --label {who!r}", CELL, "{who!r} stands for Python only as the whole value"),
+            ("greet_{who}", CELL, "{who} stands for Python only as the whole value"),
+            ("greet --version $number", CELL, "--version $number is of type float, not text"),
+            ("greet --label $many", CELL, "--label $many is of type list, not text"),
+            ("$number", CELL, "The prompt's key $number is of type float, not text. Write it in quotes: number = \""),
+            ("$none", CELL, "The prompt's key $none is None. Name the prompt to run."),
             ("greet", 'name: Ada\nnote: {"a": 1, "a": 2}', "a is given twice"),
             ("greet", "name: Ada\nnote: {1: a, '1': b}", "1 is given twice"),
             ("greet", "name: Ada\nnote = {1: 'a', '1': 'b'}", 'holds the key "1" twice'),
@@ -260,9 +305,9 @@ class TestErrors:
         self, shell: InteractiveShell, configured: Configured, capsys: Any, line: str, cell: str, says: str
     ) -> None:
         configured(GREET)
-        shell.user_ns["blank"] = ""
+        shell.user_ns.update(blank="", who="Ada", number=1.10, many=["a"], none=None)
         _, out = self.fail(shell, capsys, line, cell)
-        assert says in out
+        assert says in " ".join(out.split())
 
     def test_a_time_limit_holds_for_the_look_at_the_prompt_too(
         self, shell: InteractiveShell, configured: Configured, capsys: Any

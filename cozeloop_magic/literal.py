@@ -48,7 +48,7 @@ def parse_value(text: str, line: int = 1, column: int = 1, source: str = "") -> 
             ) from None
         return text  # "so called" is text like any other, and so is {{name}}
     whole = node is not None and node.end_mark.index == len(text)
-    return _construct(node, line - 1) if whole and not _is_text_in_braces(node) else text
+    return _construct(node, line - 1) if whole and not _is_text(node) else text
 
 
 def _is_json(text: str) -> bool:
@@ -67,9 +67,20 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _is_text_in_braces(node: yaml.Node | None) -> bool:
-    """Tell whether braces mean themselves, as in ``{name}`` and ``{a:1}``, which YAML reads as keys alone."""
-    return isinstance(node, yaml.MappingNode) and any(value.value == "" for _, value in node.value)
+def _is_text(node: yaml.Node | None) -> bool:
+    """Tell whether marks of YAML on one line mean themselves.
+
+    That is ``"Hamlet": a tragedy``, which begins no object in braces, and ``{name}`` and ``{a:1}``, keys alone.
+    """
+    if isinstance(node, yaml.SequenceNode):
+        return any(map(_is_text, node.value))
+    if not isinstance(node, yaml.MappingNode):
+        return False
+    return not node.flow_style or any(_is_nothing(value) or _is_text(value) for _, value in node.value)
+
+
+def _is_nothing(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.style is None and node.value == ""
 
 
 class _Loader(yaml.SafeLoader):
@@ -89,20 +100,26 @@ class _Loader(yaml.SafeLoader):
             )
         node: yaml.Node | None = super().compose_node(parent, index)
         if isinstance(node, yaml.MappingNode):
-            _refuse_twice(node)
+            self._refuse_keys(node)
         return node
 
     def construct_number(self, node: yaml.ScalarNode) -> Decimal:
         return Decimal(node.value)
 
-
-def _refuse_twice(node: yaml.MappingNode) -> None:
-    seen: set[str] = set()
-    for key, _ in node.value:
-        if isinstance(key, yaml.ScalarNode) and key.value not in seen:
-            seen.add(key.value)
-        elif isinstance(key, yaml.ScalarNode):
-            raise yaml.MarkedYAMLError(problem=f"{key.value} is given twice", problem_mark=key.start_mark)
+    def _refuse_keys(self, node: yaml.MappingNode) -> None:
+        """Refuse keys that are no scalars, and those that are the same as an earlier one to Python or in JSON."""
+        seen: dict[Any, str] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(
+                    problem="a list or an object cannot be a key; put it in quotes", problem_mark=key.start_mark
+                )
+            forms = key.value, self.construct_object(key)
+            first = next((seen[form] for form in forms if form in seen), None)
+            if first is not None:
+                before = "" if first == key.value else f", first as {first}; put keys in quotes"
+                raise yaml.MarkedYAMLError(problem=f"{key.value} is given twice{before}", problem_mark=key.start_mark)
+            seen |= dict.fromkeys(forms, key.value)
 
 
 for _tag, _pattern, _first in (
@@ -166,6 +183,8 @@ def parse_block(lines: Sequence[str], at: int, after: int, rest: str) -> Any:
     if rest[:1] in ("|", ">"):
         text += "\n"
     node = _compose(text, at)
+    if node is None:
+        raise CellError("no value is indented below it, only comments.", line=at + 1, source=lines[at])
     if not rest and isinstance(node, yaml.ScalarNode) and node.style is None:
         if after > at + 2:
             raise _no_block(lines, at)

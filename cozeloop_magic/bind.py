@@ -20,19 +20,20 @@ _NAME_WITHIN = re.compile(r"(?<!\$)\$([^\W\d]\w*)|(?<!\{)\{([^\W\d]\w*)(?!\w|:\s
 
 
 def bind_variables(
-    spec: CellSpec, namespace: dict[str, Any], options: Mapping[str, Any], given_by: str = "--var"
+    spec: CellSpec, namespace: dict[str, Any], options: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Give the variables' values: those of the cell, and those given as `options`, which an error calls `given_by`.
+    """Give the variables' values: those of the cell and those of the options, by who gives them; later ones win.
 
     Raises
     ------
     CellError
         If an expression fails, or a variable is given in both places.
     """
-    values = dict(options)
+    values = {name: value for given in options.values() for name, value in given.items()}
     for variable in spec.variables:
-        if variable.name in values:
-            raise CellError(f"{variable.name} is given here and with {given_by}.", line=variable.line)
+        for given_by, given in options.items():
+            if variable.name in given:
+                raise CellError(f"{variable.name} is given here and with {given_by}.", line=variable.line)
         values[variable.name] = _value(variable.source, namespace)
     return values
 

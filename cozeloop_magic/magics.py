@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +25,11 @@ __all__ = ["LoopMagics"]
 
 # IPython's own splitting cuts `--var name="two words"` in two. Quotes stay: the value is read as in a cell.
 # They open at the start of a word or after `=`, so that an apostrophe is one.
-_WORD = re.compile(r"""(?:(?<![^\s=])(?:"[^"]*"|'[^']*')|\S)+""")
+_QUOTED = re.compile(r"""(?<![^\s=])(?:"[^"]*"|'[^']*')""")
+_WORD = re.compile(rf"(?:{_QUOTED.pattern}|\S)+")
+_OPEN = re.compile(r"(?<![^\s=])[\"']")
 
 _PREFERENCES = ("timeout", "plain", "refresh_rate", "fold_height", "short_errors")
-_NAMED_IN_ERRORS = ("version", "label", "var", "out", "timeout")
 
 
 @magics_class
@@ -96,23 +98,22 @@ class LoopMagics(Magics):
             magics._session.close()
 
     def _parsed(self, line: str) -> Namespace:
-        """Read a line's options on top of what ``%config`` says; its own version or label stands for both.
+        """Read a line's options on top of what ``%config`` says.
 
-        What the line does not give itself is named in ``usual``.
+        Each alone is in `own` and `usual`, for options that do not simply replace each other.
         """
-        own = _WORD.findall(line)
-        alone = self._read(own, Namespace())
+        own = self._read(line, Namespace())
         preferred = Namespace(**{name: getattr(self, name) for name in _PREFERENCES})
-        usual = self._read(["any-prompt", *_WORD.findall(self.options)], preferred, of_setting=True)
-        args = self._read(own, usual)
-        args.usual = {name for name in _NAMED_IN_ERRORS if getattr(alone, name) in (None, [])}
-        if alone.version or alone.label:
-            args.version, args.label = alone.version, alone.label
+        usual = self._read(f"any-prompt {self.options}", preferred, of_setting=True)
+        args = self._read(line, Namespace(**vars(usual)))
+        args.own, args.usual = own, usual
         return args
 
-    def _read(self, words: list[str], into: Namespace, *, of_setting: bool = False) -> Namespace:
+    def _read(self, line: str, into: Namespace, *, of_setting: bool = False) -> Namespace:
         parser = LoopMagics.loop_prompt.parser  # type: ignore[union-attr]  # put there by magic_arguments
+        words = _WORD.findall(line)
         try:
+            _refuse_slips(words, parser)
             args: Namespace = parser.parse_args(words, into)
         except UsageError as error:
             shortly = self.short_errors
@@ -126,3 +127,12 @@ class LoopMagics(Magics):
 
         assert self.shell is not None
         return Session(self.shell)
+
+
+def _refuse_slips(words: Iterable[str], parser: ArgumentParser) -> None:
+    """Refuse what the parser would take for something else: a quote that is not closed, and ``-version``."""
+    for word in words:
+        if _OPEN.search(_QUOTED.sub("quoted", word)):
+            raise UsageError(f"the quote in {word} is not closed")
+        if word.startswith("-") and f"-{word}".partition("=")[0] in parser._option_string_actions:
+            raise UsageError(f"unrecognized arguments: {word}")

@@ -10,7 +10,7 @@ import textwrap
 from collections import ChainMap
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -42,6 +42,7 @@ __all__ = ["Session"]
 _SETTING = "%config LoopMagics.options"
 _NO_KEY, _NO_VALUE = "Name the prompt to run.", "Leave the option out for its default."
 _WIDTH = 92  # columns: JupyterLab would break longer lines in the middle of a word
+_Read = TypeVar("_Read")
 _wrap = partial(textwrap.fill, width=_WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
@@ -77,8 +78,8 @@ class Session:
         """
         try:
             names = ChainMap(local_names, self._shell.user_ns)
-            for name in ("out", "timeout"):
-                self._option(args, name, names)
+            _option(args, "out", _python_name)
+            _option(args, "timeout", _seconds)
             request = self._request(args, cell, names)
             client = self._connected(config)
             if args.dry_run:
@@ -103,6 +104,8 @@ class Session:
             problem = f"There is no option {strange}{meant}."
         elif words:
             problem = f"{words[0]} belongs to no option."
+        elif problem.endswith("required: prompt_key"):
+            problem = _NO_KEY
         else:
             problem = f"{problem[:1].upper()}{problem[1:]}."
         where = f"{_SETTING}: " if of_setting else ""
@@ -119,31 +122,19 @@ class Session:
 
     def _request(self, args: argparse.Namespace, cell: str, names: Mapping[str, Any]) -> ExecuteRequest:
         spec, namespace = parse_cell(cell), self._shell.user_ns
-        given_by = f"--var in {_SETTING}" if "var" in args.usual else "--var"
+        variables = partial(options_to_variables, read=partial(option_to_value, names=names))
+        usual = _of_setting(variables, args.usual.var)
+        which = partial(_which, names=names)
+        version, label = which(args.own) or _of_setting(which, args.usual) or (None, None)
         return ExecuteRequest(
             prompt_key=_key(args.prompt_key, names),
-            version=self._option(args, "version", names),
-            label=self._option(args, "label", names),
-            variable_vals=bind_variables(spec, namespace, self._option(args, "var", names), given_by),
+            version=version,
+            label=label,
+            variable_vals=bind_variables(
+                spec, namespace, {f"--var in {_SETTING}": usual, "--var": variables(args.own.var)}
+            ),
             messages=bind_messages(spec, namespace),
         )
-
-    def _option(self, args: argparse.Namespace, name: str, names: Mapping[str, Any]) -> Any:
-        """Give what an option says. What is wrong with it names the setting, where that gives it and not the line."""
-        readers: dict[str, Callable[[Any], Any]]
-        readers = {
-            "out": _python_name,
-            "timeout": _seconds,
-            "var": partial(options_to_variables, read=partial(option_to_value, names=names)),
-        }
-        read = readers.get(name, partial(_text, names=names, what=f"--{name}"))
-        given = getattr(args, name)
-        try:
-            return None if given is None else read(given)
-        except InvalidRequest as error:
-            if name in args.usual:
-                error.message = f"{_SETTING}: {error.message}"
-            raise
 
     def _run(self, client: Client, request: ExecuteRequest, args: argparse.Namespace) -> None:
         stop = Stop()
@@ -230,6 +221,29 @@ class _Silent:
         """Show nothing."""
 
 
+def _option(args: argparse.Namespace, name: str, read: Callable[[Any], Any]) -> Any:
+    """Give what an option of the line says, or else that of the setting."""
+    own, usual = getattr(args.own, name), getattr(args.usual, name)
+    if own is not None:
+        return read(own)
+    return None if usual is None else _of_setting(read, usual)
+
+
+def _of_setting(read: Callable[[Any], _Read], given: Any) -> _Read:
+    """Read what the setting gives; what is wrong with it names the setting."""
+    try:
+        return read(given)
+    except InvalidRequest as error:
+        error.message = f"{_SETTING}: {error.message}"
+        raise
+
+
+def _which(given: argparse.Namespace, names: Mapping[str, Any]) -> tuple[str | None, str | None] | None:
+    """Give the version and the label, if either is given: a line's own stand for both of the setting's."""
+    version, label = (_text(getattr(given, name), names, f"--{name}") for name in ("version", "label"))
+    return (version, label) if version or label else None
+
+
 def _key(given: str, names: Mapping[str, Any]) -> str:
     key = _text(given, names, "The prompt's key", _NO_KEY)
     if key is None:
@@ -240,7 +254,7 @@ def _key(given: str, names: Mapping[str, Any]) -> str:
 def _text(
     given: str, names: Mapping[str, Any], what: str, hint: str = "Leave the option out for its default."
 ) -> str | None:
-    text = option_to_text(given, names, what)
+    text = None if given is None else option_to_text(given, names, what)
     if text is not None and not text.strip():
         raise InvalidRequest(f"{what} {given}".rstrip() + " is empty.", hint=hint)
     return text

@@ -341,7 +341,11 @@ class TestErrors:
             ("greet --streem", "There is no option --streem (did you mean --no-stream?). The options are "),
             ("greet hello", "hello belongs to no option. The options are "),
             ("greet --timeout soon", "Argument --timeout: invalid float value: 'soon'. The options are "),
-            ("", "The following arguments are required: prompt_key. The options are "),
+            ("", "Name the prompt to run. The options are "),
+            ("greet -version 1", "There is no option -version (did you mean --version?). The options are "),
+            ("greet -label=beta", "There is no option -label (did you mean --label?). The options are "),
+            ('greet --var name="Ada L', 'The quote in name="Ada is not closed. The options are '),
+            ("greet --out a --var='Ada", "The quote in --var='Ada is not closed. The options are "),
         ],
     )
     def test_a_line_that_cannot_be_read_names_what_there_is(
@@ -467,13 +471,15 @@ class TestPreferences:
             ("--version 1.2.0", "greet --label beta", {"label": "beta"}),
             ("--label production --no-stream", "greet --quiet", {"label": "production"}),
             ("--label $stage", "greet", {"label": "beta"}),
+            ("--label production", "greet --version $none --label $none", {"label": "production"}),
+            ("--label production", "greet --version $none --label beta", {"label": "beta"}),
         ],
     )
     def test_options_stand_before_a_lines_own(
         self, shell: InteractiveShell, configured: Configured, options: str, line: str, asked: dict[str, str]
     ) -> None:
         server = configured(GREET)
-        shell.user_ns["stage"] = "beta"
+        shell.user_ns.update(stage="beta", none=None)
         shell.run_cell(f"%config LoopMagics.options = {options!r}")
         assert run(shell, line).success
         (query,) = server.requests[0].body["queries"]
@@ -521,6 +527,27 @@ class TestPreferences:
         assert not run(shell, "greet").success
         out = " ".join(capsys.readouterr().out.split())
         assert "name is given here and with --var in %config LoopMagics.options." in out
+
+    def test_a_variable_of_the_line_wins_over_one_of_the_options(
+        self, shell: InteractiveShell, configured: Configured
+    ) -> None:
+        server = configured(GREET)
+        shell.run_cell("%config LoopMagics.options = '--var name=Bob --var note={}'")
+        assert run(shell, "greet --var name=Ada", "---\nHi").success
+        assert [value["value"] for value in sent(server)["variable_vals"]] == ["Ada", "{}"]
+
+    def test_a_variable_of_the_options_that_is_wrong_names_the_setting_also_beside_one_of_the_line(
+        self, shell: InteractiveShell, configured: Configured, capsys: Any
+    ) -> None:
+        configured(GREET)
+        shell.run_cell("%config LoopMagics.options = '--var note=$nothing'")
+        assert not run(shell, "greet --var name=Ada", "---\nHi").success
+        assert "InvalidRequest: %config LoopMagics.options: $nothing stands for" in capsys.readouterr().out
+        shell.run_cell("%config LoopMagics.options = '--var note={}'")
+        assert not run(shell, "greet --var name=Ada", "note: {}").success
+        assert "note is given here and with --var in %config LoopMagics.options." in " ".join(
+            capsys.readouterr().out.split()
+        )
 
     def test_variables_of_the_options_are_given_to_every_cell(
         self, shell: InteractiveShell, configured: Configured

@@ -24,9 +24,9 @@ from cozeloop_magic.client import Client
 from cozeloop_magic.connect import client_for
 from cozeloop_magic.entities.prompt import ExecuteRequest
 from cozeloop_magic.entities.variables import encode_all
-from cozeloop_magic.errors import InvalidRequest, LoopError
+from cozeloop_magic.errors import InvalidRequest, LoopError, UnexpectedContent
 from cozeloop_magic.run import Phase, RunState
-from cozeloop_magic.runner import Stop, drive, look_up
+from cozeloop_magic.runner import NO_DEFINITION, Stop, drive, look_up
 from cozeloop_magic.settings import Settings
 from cozeloop_magic.template import render
 from cozeloop_magic.view import View
@@ -177,6 +177,8 @@ class Session:
 
     def _dry_run(self, client: Client, request: ExecuteRequest, args: argparse.Namespace) -> None:
         prompt = look_up(client, request, args.timeout)
+        if prompt.prompt_template is None:
+            raise UnexpectedContent(f"There is nothing to render: {NO_DEFINITION}.")
         messages = render(prompt, encode_all(request.variable_vals), request.messages)
         if not args.quiet:
             show_messages(prompt, messages, plain=args.plain or not self._in_kernel)
@@ -251,9 +253,7 @@ def _key(given: str, names: Mapping[str, Any]) -> str:
     return key
 
 
-def _text(
-    given: str, names: Mapping[str, Any], what: str, hint: str = "Leave the option out for its default."
-) -> str | None:
+def _text(given: str | None, names: Mapping[str, Any], what: str, hint: str = _NO_VALUE) -> str | None:
     text = None if given is None else option_to_text(given, names, what)
     if text is not None and not text.strip():
         raise InvalidRequest(f"{what} {given}".rstrip() + " is empty.", hint=hint)

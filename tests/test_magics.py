@@ -266,6 +266,21 @@ class TestErrors:
         assert "variables not checked" in capsys.readouterr().err
         assert sent(server)["prompt_identifier"] == {"prompt_key": "greet"}
 
+    @pytest.mark.parametrize("template", [None, "text", [1]])
+    def test_without_a_definition_the_run_goes_on_with_a_note_but_there_is_nothing_to_render(
+        self, shell: InteractiveShell, configured: Configured, capsys: Any, template: Any
+    ) -> None:
+        found = {"query": {}, "prompt": DEFINITION | {"prompt_template": template}}
+        mget = answer({"code": 0, "data": {"items": [found]}})
+        server = configured(by_path(mget=mget, execute_streaming=STREAM))
+        assert run(shell, "greet", "nmae: Ada").success
+        said = capsys.readouterr().err
+        assert "greet @ 1.2.0" in said
+        assert "variables not checked: the server's answer holds no definition of the prompt" in said
+        assert sent(server)["prompt_identifier"]["version"] == "1.2.0"
+        error, _ = self.fail(shell, capsys, "greet --dry-run")
+        assert isinstance(error, errors.UnexpectedContent)
+
     @pytest.mark.parametrize(
         ("line", "cell", "says"),
         [

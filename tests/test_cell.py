@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -158,6 +159,23 @@ class TestExpressions:
         spec = parse_cell("a = [\n  1,\n]\nb = '''x\n---\ny'''\n---\nhello")
         assert [variable.source.code for variable in spec.variables] == ["[\n  1,\n]", "'''x\n---\ny'''"]
         assert len(spec.messages) == 1
+
+    def test_go_over_thousands_of_lines_in_no_time(self) -> None:
+        code = "[\n" + "  [']', 2],\n" * 5000 + "]"
+        began = time.monotonic()
+        assert parse_cell(f"a = {code}\nb: x").variables[0].source == Expression(code, 1, 5)
+        with pytest.raises(CellError, match="never closed"):
+            parse_cell(f"a = {code[:-1]}")
+        assert time.monotonic() - began < 5
+
+    def test_end_where_python_ends_a_line(self) -> None:
+        spec = parse_cell('a = 1 + \\\n  2\nb = (1  # one (\n)\nc = f"""{1}\n"""  # """\nd: x')
+        assert [variable.source for variable in spec.variables] == [
+            Expression("1 + \\\n  2", 1, 5),
+            Expression("(1  # one (\n)", 3, 5),
+            Expression('f"""{1}\n"""  # """', 5, 5),
+            Value("x"),
+        ]
 
 
 class TestMessages:

@@ -27,7 +27,7 @@ from typing import Any
 
 from cozeloop_magic.entities.prompt import Role
 from cozeloop_magic.errors import CellError
-from cozeloop_magic.literal import BLOCK, opens, parse_block, parse_value
+from cozeloop_magic.literal import BLANKS, BLOCK, opens, parse_block, parse_value
 
 __all__ = ["CellSpec", "Expression", "MessageSpec", "Value", "Variable", "parse_cell"]
 
@@ -120,7 +120,7 @@ def _parse_entry(lines: Sequence[str], at: int) -> tuple[Variable, int]:
     match = _ENTRY.match(line)
     if match is None:
         raise _not_an_entry(line, at)
-    name, rest, column = match["name"], match["rest"].rstrip(), match.start("rest") + 1
+    name, rest, column = match["name"], match["rest"].rstrip(BLANKS), match.start("rest") + 1
     if match["sign"] == "=":
         code, after = _take_expression(lines, at, column)
         return Variable(name, Expression(code, at + 1, column), at + 1), after

@@ -16,7 +16,10 @@ import yaml
 
 from cozeloop_magic.errors import CellError
 
-__all__ = ["BLOCK", "opens", "parse_block", "parse_value"]
+__all__ = ["BLANKS", "BLOCK", "opens", "parse_block", "parse_value"]
+
+BLANKS = " \t"
+"""What around a value is no part of it; other blanks, such as U+3000, are text."""
 
 BLOCK = re.compile(r"[|>][-+]?")
 """What stands after ``name:`` where the text is indented below it."""
@@ -178,7 +181,7 @@ def _refuse_comments(node: yaml.Node | None, lines: Sequence[str]) -> None:
 def parse_block(lines: Sequence[str], at: int, after: int, rest: str) -> Any:
     """Read a value over several lines: YAML, or text below ``|``."""
     if rest and not opens(rest) and rest[0] not in "\"'" and not BLOCK.fullmatch(rest):
-        raise _no_block(lines, at)
+        raise _no_block(lines, at, rest)
     text = "\n".join([rest, *lines[at + 1 : after]])
     if rest[:1] in ("|", ">"):
         text += "\n"
@@ -187,12 +190,19 @@ def parse_block(lines: Sequence[str], at: int, after: int, rest: str) -> Any:
         raise CellError("no value is indented below it, only comments.", line=at + 1, source=lines[at])
     if not rest and isinstance(node, yaml.ScalarNode) and node.style is None:
         if after > at + 2:
-            raise _no_block(lines, at)
-        return lines[at + 1].strip()
+            raise _no_block(lines, at, rest)
+        return lines[at + 1].strip(BLANKS)
     return _construct(node, at)
 
 
-def _no_block(lines: Sequence[str], at: int) -> CellError:
+def _no_block(lines: Sequence[str], at: int, rest: str) -> CellError:
+    if re.fullmatch(r"[|>][-+\d]*([ \t]+#.*)?", rest):
+        return CellError(
+            "a block begins with `|`, `|-`, `|+`, `>`, `>-` or `>+` and nothing else.",
+            line=at + 1,
+            column=lines[at].index(rest) + 1,
+            source=lines[at],
+        )
     return CellError(
         "a plain value ends with its line.",
         line=at + 2,

@@ -123,6 +123,9 @@ class TestVariables:
     def test_one_indented_line_is_text_too(self) -> None:
         assert literals("x:\n  1.10\ny: z") == {"x": "1.10", "y": "z"}
 
+    def test_only_blanks_and_tabs_around_a_value_are_no_part_of_it(self) -> None:
+        assert literals("a: \tx\u3000\xa0 \t\nb:\n  \u3000y\xa0 ") == {"a": "x\u3000\xa0", "b": "\u3000y\xa0"}
+
     def test_comments_and_blank_lines_stand_between(self) -> None:
         assert literals("# what it is about\n\ntopic: x\n\n# and\nother: y") == {"topic": "x", "other": "y"}
 
@@ -223,7 +226,10 @@ class TestErrors:
             ("a:", 1, 3, 'Write `a: ""`'),
             ("a: |", 1, 4, "nothing is indented"),
             ("a:\n  first\n  second", 2, 1, "`name: |`"),
-            ("a: | # note\n  x", 2, 1, "ends with its line"),
+            ("a: | # note\n  x", 1, 4, "a block begins with `|`, `|-`"),
+            ("a: |2\n  x", 1, 4, "a block begins with `|`, `|-`"),
+            ("a: >-1\n  x", 1, 4, "a block begins with `|`, `|-`"),
+            ("a: |pipe\n  x", 2, 1, "ends with its line"),
             ('a: "C:\\data"', 1, 8, "escape"),
             ("a: {b: 1, b: 2}", 1, 11, "b is given twice"),
             ("a:\n  b: 1\n  b: 2", 3, 3, "b is given twice"),

@@ -20,13 +20,14 @@ from __future__ import annotations
 import ast
 import difflib
 import re
-from collections.abc import Sequence
+import tokenize
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cozeloop_magic.entities.prompt import Role
 from cozeloop_magic.errors import CellError
-from cozeloop_magic.literal import BLOCK, opens, parse_block, parse_value
+from cozeloop_magic.literal import BLANKS, BLOCK, opens, parse_block, parse_value
 
 __all__ = ["CellSpec", "Expression", "MessageSpec", "Value", "Variable", "parse_cell"]
 
@@ -119,7 +120,7 @@ def _parse_entry(lines: Sequence[str], at: int) -> tuple[Variable, int]:
     match = _ENTRY.match(line)
     if match is None:
         raise _not_an_entry(line, at)
-    name, rest, column = match["name"], match["rest"].rstrip(), match.start("rest") + 1
+    name, rest, column = match["name"], match["rest"].rstrip(BLANKS), match.start("rest") + 1
     if match["sign"] == "=":
         code, after = _take_expression(lines, at, column)
         return Variable(name, Expression(code, at + 1, column), at + 1), after
@@ -160,15 +161,13 @@ def _not_an_entry(line: str, at: int) -> CellError:
 
 
 def _take_expression(lines: Sequence[str], at: int, column: int) -> tuple[str, int]:
-    """Take lines until they are an expression, so that brackets and triple quotes may go over several."""
-    code = lines[at][column - 1 :].strip()
-    error = _syntax_error(code)
-    first, end = error, at + 1
-    while error is not None and end < len(lines) and not _separates(lines[end], error):
-        code += "\n" + lines[end]
-        end += 1
-        error = _syntax_error(code)
-    if error is None and _awaits(code):
+    """Take the lines of an expression: brackets and triple quotes may go over several."""
+    first = lines[at][column - 1 :].strip()
+    taken = _logical_line(first, lines[at + 1 :])
+    code = "\n".join(taken)
+    if error := _syntax_error(code):
+        raise _no_expression(_syntax_error(first) or error, lines, at, column)
+    if _awaits(code):
         raise CellError(
             "expressions are synchronous and cannot await.",
             line=at + 1,
@@ -176,23 +175,47 @@ def _take_expression(lines: Sequence[str], at: int, column: int) -> tuple[str, i
             source=lines[at],
             hint="Run `value = await ...` in a cell before, and write `value` here.",
         )
-    if error is None:
-        return code, end
-    assert first is not None
-    message = f"this is no Python expression: {first.msg}."
-    offset = (first.offset or 1) - 1 if first.lineno in (None, 1) else 0
-    raise CellError(
-        message,
+    return code, at + len(taken)
+
+
+def _logical_line(first: str, others: Sequence[str]) -> list[str]:
+    """Give the lines that Python takes for one, at most up to the separator; in a text that is no separator.
+
+    Python's tokenizer finds its end in one go; parsing again with each line would take the square of their number.
+    """
+    taken: list[str] = []
+
+    def read() -> Iterator[str]:
+        for line in (first, *others):
+            if taken and line.rstrip() == _SEPARATOR and not _is_in_text("\n".join(taken)):
+                return
+            taken.append(line)
+            yield line + "\n"
+
+    try:
+        for token in tokenize.generate_tokens(read().__next__):
+            if token.type == tokenize.NEWLINE:
+                return taken[: token.start[0]]
+    except (tokenize.TokenError, SyntaxError, ValueError):  # it has no end, or is no Python, which parsing tells
+        pass
+    return taken
+
+
+def _is_in_text(code: str) -> bool:
+    """Tell whether code ends within triple quotes."""
+    error = _syntax_error(code)
+    return error is not None and "triple-quoted" in error.msg
+
+
+def _no_expression(error: SyntaxError, lines: Sequence[str], at: int, column: int) -> CellError:
+    offset = (error.offset or 1) - 1 if error.lineno in (None, 1) else 0
+    return CellError(
+        f"this is no Python expression: {error.msg}.",
         line=at + 1,
         column=column + max(offset, 0),
         source=lines[at],
         hint="For text as it is written, use `name: text`.",
     )
-
-
-def _separates(line: str, error: SyntaxError) -> bool:
-    """Tell whether a line behind an expression that is not complete ends the variables; in a text it does not."""
-    return line.rstrip() == _SEPARATOR and "triple-quoted" not in error.msg
 
 
 def _syntax_error(code: str) -> SyntaxError | None:

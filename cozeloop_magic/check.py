@@ -13,6 +13,7 @@ from typing import Any
 from cozeloop_magic.entities.prompt import Prompt, VariableDef, VariableType
 from cozeloop_magic.entities.variables import decode, encode
 from cozeloop_magic.errors import VariableError
+from cozeloop_magic.visible import visible
 
 __all__ = ["check_variables"]
 
@@ -53,7 +54,7 @@ def check_variables(prompt: Prompt, values: Mapping[str, Any], *, chosen: bool =
             problems += _mistyped(definition, values[key])
     if problems:
         which = "" if chosen else " (the latest; --version or --label chooses another)"
-        raise VariableError(f"{prompt.prompt_key} @ {prompt.version}{which}: {'. '.join(problems)}.")
+        raise VariableError(visible(f"{prompt.prompt_key} @ {prompt.version}{which}: {'. '.join(problems)}."))
 
 
 def _unknown(unknown: list[str], missing: list[str], declared: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cozeloop_magic.errors import ConfigurationError, LoopError, to_install
+from cozeloop_magic.errors import ConfigurationError, InvalidRequest, LoopError, to_install
 from cozeloop_magic.version import __version__
 from cozeloop_magic.visible import visible
 
@@ -102,6 +102,9 @@ def _run(args: argparse.Namespace) -> int:
     from cozeloop_magic.runner import drive
     from cozeloop_magic.view.terminal import TerminalView
 
+    for name in ("version", "label"):
+        if getattr(args, name) is not None and not getattr(args, name).strip():
+            raise InvalidRequest(f"--{name} is empty.", hint="Leave the option out for its default.")
     request = ExecuteRequest(
         args.prompt_key,
         version=args.version,

@@ -16,7 +16,10 @@ import yaml
 
 from cozeloop_magic.errors import CellError
 
-__all__ = ["BLOCK", "opens", "parse_block", "parse_value"]
+__all__ = ["BLANKS", "BLOCK", "opens", "parse_block", "parse_value"]
+
+BLANKS = " \t"
+"""What around a value is no part of it; other blanks, such as U+3000, are text."""
 
 BLOCK = re.compile(r"[|>][-+]?")
 """What stands after ``name:`` where the text is indented below it."""
@@ -49,7 +52,7 @@ def parse_value(text: str, line: int = 1, column: int = 1, source: str = "") -> 
             ) from None
         return text  # "so called" is text like any other, and so is {{name}}
     whole = node is not None and node.end_mark.index == len(text)
-    return _construct(node, line - 1) if whole and not _is_text_in_braces(node) else text
+    return _construct(node, line - 1) if whole and not _is_text(node) else text
 
 
 def _is_json(text: str) -> bool:
@@ -68,9 +71,20 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _is_text_in_braces(node: yaml.Node | None) -> bool:
-    """Tell whether braces mean themselves, as in ``{name}`` and ``{a:1}``, which YAML reads as keys alone."""
-    return isinstance(node, yaml.MappingNode) and any(value.value == "" for _, value in node.value)
+def _is_text(node: yaml.Node | None) -> bool:
+    """Tell whether marks of YAML on one line mean themselves.
+
+    That is ``"Hamlet": a tragedy``, which begins no object in braces, and ``{name}`` and ``{a:1}``, keys alone.
+    """
+    if isinstance(node, yaml.SequenceNode):
+        return any(map(_is_text, node.value))
+    if not isinstance(node, yaml.MappingNode):
+        return False
+    return not node.flow_style or any(_is_nothing(value) or _is_text(value) for _, value in node.value)
+
+
+def _is_nothing(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.style is None and node.value == ""
 
 
 class _Loader(yaml.SafeLoader):
@@ -90,20 +104,26 @@ class _Loader(yaml.SafeLoader):
             )
         node: yaml.Node | None = super().compose_node(parent, index)
         if isinstance(node, yaml.MappingNode):
-            _refuse_twice(node)
+            self._refuse_keys(node)
         return node
 
     def construct_number(self, node: yaml.ScalarNode) -> Decimal:
         return Decimal(node.value)
 
-
-def _refuse_twice(node: yaml.MappingNode) -> None:
-    seen: set[str] = set()
-    for key, _ in node.value:
-        if isinstance(key, yaml.ScalarNode) and key.value not in seen:
-            seen.add(key.value)
-        elif isinstance(key, yaml.ScalarNode):
-            raise yaml.MarkedYAMLError(problem=f"{key.value} is given twice", problem_mark=key.start_mark)
+    def _refuse_keys(self, node: yaml.MappingNode) -> None:
+        """Refuse keys that are no scalars, and those that are the same as an earlier one to Python or in JSON."""
+        seen: dict[Any, str] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(
+                    problem="a list or an object cannot be a key; put it in quotes", problem_mark=key.start_mark
+                )
+            forms = key.value, self.construct_object(key)
+            first = next((seen[form] for form in forms if form in seen), None)
+            if first is not None:
+                before = "" if first == key.value else f", first as {first}; put keys in quotes"
+                raise yaml.MarkedYAMLError(problem=f"{key.value} is given twice{before}", problem_mark=key.start_mark)
+            seen |= dict.fromkeys(forms, key.value)
 
 
 for _tag, _pattern, _first in (
@@ -163,19 +183,28 @@ def _refuse_comments(node: yaml.Node | None, lines: Sequence[str]) -> None:
 def parse_block(lines: Sequence[str], at: int, after: int, rest: str) -> Any:
     """Read a value over several lines: YAML, or text below ``|``."""
     if rest and not opens(rest) and rest[0] not in "\"'" and not BLOCK.fullmatch(rest):
-        raise _no_block(lines, at)
+        raise _no_block(lines, at, rest)
     text = "\n".join([rest, *lines[at + 1 : after]])
     if rest[:1] in ("|", ">"):
         text += "\n"
     node = _compose(text, at)
+    if node is None:
+        raise CellError("no value is indented below it, only comments.", line=at + 1, source=lines[at])
     if not rest and isinstance(node, yaml.ScalarNode) and node.style is None:
         if after > at + 2:
-            raise _no_block(lines, at)
-        return lines[at + 1].strip()
+            raise _no_block(lines, at, rest)
+        return lines[at + 1].strip(BLANKS)
     return _construct(node, at)
 
 
-def _no_block(lines: Sequence[str], at: int) -> CellError:
+def _no_block(lines: Sequence[str], at: int, rest: str) -> CellError:
+    if re.fullmatch(r"[|>][-+\d]*([ \t]+#.*)?", rest):
+        return CellError(
+            "a block begins with `|`, `|-`, `|+`, `>`, `>-` or `>+` and nothing else.",
+            line=at + 1,
+            column=lines[at].index(rest) + 1,
+            source=lines[at],
+        )
     return CellError(
         "a plain value ends with its line.",
         line=at + 2,

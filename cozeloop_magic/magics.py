@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 from traitlets import Bool, Float, Integer, Unicode
 
@@ -24,10 +25,11 @@ __all__ = ["LoopMagics"]
 
 # IPython's own splitting cuts `--var name="two words"` in two. Quotes stay: the value is read as in a cell.
 # They open at the start of a word or after `=`, so that an apostrophe is one.
-_WORD = re.compile(r"""(?:(?<![^\s=])(?:"[^"]*"|'[^']*')|\S)+""")
+_QUOTED = re.compile(r"""(?<![^\s=])(?:"[^"]*"|'[^']*')""")
+_WORD = re.compile(rf"(?:{_QUOTED.pattern}|\S)+")
+_OPEN = re.compile(r"(?<![^\s=])[\"']")
 
 _PREFERENCES = ("timeout", "plain", "refresh_rate", "fold_height", "short_errors")
-_NAMED_IN_ERRORS = ("version", "label", "var", "out", "timeout")
 
 
 @magics_class
@@ -50,6 +52,7 @@ class LoopMagics(Magics):
     short_errors = Bool(True, help="Show an error as its sentence alone; False adds the traceback.").tag(config=True)
 
     @no_var_expand
+    @needs_local_scope
     @line_cell_magic
     @magic_arguments()
     @argument("prompt_key", help="The prompt to run. `$name` or `{name}` takes it from Python, here and below.")
@@ -67,7 +70,7 @@ class LoopMagics(Magics):
     @argument("--plain", action="store_true", help="Show plain text, without a widget.")
     @argument("--quiet", action="store_true", help="Show nothing; the answer is bound all the same.")
     @argument("--dry-run", action="store_true", help="Show the rendered messages without calling a model.")
-    def loop_prompt(self, line: str, cell: str | None = None) -> None:
+    def loop_prompt(self, line: str, cell: str | None = None, *, local_ns: dict[str, Any]) -> None:
         """Run a versioned prompt and stream its answer.
 
         Above `---` the cell holds variables: `name: value` is literal (YAML lists, objects, quotes and | blocks),
@@ -81,7 +84,7 @@ class LoopMagics(Magics):
             raise (self._session.shortly(error) if self.short_errors else error) from None
         args = self._parsed(line)
         config = {"api_base_url": self.api_base_url, "workspace_id": self.workspace_id}
-        session.loop_prompt(args, cell or "", config)
+        session.loop_prompt(args, cell or "", config, local_ns)
 
     @classmethod
     def unregister(cls, shell: InteractiveShell) -> None:
@@ -95,23 +98,22 @@ class LoopMagics(Magics):
             magics._session.close()
 
     def _parsed(self, line: str) -> Namespace:
-        """Read a line's options on top of what ``%config`` says; its own version or label stands for both.
+        """Read a line's options on top of what ``%config`` says.
 
-        What the line does not give itself is named in ``usual``.
+        Each alone is in `own` and `usual`, for options that do not simply replace each other.
         """
-        own = _WORD.findall(line)
-        alone = self._read(own, Namespace())
+        own = self._read(line, Namespace())
         preferred = Namespace(**{name: getattr(self, name) for name in _PREFERENCES})
-        usual = self._read(["any-prompt", *_WORD.findall(self.options)], preferred, of_setting=True)
-        args = self._read(own, usual)
-        args.usual = {name for name in _NAMED_IN_ERRORS if getattr(alone, name) in (None, [])}
-        if alone.version or alone.label:
-            args.version, args.label = alone.version, alone.label
+        usual = self._read(f"any-prompt {self.options}", preferred, of_setting=True)
+        args = self._read(line, Namespace(**vars(usual)))
+        args.own, args.usual = own, usual
         return args
 
-    def _read(self, words: list[str], into: Namespace, *, of_setting: bool = False) -> Namespace:
+    def _read(self, line: str, into: Namespace, *, of_setting: bool = False) -> Namespace:
         parser = LoopMagics.loop_prompt.parser  # type: ignore[union-attr]  # put there by magic_arguments
+        words = _WORD.findall(line)
         try:
+            _refuse_slips(words, parser)
             args: Namespace = parser.parse_args(words, into)
         except UsageError as error:
             shortly = self.short_errors
@@ -125,3 +127,12 @@ class LoopMagics(Magics):
 
         assert self.shell is not None
         return Session(self.shell)
+
+
+def _refuse_slips(words: Iterable[str], parser: ArgumentParser) -> None:
+    """Refuse what the parser would take for something else: a quote that is not closed, and ``-version``."""
+    for word in words:
+        if _OPEN.search(_QUOTED.sub("quoted", word)):
+            raise UsageError(f"the quote in {word} is not closed")
+        if word.startswith("-") and f"-{word}".partition("=")[0] in parser._option_string_actions:
+            raise UsageError(f"unrecognized arguments: {word}")

@@ -32,7 +32,9 @@ from cozeloop_magic.errors import (
 from cozeloop_magic.run import Arrived, Event, Failed, Finished, Interrupted, Prepared, Preparing, RunState, fold
 from cozeloop_magic.view import View
 
-__all__ = ["Stop", "drive", "look_up"]
+__all__ = ["NO_DEFINITION", "Stop", "drive", "look_up"]
+
+NO_DEFINITION = "the server's answer holds no definition of the prompt"
 
 _PATIENCE = 0.1  # seconds of one wait: on Windows no signal is heard before it ends
 _FATAL = (AuthenticationFailed, PromptNotFound, VersionNotFound, LabelNotFound)
@@ -142,14 +144,19 @@ def drive(
 def _work(work: _Work, client: Client, request: ExecuteRequest, stream: bool, timeout: float | None) -> None:
     """Do what may block."""
     endpoint = client.connect(lambda text: work.tell(Preparing(text)))
-    notes: tuple[str, ...] = ()
+    unchecked = version = None
     try:
-        request = replace(request, version=look_up(client, request, timeout).version)  # what was checked is what runs
+        prompt = look_up(client, request, timeout)
+        version = prompt.version
+        request = replace(request, version=version)  # what was checked is what runs
+        if prompt.prompt_template is None:
+            unchecked = NO_DEFINITION
     except _FATAL:
         raise
     except RemoteError as error:
-        notes = (f"variables not checked: {error.message}",)
-    work.begin(Prepared(endpoint.origin, None if notes else request.version, notes))
+        unchecked = error.message
+    notes = (f"variables not checked: {unchecked}",) if unchecked is not None else ()
+    work.begin(Prepared(endpoint.origin, version, notes))
     for piece in client.stream(request, timeout) if stream else [client.run(request, timeout)]:
         work.tell(Arrived(work.clock(), piece))
 

@@ -5,28 +5,28 @@ from __future__ import annotations
 import argparse
 import difflib
 import keyword
-import re
 import sys
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 from IPython.core.interactiveshell import InteractiveShell
 
 from cozeloop_magic.answer import Answer
 from cozeloop_magic.background import BackgroundAnswer
-from cozeloop_magic.bind import bind_messages, bind_variables, options_to_variables
+from cozeloop_magic.bind import bind_messages, bind_variables, option_to_text, option_to_value, options_to_variables
 from cozeloop_magic.call import what_is_odd
 from cozeloop_magic.cell import parse_cell
 from cozeloop_magic.client import Client
 from cozeloop_magic.connect import client_for
 from cozeloop_magic.entities.prompt import ExecuteRequest
 from cozeloop_magic.entities.variables import encode_all
-from cozeloop_magic.errors import InvalidRequest, LoopError
+from cozeloop_magic.errors import InvalidRequest, LoopError, UnexpectedContent
 from cozeloop_magic.run import Phase, RunState
-from cozeloop_magic.runner import Stop, drive, look_up
+from cozeloop_magic.runner import NO_DEFINITION, Stop, drive, look_up
 from cozeloop_magic.settings import Settings
 from cozeloop_magic.template import render
 from cozeloop_magic.view import View
@@ -40,7 +40,9 @@ from cozeloop_magic.visible import visible
 __all__ = ["Session"]
 
 _SETTING = "%config LoopMagics.options"
+_NO_KEY, _NO_VALUE = "Name the prompt to run.", "Leave the option out for its default."
 _WIDTH = 92  # columns: JupyterLab would break longer lines in the middle of a word
+_Read = TypeVar("_Read")
 _wrap = partial(textwrap.fill, width=_WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
@@ -64,8 +66,10 @@ class Session:
         if self._client is not None:
             self._client[1].close()
 
-    def loop_prompt(self, args: argparse.Namespace, cell: str, config: Mapping[str, str]) -> None:
-        """Do what ``%%loop_prompt`` says.
+    def loop_prompt(
+        self, args: argparse.Namespace, cell: str, config: Mapping[str, str], local_names: dict[str, Any]
+    ) -> None:
+        """Do what ``%%loop_prompt`` says; `local_names` are those of the function it stands in, if any.
 
         Raises
         ------
@@ -73,9 +77,10 @@ class Session:
             For anything that went wrong; IPython shows its sentence alone.
         """
         try:
-            for name in ("out", "timeout"):
-                self._option(args, name)
-            request = self._request(args, cell)
+            names = ChainMap(local_names, self._shell.user_ns)
+            _option(args, "out", _python_name)
+            _option(args, "timeout", _seconds)
+            request = self._request(args, cell, names)
             client = self._connected(config)
             if args.dry_run:
                 self._dry_run(client, request, args)
@@ -99,6 +104,8 @@ class Session:
             problem = f"There is no option {strange}{meant}."
         elif words:
             problem = f"{words[0]} belongs to no option."
+        elif problem.endswith("required: prompt_key"):
+            problem = _NO_KEY
         else:
             problem = f"{problem[:1].upper()}{problem[1:]}."
         where = f"{_SETTING}: " if of_setting else ""
@@ -113,29 +120,21 @@ class Session:
         error._render_traceback_ = lambda: lines  # type: ignore[attr-defined]  # IPython's own hook
         return error
 
-    def _request(self, args: argparse.Namespace, cell: str) -> ExecuteRequest:
+    def _request(self, args: argparse.Namespace, cell: str, names: Mapping[str, Any]) -> ExecuteRequest:
         spec, namespace = parse_cell(cell), self._shell.user_ns
-        given_by = f"--var in {_SETTING}" if "var" in args.usual else "--var"
+        variables = partial(options_to_variables, read=partial(option_to_value, names=names))
+        usual = _of_setting(variables, args.usual.var)
+        which = partial(_which, names=names)
+        version, label = which(args.own) or _of_setting(which, args.usual) or (None, None)
         return ExecuteRequest(
-            prompt_key=self._expand(args.prompt_key, "The prompt's key", "Name the prompt to run."),
-            version=self._option(args, "version"),
-            label=self._option(args, "label"),
-            variable_vals=bind_variables(spec, namespace, self._option(args, "var"), given_by),
+            prompt_key=_key(args.prompt_key, names),
+            version=version,
+            label=label,
+            variable_vals=bind_variables(
+                spec, namespace, {f"--var in {_SETTING}": usual, "--var": variables(args.own.var)}
+            ),
             messages=bind_messages(spec, namespace),
         )
-
-    def _option(self, args: argparse.Namespace, name: str) -> Any:
-        """Give what an option says. What is wrong with it names the setting, where that gives it and not the line."""
-        readers: dict[str, Callable[[Any], Any]]
-        readers = {"out": _python_name, "timeout": _seconds, "var": self._variables}
-        read = readers.get(name, partial(self._expand, what=f"--{name}"))
-        given = getattr(args, name)
-        try:
-            return None if given is None else read(given)
-        except InvalidRequest as error:
-            if name in args.usual:
-                error.message = f"{_SETTING}: {error.message}"
-            raise
 
     def _run(self, client: Client, request: ExecuteRequest, args: argparse.Namespace) -> None:
         stop = Stop()
@@ -178,6 +177,8 @@ class Session:
 
     def _dry_run(self, client: Client, request: ExecuteRequest, args: argparse.Namespace) -> None:
         prompt = look_up(client, request, args.timeout)
+        if prompt.prompt_template is None:
+            raise UnexpectedContent(f"There is nothing to render: {NO_DEFINITION}.")
         messages = render(prompt, encode_all(request.variable_vals), request.messages)
         if not args.quiet:
             show_messages(prompt, messages, plain=args.plain or not self._in_kernel)
@@ -211,29 +212,6 @@ class Session:
             BackgroundAnswer, lambda behind, **_: bundle(behind.answer.state) if behind.answer else None
         )
 
-    def _variables(self, options: Sequence[str]) -> dict[str, Any]:
-        values = options_to_variables(options)
-        return {name: self._from_python(value, value) for name, value in values.items()}
-
-    def _expand(self, text: str, what: str, hint: str = "Leave the option out for its default.") -> str:
-        value = str(self._from_python(text, text.strip("\"'")))
-        if not value.strip():
-            raise InvalidRequest(f"{what} {text}".rstrip() + " is empty.", hint=hint)
-        return value
-
-    def _from_python(self, text: Any, otherwise: Any) -> Any:
-        """Take `$name` and `{name}` from Python; anything else is meant as it is written."""
-        name = re.fullmatch(r"\$(\w+)|\{(\w+)\}", text) if isinstance(text, str) else None
-        if name is None:
-            return otherwise
-        key = name[1] or name[2]
-        if key not in self._shell.user_ns:
-            raise InvalidRequest(
-                f"{text} stands for the Python name {key}, which is not defined.",
-                hint="Text that looks like this is written in the cell, above `---`.",
-            )
-        return self._shell.user_ns[key]
-
 
 class _Silent:
     """The view of ``--quiet``."""
@@ -243,6 +221,43 @@ class _Silent:
 
     def finish(self, state: RunState) -> None:
         """Show nothing."""
+
+
+def _option(args: argparse.Namespace, name: str, read: Callable[[Any], Any]) -> Any:
+    """Give what an option of the line says, or else that of the setting."""
+    own, usual = getattr(args.own, name), getattr(args.usual, name)
+    if own is not None:
+        return read(own)
+    return None if usual is None else _of_setting(read, usual)
+
+
+def _of_setting(read: Callable[[Any], _Read], given: Any) -> _Read:
+    """Read what the setting gives; what is wrong with it names the setting."""
+    try:
+        return read(given)
+    except InvalidRequest as error:
+        error.message = f"{_SETTING}: {error.message}"
+        raise
+
+
+def _which(given: argparse.Namespace, names: Mapping[str, Any]) -> tuple[str | None, str | None] | None:
+    """Give the version and the label, if either is given: a line's own stand for both of the setting's."""
+    version, label = (_text(getattr(given, name), names, f"--{name}") for name in ("version", "label"))
+    return (version, label) if version or label else None
+
+
+def _key(given: str, names: Mapping[str, Any]) -> str:
+    key = _text(given, names, "The prompt's key", _NO_KEY)
+    if key is None:
+        raise InvalidRequest(f"The prompt's key {given} is None.", hint=_NO_KEY)
+    return key
+
+
+def _text(given: str | None, names: Mapping[str, Any], what: str, hint: str = _NO_VALUE) -> str | None:
+    text = None if given is None else option_to_text(given, names, what)
+    if text is not None and not text.strip():
+        raise InvalidRequest(f"{what} {given}".rstrip() + " is empty.", hint=hint)
+    return text
 
 
 def _python_name(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -74,6 +75,14 @@ class TestVariables:
             "[&a b, *a]",
             "[!!binary aGk=]",
             "12345678901234567890.5",
+            '"Hamlet": a tragedy',
+            "'Hamlet' : a tragedy",
+            "[draft]: of a plan",
+            "{x}: y",
+            "{[a]: 1}",
+            "{{a: 1}: 2}",
+            "[{name}, {a: {b}}]",
+            "{a: , b: 1}",
         ],
     )
     def test_a_line_is_sent_as_it_is_written(self, text: str) -> None:
@@ -88,6 +97,8 @@ class TestVariables:
             ('""', ""),
             ("[a, b c, 3, true]", ["a", "b c", 3, True]),
             ("{name: Ada, age: 36}", {"name": "Ada", "age": 36}),
+            ("{title: '', 'of': \"\"}", {"title": "", "of": ""}),
+            ("{2: a, true: b, 1.5: c, null: d}", {2: "a", True: "b", Decimal("1.5"): "c", None: "d"}),
             ("[1.10, b]", [Decimal("1.10"), "b"]),
             ("[yes, 12:30, 2026-01-02, 0123, ~]", ["yes", "12:30", "2026-01-02", "0123", "~"]),
         ],
@@ -111,6 +122,9 @@ class TestVariables:
 
     def test_one_indented_line_is_text_too(self) -> None:
         assert literals("x:\n  1.10\ny: z") == {"x": "1.10", "y": "z"}
+
+    def test_only_blanks_and_tabs_around_a_value_are_no_part_of_it(self) -> None:
+        assert literals("a: \tx\u3000\xa0 \t\nb:\n  \u3000y\xa0 ") == {"a": "x\u3000\xa0", "b": "\u3000y\xa0"}
 
     def test_comments_and_blank_lines_stand_between(self) -> None:
         assert literals("# what it is about\n\ntopic: x\n\n# and\nother: y") == {"topic": "x", "other": "y"}
@@ -148,6 +162,23 @@ class TestExpressions:
         spec = parse_cell("a = [\n  1,\n]\nb = '''x\n---\ny'''\n---\nhello")
         assert [variable.source.code for variable in spec.variables] == ["[\n  1,\n]", "'''x\n---\ny'''"]
         assert len(spec.messages) == 1
+
+    def test_go_over_thousands_of_lines_in_no_time(self) -> None:
+        code = "[\n" + "  [']', 2],\n" * 5000 + "]"
+        began = time.monotonic()
+        assert parse_cell(f"a = {code}\nb: x").variables[0].source == Expression(code, 1, 5)
+        with pytest.raises(CellError, match="never closed"):
+            parse_cell(f"a = {code[:-1]}")
+        assert time.monotonic() - began < 5
+
+    def test_end_where_python_ends_a_line(self) -> None:
+        spec = parse_cell('a = 1 + \\\n  2\nb = (1  # one (\n)\nc = f"""{1}\n"""  # """\nd: x')
+        assert [variable.source for variable in spec.variables] == [
+            Expression("1 + \\\n  2", 1, 5),
+            Expression("(1  # one (\n)", 3, 5),
+            Expression('f"""{1}\n"""  # """', 5, 5),
+            Value("x"),
+        ]
 
 
 class TestMessages:
@@ -195,10 +226,19 @@ class TestErrors:
             ("a:", 1, 3, 'Write `a: ""`'),
             ("a: |", 1, 4, "nothing is indented"),
             ("a:\n  first\n  second", 2, 1, "`name: |`"),
-            ("a: | # note\n  x", 2, 1, "ends with its line"),
+            ("a: | # note\n  x", 1, 4, "a block begins with `|`, `|-`"),
+            ("a: |2\n  x", 1, 4, "a block begins with `|`, `|-`"),
+            ("a: >-1\n  x", 1, 4, "a block begins with `|`, `|-`"),
+            ("a: |pipe\n  x", 2, 1, "ends with its line"),
             ('a: "C:\\data"', 1, 8, "escape"),
             ("a: {b: 1, b: 2}", 1, 11, "b is given twice"),
             ("a:\n  b: 1\n  b: 2", 3, 3, "b is given twice"),
+            ("a:\n  1: x\n  1.0: y", 3, 3, "1.0 is given twice, first as 1; put keys in quotes"),
+            ("a: {true: x, 1: y}", 1, 14, "1 is given twice, first as true"),
+            ("a: {0: x, false: y}", 1, 11, "false is given twice, first as 0"),
+            ("a: {1: x, '1': y}", 1, 11, "1 is given twice."),
+            ("a:\n  [x]: 1", 2, 3, "a list or an object cannot be a key"),
+            ("a:\n  # todo\nb: 2", 1, 1, "no value is indented below it, only comments"),
             ("a:\n  - &x 1", 2, 5, "put the text in quotes"),
             ("a:\n  - x #5", 2, 6, "put the text in quotes"),
             ("a:\n  b: [1", 2, 8, "no YAML"),

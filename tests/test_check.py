@@ -111,3 +111,11 @@ def test_a_prompt_without_variables_takes_none() -> None:
 
 def test_a_prompt_whose_template_is_not_told_cannot_be_checked() -> None:
     check_variables(Prompt("greet", "1.0.0"), {"x": 1})
+
+
+def test_names_that_a_server_gives_move_no_terminal() -> None:
+    definition = VariableDef("topic\x1b[31m", type="integer")
+    strange = Prompt("greet", "1.0\x1b[2J", prompt_template=PromptTemplate(variable_defs=(definition,)))
+    for values in ({}, {"topic": "x"}, {"zzz": "x"}):
+        text = complaint(strange, values)
+        assert "\x1b" not in text and "greet @ 1.0␛[2J" in text and "topic␛[31m" in text

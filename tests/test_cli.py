@@ -43,6 +43,17 @@ def test_run_tells_what_went_wrong_and_fails(serve: Serve, monkeypatch: pytest.M
     assert out == "Hel\n" and "StreamInterrupted: " in err and "Traceback" not in err
 
 
+@pytest.mark.parametrize("option", ["--version", "--label"])
+def test_an_option_that_is_empty_does_not_run_the_latest(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, capsys: Any, option: str
+) -> None:
+    server = serve(GREET)
+    configure(monkeypatch, server)
+    assert main(["run", "greet", option, " ", "--var", "name=Ada", "--var", "note={}"]) == 1
+    assert f"InvalidRequest: {option} is empty. Leave the option out" in capsys.readouterr().err
+    assert not server.requests
+
+
 def test_run_ends_quietly_where_nobody_reads_its_answer(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     configure(monkeypatch, serve(GREET))
     command = [sys.executable, "-m", "cozeloop_magic", "run", "greet", "--var", "name=Ada", "--var", "note={}"]

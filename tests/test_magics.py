@@ -106,6 +106,52 @@ def test_a_loop_over_values_takes_them_from_python(shell: InteractiveShell, conf
     assert [[value["value"] for value in values] for values in asked] == [["Ada", '{"a": 1}'], ["Bob", '{"a": 1}']]
 
 
+def test_in_a_function_its_own_names_come_first(shell: InteractiveShell, configured: Configured) -> None:
+    server = configured(GREET)
+    code = """def greet(name, version):
+    %loop_prompt greet --quiet --version $version --var name=$name --var note=$note --out hello
+greet("Ada", "1.2.0")"""
+    shell.user_ns.update(name="Bob", note={"a": 1})
+    assert shell.run_cell(code).success
+    assert [value["value"] for value in sent(server)["variable_vals"]] == ["Ada", '{"a": 1}']
+    assert server.requests[0].body["queries"][0]["version"] == "1.2.0"
+    assert shell.user_ns["hello"] is shell.user_ns["_loop"]
+
+
+def test_none_from_python_is_an_option_not_given(shell: InteractiveShell, configured: Configured) -> None:
+    server = configured(GREET)
+    shell.user_ns["nothing"] = None
+    assert run(shell, "greet --version $nothing --label {nothing}").success
+    assert server.requests[0].body["queries"] == [{"prompt_key": "greet"}]
+
+
+def test_quotes_do_not_keep_python_out(shell: InteractiveShell, configured: Configured) -> None:
+    server = configured(GREET)
+    shell.user_ns.update(key="greet", newest="1.2.0", who="Ada")
+    assert run(shell, """'$key' --version "$newest" --var name="$who\"""", "note: {}").success
+    assert sent(server)["prompt_identifier"] == {"prompt_key": "greet", "version": "1.2.0"}
+    assert sent(server)["variable_vals"][0]["value"] == "Ada"
+
+
+@pytest.mark.parametrize(
+    "text", ["$5", "it costs $5 or $unknown", "{{who}}", "$$who$$", "{unknown.x}", "{unknown} and {5}", "who {", "$"]
+)
+def test_text_that_only_looks_like_python_is_sent_as_it_is_written(
+    shell: InteractiveShell, configured: Configured, text: str
+) -> None:
+    server = configured(GREET)
+    shell.user_ns["who"] = "Ada"
+    assert run(shell, f'greet --var name="{text}"', "note: {}").success
+    assert sent(server)["variable_vals"][0]["value"] == text
+
+
+def test_a_key_of_an_object_is_no_name(shell: InteractiveShell, configured: Configured) -> None:
+    server = configured(GREET)
+    shell.user_ns["who"] = "Ada"
+    assert run(shell, "greet --var 'note={who: 1}'", "name: Ada").success
+    assert sent(server)["variable_vals"][0]["value"] == '{"who": 1}'
+
+
 def test_an_apostrophe_is_no_quote(shell: InteractiveShell, configured: Configured) -> None:
     server = configured(GREET)
     assert shell.run_cell("%loop_prompt greet --quiet --var name=it's --label beta --var note={}").success
@@ -204,6 +250,21 @@ class TestErrors:
         assert "variables not checked" in capsys.readouterr().err
         assert sent(server)["prompt_identifier"] == {"prompt_key": "greet"}
 
+    @pytest.mark.parametrize("template", [None, "text", [1]])
+    def test_without_a_definition_the_run_goes_on_with_a_note_but_there_is_nothing_to_render(
+        self, shell: InteractiveShell, configured: Configured, capsys: Any, template: Any
+    ) -> None:
+        found = {"query": {}, "prompt": DEFINITION | {"prompt_template": template}}
+        mget = answer({"code": 0, "data": {"items": [found]}})
+        server = configured(by_path(mget=mget, execute_streaming=STREAM))
+        assert run(shell, "greet", "nmae: Ada").success
+        said = capsys.readouterr().err
+        assert "greet @ 1.2.0" in said
+        assert "variables not checked: the server's answer holds no definition of the prompt" in said
+        assert sent(server)["prompt_identifier"]["version"] == "1.2.0"
+        error, _ = self.fail(shell, capsys, "greet --dry-run")
+        assert isinstance(error, errors.UnexpectedContent)
+
     @pytest.mark.parametrize(
         ("line", "cell", "says"),
         [
@@ -223,6 +284,17 @@ class TestErrors:
             ("greet --timeout inf", CELL, "above 0"),
             ("greet --var name=$nothing", CELL, "nothing, which is not defined"),
             ("greet --timeout 0", CELL, "above 0"),
+            ('greet --var name="Hi $who and time"', CELL, "$who stands for Python only as the whole value"),
+            ("greet --var name={who.upper()}", CELL, "{who.upper()} stands for Python only as the whole value"),
+            ("greet --var name=$who.a", CELL, "$who stands for Python only as the whole value"),
+            ("greet --var name=${who}", CELL, "{who} stands for Python only as the whole value"),
+            ("greet --version 1.$who", CELL, "$who stands for Python only as the whole value"),
+            ("greet --label {who!r}", CELL, "{who!r} stands for Python only as the whole value"),
+            ("greet_{who}", CELL, "{who} stands for Python only as the whole value"),
+            ("greet --version $number", CELL, "--version $number is of type float, not text"),
+            ("greet --label $many", CELL, "--label $many is of type list, not text"),
+            ("$number", CELL, "The prompt's key $number is of type float, not text. Write it in quotes: number = \""),
+            ("$none", CELL, "The prompt's key $none is None. Name the prompt to run."),
             ("greet", 'name: Ada\nnote: {"a": 1, "a": 2}', "a is given twice"),
             ("greet", "name: Ada\nnote: {1: a, '1': b}", "1 is given twice"),
             ("greet", "name: Ada\nnote = {1: 'a', '1': 'b'}", 'holds the key "1" twice'),
@@ -232,9 +304,9 @@ class TestErrors:
         self, shell: InteractiveShell, configured: Configured, capsys: Any, line: str, cell: str, says: str
     ) -> None:
         configured(GREET)
-        shell.user_ns["blank"] = ""
+        shell.user_ns.update(blank="", who="Ada", number=1.10, many=["a"], none=None)
         _, out = self.fail(shell, capsys, line, cell)
-        assert says in out
+        assert says in " ".join(out.split())
 
     def test_a_time_limit_holds_for_the_look_at_the_prompt_too(
         self, shell: InteractiveShell, configured: Configured, capsys: Any
@@ -268,7 +340,11 @@ class TestErrors:
             ("greet --streem", "There is no option --streem (did you mean --no-stream?). The options are "),
             ("greet hello", "hello belongs to no option. The options are "),
             ("greet --timeout soon", "Argument --timeout: invalid float value: 'soon'. The options are "),
-            ("", "The following arguments are required: prompt_key. The options are "),
+            ("", "Name the prompt to run. The options are "),
+            ("greet -version 1", "There is no option -version (did you mean --version?). The options are "),
+            ("greet -label=beta", "There is no option -label (did you mean --label?). The options are "),
+            ('greet --var name="Ada L', 'The quote in name="Ada is not closed. The options are '),
+            ("greet --out a --var='Ada", "The quote in --var='Ada is not closed. The options are "),
         ],
     )
     def test_a_line_that_cannot_be_read_names_what_there_is(
@@ -394,13 +470,15 @@ class TestPreferences:
             ("--version 1.2.0", "greet --label beta", {"label": "beta"}),
             ("--label production --no-stream", "greet --quiet", {"label": "production"}),
             ("--label $stage", "greet", {"label": "beta"}),
+            ("--label production", "greet --version $none --label $none", {"label": "production"}),
+            ("--label production", "greet --version $none --label beta", {"label": "beta"}),
         ],
     )
     def test_options_stand_before_a_lines_own(
         self, shell: InteractiveShell, configured: Configured, options: str, line: str, asked: dict[str, str]
     ) -> None:
         server = configured(GREET)
-        shell.user_ns["stage"] = "beta"
+        shell.user_ns.update(stage="beta", none=None)
         shell.run_cell(f"%config LoopMagics.options = {options!r}")
         assert run(shell, line).success
         (query,) = server.requests[0].body["queries"]
@@ -448,6 +526,27 @@ class TestPreferences:
         assert not run(shell, "greet").success
         out = " ".join(capsys.readouterr().out.split())
         assert "name is given here and with --var in %config LoopMagics.options." in out
+
+    def test_a_variable_of_the_line_wins_over_one_of_the_options(
+        self, shell: InteractiveShell, configured: Configured
+    ) -> None:
+        server = configured(GREET)
+        shell.run_cell("%config LoopMagics.options = '--var name=Bob --var note={}'")
+        assert run(shell, "greet --var name=Ada", "---\nHi").success
+        assert [value["value"] for value in sent(server)["variable_vals"]] == ["Ada", "{}"]
+
+    def test_a_variable_of_the_options_that_is_wrong_names_the_setting_also_beside_one_of_the_line(
+        self, shell: InteractiveShell, configured: Configured, capsys: Any
+    ) -> None:
+        configured(GREET)
+        shell.run_cell("%config LoopMagics.options = '--var note=$nothing'")
+        assert not run(shell, "greet --var name=Ada", "---\nHi").success
+        assert "InvalidRequest: %config LoopMagics.options: $nothing stands for" in capsys.readouterr().out
+        shell.run_cell("%config LoopMagics.options = '--var note={}'")
+        assert not run(shell, "greet --var name=Ada", "note: {}").success
+        assert "note is given here and with --var in %config LoopMagics.options." in " ".join(
+            capsys.readouterr().out.split()
+        )
 
     def test_variables_of_the_options_are_given_to_every_cell(
         self, shell: InteractiveShell, configured: Configured

@@ -88,7 +88,13 @@ def test_thinking_is_told_from_writing() -> None:
     [
         (Phase.DONE, "length", "stopped at the length limit (length)", "cozeloop-cut"),
         (Phase.DONE, "content_filter", "stopped by the content filter (content_filter)", "cozeloop-cut"),
+        (Phase.DONE, "MAX_TOKENS", "stopped at the length limit (MAX_TOKENS)", "cozeloop-cut"),
+        (Phase.DONE, "error", "ended (error)", "cozeloop-cut"),
+        (Phase.DONE, "null\x1b", "ended (null␛)", "cozeloop-cut"),
+        (Phase.DONE, " ", "ended (blank)", "cozeloop-cut"),
         (Phase.DONE, "stop", "done (stop)", "cozeloop-done"),
+        (Phase.DONE, "end_turn", "done (end_turn)", "cozeloop-done"),
+        (Phase.DONE, "function_call", "asks for tools (function_call)", "cozeloop-done"),
         (Phase.INTERRUPTED, None, "interrupted, the answer is incomplete", "cozeloop-interrupted"),
         (Phase.FAILED, None, "failed, the answer is incomplete", "cozeloop-failed"),
     ],
@@ -97,7 +103,11 @@ def test_an_answer_that_was_cut_never_looks_complete(phase: Phase, reason: str, 
     cut = state(phase=phase)
     cut = replace(cut, result=replace(cut.result, finish_reason=reason))
     assert status(cut).startswith(f"{shown} · ")
-    assert f" {mood}" in bundle(cut)["text/html"]
+    kept = bundle(cut)
+    assert f" {mood}" in kept["text/html"]
+    assert (
+        (f"[{shown}]" in kept["text/plain"]) is (f"[{shown}]" in kept["text/markdown"]) is (mood != "cozeloop-done")
+    )
 
 
 def test_the_status_line_wraps_between_its_items() -> None:

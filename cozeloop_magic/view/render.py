@@ -50,11 +50,12 @@ _NEEDLESS = re.compile(r" ?([{};,>]) ?|(?<=:) ")  # space in a style sheet
 
 _BEFORE_A_BLANK_LINE = re.compile(r"\n(?=[^\S\n]*(?:\n|\Z))")
 
-_FINISH_REASONS = {
-    "length": "stopped at the length limit (length)",
-    "content_filter": "stopped by the content filter (content_filter)",
-    "tool_calls": "asks for tools (tool_calls)",
-}
+_WHOLE = dict.fromkeys(("", "stop", "stop_sequence", "end_turn", "eos"), "done") | dict.fromkeys(
+    ("tool_calls", "function_call", "tool_use"), "asks for tools"
+)
+_CUT = dict.fromkeys(("length", "max_tokens", "max_length"), "stopped at the length limit") | {
+    "content_filter": "stopped by the content filter"
+}  # as is whatever has a finish reason that is not known here: it may mean a failure
 
 
 def bundle(state: RunState, *, fold_height: int = FOLD_HEIGHT, with_error: bool = False) -> dict[str, str]:
@@ -150,7 +151,13 @@ def is_early(state: RunState) -> bool:
 
 
 def _is_cut(state: RunState) -> bool:
-    return state.phase is Phase.DONE and state.result.finish_reason in ("length", "content_filter")
+    return state.phase is Phase.DONE and _reason(state).lower() not in _WHOLE
+
+
+def _reason(state: RunState) -> str:
+    """Give the finish reason; one that is blank is none that anybody knows."""
+    reason = state.result.finish_reason
+    return visible(reason).replace("\n", " ").strip() or "blank" if reason else ""
 
 
 def _prompt(state: RunState) -> str:
@@ -197,10 +204,9 @@ def progress(state: RunState) -> str:
         case Phase.FAILED:
             return "failed, the answer is incomplete" if has_something(state) else "failed"
         case Phase.DONE:
-            reason = state.result.finish_reason or ""
-            said = "done" if has_something(state) else "an empty answer"
-            told = has_something(state) and _FINISH_REASONS.get(reason)
-            return told or (f"{said} ({reason})" if reason else said)
+            reason = _reason(state)
+            said = (_WHOLE | _CUT).get(reason.lower(), "ended") if has_something(state) else "an empty answer"
+            return f"{said} ({reason})" if reason else said
 
 
 def _html(state: RunState, fold_height: int, error: str) -> str:

@@ -177,29 +177,23 @@ def _look_at_links(state: StateCore) -> None:
     for block in state.tokens:
         opened: int | None = None
         children = block.children or []
+        if not any(token.type == "link_open" for token in children):
+            continue
+        words = links.Words(map(_seen, children))
         for i, token in enumerate(children):
             if token.type == "link_open":
                 opened = i
             elif token.type == "image" and opened is not None:
                 token.meta["in_link"] = True
             elif token.type == "link_close" and opened is not None:
-                inside = children[opened:i]
-                text = "".join(part.content for part in inside)
-                drawn = any(part.type.startswith("math") for part in inside)
-                before, after = _beside(children, opened, -1), _beside(children, i, 1)
-                url = str(inside[0].attrGet("href"))
-                token.meta["target"] = links.disguised(text, url, before=before, after=after, drawn=drawn)
+                token.meta["target"] = words.disguise(opened, i, str(children[opened].attrGet("href")))
                 opened = None
 
 
-def _beside(tokens: Sequence[Token], at: int, step: int) -> str:
-    """Give the words next to a token on the same line, looking over signs such as the stars of emphasis."""
-    at += step
-    while 0 <= at < len(tokens) and tokens[at].type not in ("softbreak", "hardbreak"):
-        if tokens[at].content:
-            return tokens[at].content
-        at += step
-    return ""
+def _seen(token: Token) -> str:
+    if token.type.startswith("math"):
+        return links.DRAWN
+    return "\n" if token.type in ("softbreak", "hardbreak") else token.content
 
 
 def _look_at_directions(state: StateCore) -> None:

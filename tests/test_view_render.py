@@ -105,9 +105,8 @@ def test_an_answer_that_was_cut_never_looks_complete(phase: Phase, reason: str, 
     assert status(cut).startswith(f"{shown} · ")
     kept = bundle(cut)
     assert f" {mood}" in kept["text/html"]
-    assert (
-        (f"[{shown}]" in kept["text/plain"]) is (f"[{shown}]" in kept["text/markdown"]) is (mood != "cozeloop-done")
-    )
+    for kind in ("text/plain", "text/markdown"):
+        assert (f"[{shown}]" in kept[kind]) is (mood != "cozeloop-done")
 
 
 def test_the_status_line_wraps_between_its_items() -> None:
@@ -305,6 +304,8 @@ def test_tool_calls_are_laid_out() -> None:
     )
     assert kept["text/plain"] == 'get_weather({"city":"北京"})'
     assert has_something(with_message(tool_calls=(CALL,)))
+    both = bundle(with_message(content="So:", tool_calls=(CALL,)))
+    assert both["text/plain"] == both["text/markdown"] == 'So:\n\nget_weather({"city":"北京"})'
 
 
 @pytest.mark.parametrize("arguments", ["", "{", "null", "[" * 100_000])

@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from cozeloop_magic.entities.prompt import ToolCall
+from cozeloop_magic.entities.prompt import ToolCall, calls_text
 from cozeloop_magic.run import Phase, RunState
 from cozeloop_magic.view import markdown, request, safe_markdown
 from cozeloop_magic.visible import visible
@@ -72,14 +72,12 @@ def bundle(state: RunState, *, fold_height: int = FOLD_HEIGHT, with_error: bool 
     """
     error = _error(state) if with_error else ""
     early = f"[{progress(state)}]" if is_early(state) and has_something(state) else ""
-    said = safe_markdown.safe(state.text) or safe_markdown.safe(_calls_text(state))
-    plain = visible(state.text) or visible(_calls_text(state))
-    beside = [text for text in (early, error) if text]
+    said = (state.text, calls_text(state.result), early, error)
     return {
         "text/html": _html(state, fold_height, error),
-        "text/markdown": "\n\n".join(filter(None, (said, *map(safe_markdown.safe, beside))))
+        "text/markdown": "\n\n".join(filter(None, map(safe_markdown.safe, said)))
         or safe_markdown.safe(status(state)),
-        "text/plain": "\n\n".join(filter(None, (plain, *beside))) or status(state),
+        "text/plain": "\n\n".join(filter(None, map(visible, said))) or status(state),
     }
 
 
@@ -274,10 +272,6 @@ def _call_html(call: ToolCall, longest: int | None) -> str:
 
 def _calls(state: RunState) -> tuple[ToolCall, ...]:
     return tuple((state.result.message and state.result.message.tool_calls) or ())
-
-
-def _calls_text(state: RunState) -> str:
-    return visible("\n".join(f"{name}({arguments})" for name, arguments in map(_call, _calls(state))))
 
 
 def _call(call: ToolCall) -> tuple[str, str]:

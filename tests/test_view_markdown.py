@@ -287,7 +287,7 @@ def test_safe_markdown_lets_no_formula_reach_over_a_foreign_command() -> None:
 def test_code_is_coloured_by_its_language_and_unknown_languages_stay_plain() -> None:
     assert '<code class="language-python"><span class=k>def</span>' in to_html("```python\ndef f(): 1\n```")
     assert to_html("```wat\na<b\n```") == '<pre><code class="language-wat">a&lt;b\n</code></pre>\n'
-    assert to_html('```x"y\na\n```') == "<pre><code>a\n</code></pre>\n"
+    assert to_html('```x"y\na\n```').endswith("<pre><code>a\n</code></pre>\n")
 
 
 def test_code_is_left_plain_where_colours_could_take_long() -> None:
@@ -319,6 +319,19 @@ NASTY = [
     "<!--",
     "\n a",
 ]
+
+
+@pytest.mark.parametrize(
+    ("info", "language", "caption"),
+    [
+        ("text important <b>", "text", "important &lt;b&gt;"),
+        ('Python title="a.py"', "python", 'title="a.py"'),
+        ("{python}", "", "{python}"),
+    ],
+)
+def test_what_a_fence_says_beside_its_language_is_its_caption(info: str, language: str, caption: str) -> None:
+    named = f' class="language-{language}"' if language else ""
+    assert to_html(f"~~~ {info}\nx\n~~~").startswith(f'<p class="cozeloop-caption">{caption}</p>\n<pre><code{named}>')
 
 
 @pytest.mark.parametrize("language", sorted(code._LANGUAGES))

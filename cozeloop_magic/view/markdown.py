@@ -48,9 +48,10 @@ class _Renderer(RendererHTML):
     """The rules that differ from markdown-it's own. `self.rules` finds them by token type."""
 
     def fence(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
-        language = code.language(tokens[idx].info)
+        language, caption = code.language(tokens[idx].info), code.caption(tokens[idx].info)
         named = f' class="language-{escape(language)}"' if language else ""
-        return f"<pre><code{named}>{code.to_html(tokens[idx].content, language)}</code></pre>\n"
+        told = f'<p class="cozeloop-caption">{escape(caption, quote=False)}</p>\n' if caption else ""
+        return f"{told}<pre><code{named}>{code.to_html(tokens[idx].content, language)}</code></pre>\n"
 
     def link_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
         return _anchor(str(tokens[idx].attrGet("href")))

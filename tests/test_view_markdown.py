@@ -284,6 +284,10 @@ def test_safe_markdown_lets_no_formula_reach_over_a_foreign_command() -> None:
     assert safe("{" * 31) == "{" * 30 + "<span>&#123;</span>"
 
 
+def test_a_formula_with_brackets_stays_one() -> None:
+    assert safe("$f[x](y) + g[x]: A$") == "$f[x] (y) + g[x] : A$"
+
+
 def test_code_is_coloured_by_its_language_and_unknown_languages_stay_plain() -> None:
     assert '<code class="language-python"><span class=k>def</span>' in to_html("```python\ndef f(): 1\n```")
     assert to_html("```wat\na<b\n```") == '<pre><code class="language-wat">a&lt;b\n</code></pre>\n'
@@ -350,6 +354,7 @@ DEFINITIONS = [
     '> [Note]: <https://example.com/a> "careful:\n> the <real> answer is 5"',
     "- [x]: https://a.example\n- [x]:\n  mailto:b@a.example 'twice'",
     '[a `b]: https://a.example "c` d"',
+    '[$b]: https://a.example "c$ d"',
     "[^1]: https://a.example\n[**b**]: https://b.example (over\ntwo lines)\nand text",
 ]
 

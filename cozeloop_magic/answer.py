@@ -35,7 +35,7 @@ class Answer(ExecuteResult):
 
     @property
     def complete(self) -> bool:
-        """Whether the answer came to its end."""
+        """Whether it came to its end, with a finish reason; `finish_reason` tells whether that was a good one."""
         return self.state.phase is Phase.DONE
 
     def result(self, timeout: float | None = None) -> Answer:

@@ -21,6 +21,7 @@ from cozeloop_magic.entities.prompt import (
     ContentPart,
     ContentType,
     ExecuteResult,
+    FunctionCall,
     Message,
     Prompt,
     Role,
@@ -36,6 +37,8 @@ json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
 )
+
+CALL = ToolCall(1, None, None, FunctionCall("add", '{"a": "\x1b"}'))
 
 
 class TestWire:
@@ -120,10 +123,18 @@ class TestResult:
                 ExecuteResult(Message(Role.ASSISTANT, "\x1b[31mred \u202e"), "st\x07op"),
                 "␛[31mred ‹U+202E›\n\n[finish reason: st‹U+0007›op]",
             ),
+            (
+                ExecuteResult(Message(Role.ASSISTANT, "So:", tool_calls=(ToolCall(0, "c\x1b"), CALL)), "tool_calls"),
+                'So:\n\nc␛()\nadd({"a": "␛"})\n\n[finish reason: tool_calls]',
+            ),
+            (
+                ExecuteResult(Message(Role.ASSISTANT, tool_calls=(CALL,))),
+                'add({"a": "␛"})\n\n[incomplete: no finish reason]',
+            ),
             (ExecuteResult(None, "stop"), "ExecuteResult(finish_reason='stop')"),
         ],
     )
-    def test_shows_its_text_and_its_end_where_it_ends_a_cell(self, result: ExecuteResult, shown: str) -> None:
+    def test_shows_what_it_says_and_its_end_where_it_ends_a_cell(self, result: ExecuteResult, shown: str) -> None:
         assert pretty(result) == shown
         assert pretty([result]) == f"[{result!r}]", "among others, each is itself"
 

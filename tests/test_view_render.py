@@ -88,7 +88,13 @@ def test_thinking_is_told_from_writing() -> None:
     [
         (Phase.DONE, "length", "stopped at the length limit (length)", "cozeloop-cut"),
         (Phase.DONE, "content_filter", "stopped by the content filter (content_filter)", "cozeloop-cut"),
+        (Phase.DONE, "MAX_TOKENS", "stopped at the length limit (MAX_TOKENS)", "cozeloop-cut"),
+        (Phase.DONE, "error", "ended (error)", "cozeloop-cut"),
+        (Phase.DONE, "null\x1b", "ended (null␛)", "cozeloop-cut"),
+        (Phase.DONE, " ", "ended (blank)", "cozeloop-cut"),
         (Phase.DONE, "stop", "done (stop)", "cozeloop-done"),
+        (Phase.DONE, "end_turn", "done (end_turn)", "cozeloop-done"),
+        (Phase.DONE, "function_call", "asks for tools (function_call)", "cozeloop-done"),
         (Phase.INTERRUPTED, None, "interrupted, the answer is incomplete", "cozeloop-interrupted"),
         (Phase.FAILED, None, "failed, the answer is incomplete", "cozeloop-failed"),
     ],
@@ -97,7 +103,10 @@ def test_an_answer_that_was_cut_never_looks_complete(phase: Phase, reason: str, 
     cut = state(phase=phase)
     cut = replace(cut, result=replace(cut.result, finish_reason=reason))
     assert status(cut).startswith(f"{shown} · ")
-    assert f" {mood}" in bundle(cut)["text/html"]
+    kept = bundle(cut)
+    assert f" {mood}" in kept["text/html"]
+    for kind in ("text/plain", "text/markdown"):
+        assert (f"[{shown}]" in kept[kind]) is (mood != "cozeloop-done")
 
 
 def test_the_status_line_wraps_between_its_items() -> None:
@@ -295,6 +304,8 @@ def test_tool_calls_are_laid_out() -> None:
     )
     assert kept["text/plain"] == 'get_weather({"city":"北京"})'
     assert has_something(with_message(tool_calls=(CALL,)))
+    both = bundle(with_message(content="So:", tool_calls=(CALL,)))
+    assert both["text/plain"] == both["text/markdown"] == 'So:\n\nget_weather({"city":"北京"})'
 
 
 @pytest.mark.parametrize("arguments", ["", "{", "null", "[" * 100_000])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cozeloop_magic.entities.prompt import ExecuteRequest, ExecuteResult, Message, Role
+from cozeloop_magic.entities.prompt import ExecuteRequest, ExecuteResult, FunctionCall, Message, Role, ToolCall
 from cozeloop_magic.errors import ServerFailed
 from cozeloop_magic.run import Arrived, Event, Failed, Finished, Interrupted, Prepared, Preparing, RunState, fold
 from cozeloop_magic.view.terminal import TerminalView
@@ -52,6 +52,15 @@ def test_an_interrupted_answer_says_so() -> None:
 
 def test_a_failure_before_the_answer_leaves_the_word_to_the_error() -> None:
     assert show(Failed(1, ServerFailed("no"))) == ("", "")
+
+
+@pytest.mark.parametrize(("text", "shown"), [("", ""), ("So:", "So:\n"), ("So:\n", "So:\n")])
+def test_the_tools_it_asks_for_end_an_answer(text: str, shown: str) -> None:
+    call = ToolCall(0, None, None, FunctionCall("add", '{"a": "\x1b[2J"}'))
+    asked = Arrived(0.2, ExecuteResult(Message(Role.ASSISTANT, "", tool_calls=(call,)), "tool_calls"))
+    out, status = show(piece(text), asked, Finished(1))
+    assert out == shown + 'add({"a": "␛[2J"})\n'
+    assert status.startswith("asks for tools (tool_calls) · key")
 
 
 def test_reasoning_is_counted_not_written() -> None:

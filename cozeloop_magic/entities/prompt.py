@@ -37,6 +37,7 @@ __all__ = [
     "ToolType",
     "VariableDef",
     "VariableType",
+    "calls_text",
 ]
 
 
@@ -313,14 +314,22 @@ class ExecuteResult(Wire):
         return self.text
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """Show it as IPython does what ends a cell: the text, which may hold anything, and how it ended."""
+        """Show it as IPython does what ends a cell: what the model says, which may be anything, and how it ended."""
+        said = [text for text in (self.text, calls_text(self)) if text]
         alone = len(printer.stack) == 1
-        printer.text(visible(f"{self.text}\n\n[{self._end()}]") if alone and self.text else repr(self))
+        printer.text(visible("\n\n".join([*said, f"[{self._end()}]"])) if alone and said else repr(self))
 
     def _end(self) -> str:
         why = f"finish reason: {self.finish_reason}" if self.finish_reason else "incomplete: no finish reason"
         usage = f"{self.usage.input_tokens:,} → {self.usage.output_tokens:,} tokens" if self.usage else None
         return " · ".join(filter(None, (why, self.model, usage)))
+
+
+def calls_text(result: ExecuteResult) -> str:
+    """Give the tools the model asks for, ``name(arguments)`` on a line each; empty if it asks for none."""
+    calls = (result.message and result.message.tool_calls) or ()
+    named = ((call.function_call or FunctionCall(call.id or "tool")) for call in calls)
+    return "\n".join(f"{function.name}({function.arguments or ''})" for function in named)
 
 
 @dataclass(frozen=True, slots=True)

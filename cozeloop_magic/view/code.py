@@ -11,7 +11,7 @@ from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name
 from pygments.token import Comment, Keyword, Literal, Name, Number, Operator, String, _TokenType
 
-__all__ = ["language", "to_html"]
+__all__ = ["caption", "language", "to_html"]
 
 # Pygments' lexers are regular expressions with no bound on their time. These were measured to be near linear for
 # sources that are `_quick`; those of java, csharp and kotlin were not.
@@ -24,6 +24,7 @@ _LANGUAGES = frozenset(
 )
 _LONGEST = 10_000  # characters; what is longer stays plain
 _LONGEST_LINE = 300
+_LANGUAGE = re.compile(r"\s*([A-Za-z0-9_+#.-]{1,32})(?!\S)")
 _MANY_BLANK_LINES = re.compile(r"(?:\n[^\S\n]*){16}")
 
 _CLASSES = {
@@ -45,8 +46,13 @@ _CLASSES = {
 
 def language(info: str) -> str:
     """Give the language that a fence's info string names; empty if it names none plainly."""
-    word = info.split(maxsplit=1)[0] if info.strip() else ""
-    return word.lower() if re.fullmatch(r"[A-Za-z0-9_+#.-]{1,32}", word) else ""
+    found = _LANGUAGE.match(info)
+    return found[1].lower() if found else ""
+
+
+def caption(info: str) -> str:
+    """Give what a fence's info string says beside the language."""
+    return _LANGUAGE.sub("", info, count=1).strip()
 
 
 def to_html(source: str, name: str) -> str:

@@ -48,9 +48,10 @@ class _Renderer(RendererHTML):
     """The rules that differ from markdown-it's own. `self.rules` finds them by token type."""
 
     def fence(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
-        language = code.language(tokens[idx].info)
+        language, caption = code.language(tokens[idx].info), code.caption(tokens[idx].info)
         named = f' class="language-{escape(language)}"' if language else ""
-        return f"<pre><code{named}>{code.to_html(tokens[idx].content, language)}</code></pre>\n"
+        told = f'<p class="cozeloop-caption">{escape(caption, quote=False)}</p>\n' if caption else ""
+        return f"{told}<pre><code{named}>{code.to_html(tokens[idx].content, language)}</code></pre>\n"
 
     def link_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
         return _anchor(str(tokens[idx].attrGet("href")))
@@ -66,6 +67,12 @@ class _Renderer(RendererHTML):
             return f"🖼 {alt}"
         url = str(token.attrGet("src"))
         return f'🖼 {alt} <span class="cozeloop-target">({_anchor(url)}{escape(url)}</a>)</span>'
+
+    def definition(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
+        """Show what a link's reference means, where markdown-it shows nothing: no line of an answer is lost."""
+        label, url, title = (tokens[idx].meta[key] for key in ("label", "url", "title"))
+        titled = f" “{escape(title, quote=False)}”" if title else ""
+        return f"<p>[{escape(label, quote=False)}]: {_anchor(url)}{escape(url)}</a>{titled}</p>\n"
 
     def ordered_list_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
         start, direction = tokens[idx].attrGet("start"), tokens[idx].attrGet("dir")
@@ -171,29 +178,23 @@ def _look_at_links(state: StateCore) -> None:
     for block in state.tokens:
         opened: int | None = None
         children = block.children or []
+        if not any(token.type == "link_open" for token in children):
+            continue
+        words = links.Words(map(_seen, children))
         for i, token in enumerate(children):
             if token.type == "link_open":
                 opened = i
             elif token.type == "image" and opened is not None:
                 token.meta["in_link"] = True
             elif token.type == "link_close" and opened is not None:
-                inside = children[opened:i]
-                text = "".join(part.content for part in inside)
-                drawn = any(part.type.startswith("math") for part in inside)
-                before, after = _beside(children, opened, -1), _beside(children, i, 1)
-                url = str(inside[0].attrGet("href"))
-                token.meta["target"] = links.disguised(text, url, before=before, after=after, drawn=drawn)
+                token.meta["target"] = words.disguise(opened, i, str(children[opened].attrGet("href")))
                 opened = None
 
 
-def _beside(tokens: Sequence[Token], at: int, step: int) -> str:
-    """Give the words next to a token on the same line, looking over signs such as the stars of emphasis."""
-    at += step
-    while 0 <= at < len(tokens) and tokens[at].type not in ("softbreak", "hardbreak"):
-        if tokens[at].content:
-            return tokens[at].content
-        at += step
-    return ""
+def _seen(token: Token) -> str:
+    if token.type.startswith("math"):
+        return links.DRAWN
+    return "\n" if token.type in ("softbreak", "hardbreak") else token.content
 
 
 def _look_at_directions(state: StateCore) -> None:
@@ -214,7 +215,8 @@ def _look_at_directions(state: StateCore) -> None:
 
 
 def _parser(*steps: str, depth: int) -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": depth}, renderer_cls=_Renderer)
+    options = {"html": False, "maxNesting": depth, "inline_definitions": True}
+    parser = MarkdownIt("commonmark", options, renderer_cls=_Renderer)
     parser.enable(["table", "strikethrough"])
     parser.use(dollarmath_plugin, allow_labels=False, allow_blank_lines=False)
     for kind in ("math_inline", "math_inline_double", "math_block"):
@@ -275,8 +277,9 @@ class Blocks:
     """Renders an answer that is still being written: each block once, when it is settled, and the rest anew.
 
     A block is settled when another one has begun after it on a complete line; Markdown reads line by line, so nothing
-    that follows changes it. Two things do reach back: a ``$$`` that may not be closed yet, which holds what is behind
-    it until a blank line ends it, and a link reference defined after its use, which only `to_html` of the whole sees.
+    that follows changes it. Three things do reach back: a ``$$`` or a definition's title that may not be closed yet,
+    which hold what is behind them until a blank line ends them, and a reference defined after its use, which only
+    `to_html` of the whole sees.
     """
 
     def __init__(self) -> None:
@@ -307,22 +310,27 @@ class Blocks:
     def _ends(self, tail: str) -> Iterable[int]:
         """Give the offsets, in the whole text, at which blocks begin that settle the one before them."""
         lines = _LINE.findall(tail)
-        held = _open_formula(lines)
+        blank = max((i for i, line in enumerate(lines) if not line.strip()), default=-1)
+        held = _open_formula(lines, blank)
         offset, seen = self._start, 0
         for token in _blocks().parse(tail, {"references": dict(self._env.get("references", {}))}):
-            if token.level or token.nesting < 0 or token.map is None or token.map[0] == seen:
+            if token.level or token.nesting < 0 or token.map is None:
                 continue
-            if token.map[0] > held:
+            begin, end = token.map
+            if begin > held:
                 return
-            offset += sum(map(len, lines[seen : token.map[0]]))
-            seen = token.map[0]
-            yield offset
+            if begin > seen:
+                offset += sum(map(len, lines[seen:begin]))
+                seen = begin
+                yield offset
+            if token.type == "definition" and blank < end < len(lines) and _TITLE.match(lines[end]):
+                held = min(held, begin)
 
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
+_TITLE = re.compile(r"\s*[\"'(]")  # may begin one, below a definition
 
 
-def _open_formula(lines: Sequence[str]) -> int:
-    """Give the first line after the last blank one on which a ``$$`` may wait for its end; else the lines' number."""
-    blank = max((i for i, line in enumerate(lines) if not line.strip()), default=-1)
+def _open_formula(lines: Sequence[str], blank: int) -> int:
+    """Give the first line after the `blank` one on which a ``$$`` may wait for its end; else the lines' number."""
     return next((i for i in range(blank + 1, len(lines)) if "$$" in lines[i]), len(lines))

@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from cozeloop_magic.entities.prompt import ToolCall
+from cozeloop_magic.entities.prompt import ToolCall, calls_text
 from cozeloop_magic.run import Phase, RunState
 from cozeloop_magic.view import markdown, request, safe_markdown
 from cozeloop_magic.visible import visible
@@ -50,11 +50,12 @@ _NEEDLESS = re.compile(r" ?([{};,>]) ?|(?<=:) ")  # space in a style sheet
 
 _BEFORE_A_BLANK_LINE = re.compile(r"\n(?=[^\S\n]*(?:\n|\Z))")
 
-_FINISH_REASONS = {
-    "length": "stopped at the length limit (length)",
-    "content_filter": "stopped by the content filter (content_filter)",
-    "tool_calls": "asks for tools (tool_calls)",
-}
+_WHOLE = dict.fromkeys(("", "stop", "stop_sequence", "end_turn", "eos"), "done") | dict.fromkeys(
+    ("tool_calls", "function_call", "tool_use"), "asks for tools"
+)
+_CUT = dict.fromkeys(("length", "max_tokens", "max_length"), "stopped at the length limit") | {
+    "content_filter": "stopped by the content filter"
+}  # as is whatever has a finish reason that is not known here: it may mean a failure
 
 
 def bundle(state: RunState, *, fold_height: int = FOLD_HEIGHT, with_error: bool = False) -> dict[str, str]:
@@ -71,14 +72,12 @@ def bundle(state: RunState, *, fold_height: int = FOLD_HEIGHT, with_error: bool 
     """
     error = _error(state) if with_error else ""
     early = f"[{progress(state)}]" if is_early(state) and has_something(state) else ""
-    said = safe_markdown.safe(state.text) or safe_markdown.safe(_calls_text(state))
-    plain = visible(state.text) or visible(_calls_text(state))
-    beside = [text for text in (early, error) if text]
+    said = (state.text, calls_text(state.result), early, error)
     return {
         "text/html": _html(state, fold_height, error),
-        "text/markdown": "\n\n".join(filter(None, (said, *map(safe_markdown.safe, beside))))
+        "text/markdown": "\n\n".join(filter(None, map(safe_markdown.safe, said)))
         or safe_markdown.safe(status(state)),
-        "text/plain": "\n\n".join(filter(None, (plain, *beside))) or status(state),
+        "text/plain": "\n\n".join(filter(None, map(visible, said))) or status(state),
     }
 
 
@@ -150,7 +149,13 @@ def is_early(state: RunState) -> bool:
 
 
 def _is_cut(state: RunState) -> bool:
-    return state.phase is Phase.DONE and state.result.finish_reason in ("length", "content_filter")
+    return state.phase is Phase.DONE and _reason(state).lower() not in _WHOLE
+
+
+def _reason(state: RunState) -> str:
+    """Give the finish reason; one that is blank is none that anybody knows."""
+    reason = state.result.finish_reason
+    return visible(reason).replace("\n", " ").strip() or "blank" if reason else ""
 
 
 def _prompt(state: RunState) -> str:
@@ -197,10 +202,9 @@ def progress(state: RunState) -> str:
         case Phase.FAILED:
             return "failed, the answer is incomplete" if has_something(state) else "failed"
         case Phase.DONE:
-            reason = state.result.finish_reason or ""
-            said = "done" if has_something(state) else "an empty answer"
-            told = has_something(state) and _FINISH_REASONS.get(reason)
-            return told or (f"{said} ({reason})" if reason else said)
+            reason = _reason(state)
+            said = (_WHOLE | _CUT).get(reason.lower(), "ended") if has_something(state) else "an empty answer"
+            return f"{said} ({reason})" if reason else said
 
 
 def _html(state: RunState, fold_height: int, error: str) -> str:
@@ -268,10 +272,6 @@ def _call_html(call: ToolCall, longest: int | None) -> str:
 
 def _calls(state: RunState) -> tuple[ToolCall, ...]:
     return tuple((state.result.message and state.result.message.tool_calls) or ())
-
-
-def _calls_text(state: RunState) -> str:
-    return visible("\n".join(f"{name}({arguments})" for name, arguments in map(_call, _calls(state))))
 
 
 def _call(call: ToolCall) -> tuple[str, str]:

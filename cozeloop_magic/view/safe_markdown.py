@@ -4,8 +4,11 @@ The text stays as it is except where a renderer could be made to do something. R
 code or for a formula, and JupyterLab cuts formulas out before it reads Markdown, so nothing here rests on such a
 judgement: whatever the context, what is left is harmless text.
 
-- A ``<`` that could begin a tag becomes ``&lt;``; in a formula a space behind it says the same.
-- ``](`` and ``]:`` open a link only towards http, https and mailto, else their second half becomes an entity.
+- A ``<`` that could begin a tag becomes ``&lt;``.
+- ``](`` opens a link only towards http, https and mailto, else its second half becomes an entity.
+- ``]:`` defines nothing, its second half becomes an entity: a renderer would leave out the line, and any number of
+  links could repeat it.
+- In a formula, where some renderers show an entity as it is written, a space between the two says the same.
 - ``![`` becomes a link: reading an answer loads nothing.
 - TeX that may not be in a formula (`tex`) loses its backslash to an entity in an element: no formula reaches over it.
 - Formulas beyond what one answer may have (`tex.MOST`) are code, and what else could begin one is put in an element.
@@ -45,12 +48,7 @@ _OPENING_TAG = re.compile(
     rf"(?P<kept><(?:(?:{_ALLOWED})[^\s<>\"'`]+|[\w.+-]+@[\w.-]+)>)|(?P<escapes>\\*){_TAG}", re.IGNORECASE
 )
 _IMAGE = re.compile(r"(?P<escapes>\\*)!(?=\[)")
-_LINK = re.compile(rf"\](?P<mark>[(:])(?!\s*<?(?:{_ALLOWED}))", re.IGNORECASE)
-_LONG_DEFINITION = re.compile(
-    r"\]:(?=\s*(?:\S{2001}|<[^<>\n]{2001}"
-    r"|(?:<[^<>\n]*>|\S{1,2000})\s+(?:\"(?:[^\"\\]|\\.){300}|'(?:[^'\\]|\\.){300}|\((?:[^)\\]|\\.){300})))",
-    re.DOTALL,
-)  # any number of links could repeat its address and title
+_LINK = re.compile(rf"\](?P<mark>\((?!\s*<?(?:{_ALLOWED}))|:)", re.IGNORECASE)
 _OTHER_SCHEME = re.compile(r"\b(ftp|xmpp):(?=\S)", re.IGNORECASE)
 _REFERENCE = re.compile(r"&#(?:x(?P<hex>[0-9a-f]{1,6})|(?P<dec>[0-9]{1,7}));", re.IGNORECASE)
 _PLAIN_OPENING = re.compile(r"(?:`{3,}|~{3,})[\w+#.,:=/ -]*")
@@ -58,6 +56,7 @@ _DRAWN = ("mermaid",)  # notebooks draw it, and an exported page takes its sourc
 _MAY_BEGIN_A_FORMULA = re.compile(
     r"\\begin(?![A-Za-z])|\\[(\[$]|\$|&(?:#0*(?:36|92)|#x0*(?:24|5c)|dollar|bsol);", re.IGNORECASE
 )
+_OPENS_IN_A_FORMULA = re.compile(rf"{_TAG}|\](?=[(:])")
 _NEXT_ROW = re.compile(r"\\\\(?=[A-Za-z])")
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _BRACE = re.compile(r"\\[{}]|%[^\n{]*|[{}]")  # a brace behind a percent sign closes nothing
@@ -125,7 +124,6 @@ def _before(line: str, text: str) -> str:
 
 
 def _prose(text: str, purse: _Purse) -> str:
-    text = _LONG_DEFINITION.sub("]&#58;", text)
     return _without_tex("".join(_paragraph(part, purse) for part in re.split(r"(\n[ \t]*\n)", text)))
 
 
@@ -144,7 +142,7 @@ def _paragraph(text: str, purse: _Purse) -> str:
 
 
 def _code_span(source: str, inside: str) -> str:
-    if not _acts(source):
+    if not _acts(source) and "]:" not in source:
         return source
     inside = inside.replace("\n", " ")
     if inside.strip() and inside[0] == inside[-1] == " ":
@@ -179,7 +177,7 @@ def _formula(source: str, bare: bool, purse: _Purse) -> str:
     inside = source if bare else source[edge:-edge]
     if not is_harmless(inside) or not purse.pays(cost(inside)):
         return f"<code>{_as_entities(source.replace(chr(10), ' '))}</code>"
-    return _words(_NEXT_ROW.sub(r"\g<0> ", re.sub(_TAG, "< ", source)))
+    return _words(_NEXT_ROW.sub(r"\g<0> ", _OPENS_IN_A_FORMULA.sub(r"\g<0> ", source)))
 
 
 def _without_tex(text: str) -> str:

@@ -6,6 +6,7 @@ import sys
 from shutil import get_terminal_size
 from typing import TextIO
 
+from cozeloop_magic.entities.prompt import calls_text
 from cozeloop_magic.run import RunState
 from cozeloop_magic.view.render import has_something, status
 from cozeloop_magic.visible import visible
@@ -16,8 +17,9 @@ __all__ = ["TerminalView"]
 class TerminalView:
     """Writes an answer to `out` as it comes, and one line about the run to `status`.
 
-    The answer alone goes to `out`, so that it can be piped. Reasoning is left out of it, and the status line says how
-    much there was: a terminal cannot fold it away, and a reader waits for the answer. The result still holds it.
+    The answer alone goes to `out`, so that it can be piped; the tools it asks for are its end. Reasoning is left
+    out of it, and the status line says how much there was: a terminal cannot fold it away, and a reader waits for the
+    answer. The result still holds it.
 
     Parameters
     ----------
@@ -43,9 +45,9 @@ class TerminalView:
         """Write the rest, end the line, and say how it went."""
         self._prepare("")
         self._write(state.text, len(state.text))
-        if not self._ends_line:
-            self._out.write("\n")
-            self._out.flush()
+        calls = visible(calls_text(state.result))
+        self._out.write(("" if self._ends_line else "\n") + (f"{calls}\n" if calls else ""))
+        self._out.flush()
         if has_something(state) or state.error is None:
             thought = f" · {len(state.reasoning):,} characters of reasoning" if state.reasoning else ""
             self._status.write(self._wrapped(f"{status(state)}{thought}") + "\n")

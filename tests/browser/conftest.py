@@ -19,6 +19,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Locator, Page, sync_playwright
 
+from tests.browser.server import Loop
 from tests.embedded import Embedded, embedded_loop
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
@@ -179,6 +180,15 @@ def chromium() -> Iterator[Callable[[], Page]]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield lambda: browser.new_page(viewport={"width": 1000, "height": 1300}, device_scale_factor=2)
         browser.close()
+
+
+@pytest.fixture
+def loop_server() -> Iterator[Loop]:
+    """Serve answers that a test makes up; modules teach it theirs."""
+    server = Loop()
+    yield server
+    server.stop()
+    assert not server.errors
 
 
 @pytest.fixture

@@ -37,12 +37,9 @@ COLOURS = "node => getComputedStyle(node).getPropertyValue('%s')"
 
 
 @pytest.fixture
-def loop_server() -> Iterator[Loop]:
-    server = Loop()
-    server.says("slow", [CODE, *(f"word{n} " for n in range(80))], pause=0.05)
-    yield server
-    server.stop()
-    assert not server.errors
+def loop_server(loop_server: Loop) -> Loop:
+    loop_server.says("slow", [CODE, *(f"word{n} " for n in range(80))], pause=0.05)
+    return loop_server
 
 
 def do(notebook: Notebook, *commands: str) -> None:

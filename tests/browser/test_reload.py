@@ -6,7 +6,7 @@ this page has run. So after a reload the cell is as it was saved; the kernel goe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -19,12 +19,9 @@ WORDS = [f"word{n} " for n in range(120)]
 
 
 @pytest.fixture
-def loop_server() -> Iterator[Loop]:
-    server = Loop()
-    server.says("slow", WORDS, pause=0.05)
-    yield server
-    server.stop()
-    assert not server.errors
+def loop_server(loop_server: Loop) -> Loop:
+    loop_server.says("slow", WORDS, pause=0.05)
+    return loop_server
 
 
 def reload(notebook: Notebook, url: str) -> Notebook:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -31,14 +31,6 @@ WATCH = """() => {
 }"""
 
 GAP = "new Promise(requestAnimationFrame).then(() => window.seen.gap)"
-
-
-@pytest.fixture
-def loop_server() -> Iterator[Loop]:
-    server = Loop()
-    yield server
-    server.stop()
-    assert not server.errors
 
 
 @pytest.mark.parametrize("name", ANSWERS)

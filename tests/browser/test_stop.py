@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -30,14 +30,11 @@ WATCH = """(button) => {
 
 
 @pytest.fixture
-def loop_server() -> Iterator[Loop]:
-    server = Loop()
-    server.says("endless", [f"word{n} " for n in range(9999)], pause=0.02)
-    server.answers["silent"] = says_only("")
-    server.answers["headed"] = says_only(HEAD + "Transfer-Encoding: chunked\r\n\r\n")
-    yield server
-    server.stop()
-    assert not server.errors
+def loop_server(loop_server: Loop) -> Loop:
+    loop_server.says("endless", [f"word{n} " for n in range(9999)], pause=0.02)
+    loop_server.answers["silent"] = says_only("")
+    loop_server.answers["headed"] = says_only(HEAD + "Transfer-Encoding: chunked\r\n\r\n")
+    return loop_server
 
 
 def stop(notebook: Notebook, index: int, server: Loop, what: str, key: str = "") -> None:

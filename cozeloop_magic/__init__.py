@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
-    from cozeloop_magic.client import Client
-    from cozeloop_magic.connect import new_client
+    from cozeloop_magic.client.client import Client
+    from cozeloop_magic.client.connect import new_client
 
 __all__ = ["Client", "__version__", "load_ipython_extension", "new_client", "unload_ipython_extension"]
 
-_HOMES = {"Client": "cozeloop_magic.client", "new_client": "cozeloop_magic.connect"}
+_HOMES = {"Client": "cozeloop_magic.client.client", "new_client": "cozeloop_magic.client.connect"}
 
 
 def __getattr__(name: str) -> Any:
@@ -36,13 +36,13 @@ def __getattr__(name: str) -> Any:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Register the magics: ``%load_ext cozeloop_magic``."""
-    from cozeloop_magic.magics import LoopMagics
+    from cozeloop_magic.notebook.magics import LoopMagics
 
     shell.register_magics(LoopMagics)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """Take the magics away and end what they began: ``%unload_ext cozeloop_magic``."""
-    from cozeloop_magic.magics import LoopMagics
+    from cozeloop_magic.notebook.magics import LoopMagics
 
     LoopMagics.unregister(shell)

@@ -2,6 +2,6 @@
 
 import sys
 
-from cozeloop_magic.cli import main
+from cozeloop_magic.cli.commands import main
 
 sys.exit(main())

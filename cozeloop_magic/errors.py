@@ -67,8 +67,8 @@ __all__ = [
     "VersionNotFound",
     "kind_of",
     "remote_error",
+    "strip_tracebacks",
     "to_install",
-    "without_frames",
 ]
 
 
@@ -326,7 +326,7 @@ def to_install(extra: str) -> str:
     return f'Install it in the checkout: pip install ".[{extra}]"'
 
 
-def without_frames(error: BaseException) -> BaseException:
+def strip_tracebacks(error: BaseException) -> BaseException:
     """Forget the frames of a foreign error and of what caused it: their variables may hold credentials."""
     seen: set[int] = set()
     todo = [error]

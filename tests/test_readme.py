@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cozeloop_magic.cell import parse_cell
+from cozeloop_magic.cell.parse import parse_cell
 from tests.embedded import Embedded, embedded_loop
 
 ROOT = Path(__file__).parents[1]

@@ -43,7 +43,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["import cozeloop_magic", "import cozeloop_magic.magics", "import cozeloop_magic.cli"]
+    "code", ["import cozeloop_magic", "import cozeloop_magic.notebook.magics", "import cozeloop_magic.cli.commands"]
 )
 def test_loading_imports_nothing_heavy(code: str) -> None:
     bare = "import IPython.core.magic_arguments; " if "magics" in code else ""

@@ -12,7 +12,7 @@ from typing import Any
 
 from cozeloop_magic.entities import wire
 from cozeloop_magic.entities.wire import Wire
-from cozeloop_magic.visible import visible
+from cozeloop_magic.printable import printable
 
 __all__ = [
     "ContentPart",
@@ -37,7 +37,7 @@ __all__ = [
     "ToolType",
     "VariableDef",
     "VariableType",
-    "calls_text",
+    "format_tool_calls",
 ]
 
 
@@ -315,9 +315,9 @@ class ExecuteResult(Wire):
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """Show it as IPython does what ends a cell: what the model says, which may be anything, and how it ended."""
-        said = [text for text in (self.text, calls_text(self)) if text]
+        said = [text for text in (self.text, format_tool_calls(self)) if text]
         alone = len(printer.stack) == 1
-        printer.text(visible("\n\n".join([*said, f"[{self._end()}]"])) if alone and said else repr(self))
+        printer.text(printable("\n\n".join([*said, f"[{self._end()}]"])) if alone and said else repr(self))
 
     def _end(self) -> str:
         why = f"finish reason: {self.finish_reason}" if self.finish_reason else "incomplete: no finish reason"
@@ -325,7 +325,7 @@ class ExecuteResult(Wire):
         return " · ".join(filter(None, (why, self.model, usage)))
 
 
-def calls_text(result: ExecuteResult) -> str:
+def format_tool_calls(result: ExecuteResult) -> str:
     """Give the tools the model asks for, ``name(arguments)`` on a line each; empty if it asks for none."""
     calls = (result.message and result.message.tool_calls) or ()
     named = ((call.function_call or FunctionCall(call.id or "tool")) for call in calls)

@@ -27,7 +27,7 @@ from cozeloop_magic.local.generation import generate
 from cozeloop_magic.local.models import MODEL_ID, Parameters, model_failed
 from cozeloop_magic.local.shapes import check_model_config
 from cozeloop_magic.local.store import Commit
-from cozeloop_magic.template import render
+from cozeloop_magic.template.render import render
 
 __all__ = ["execute", "execute_streaming", "open_prompt"]
 

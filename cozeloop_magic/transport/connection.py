@@ -19,7 +19,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
-from cozeloop_magic.call import Call
+from cozeloop_magic.transport.call import Call
 from cozeloop_magic.transport.chunked import Unchunker
 from cozeloop_magic.transport.dial import dial
 

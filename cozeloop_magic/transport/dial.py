@@ -11,7 +11,7 @@ from typing import Any
 
 from urllib3.util.connection import allowed_gai_family
 
-from cozeloop_magic.call import Call
+from cozeloop_magic.transport.call import Call
 
 __all__ = ["dial"]
 
@@ -65,13 +65,13 @@ def _addresses(host: str, port: int, call: Call, ends: float) -> list[Any]:
         return _look_up(host, port)
     found: SimpleQueue[list[Any] | Exception] = SimpleQueue()
 
-    def look_up() -> None:
+    def get_checked_prompt() -> None:
         try:
             found.put(_look_up(host, port))
         except Exception as error:
             found.put(error)
 
-    threading.Thread(target=look_up, name="cozeloop-name", daemon=True).start()
+    threading.Thread(target=get_checked_prompt, name="cozeloop-name", daemon=True).start()
     while True:
         try:
             answer = found.get(timeout=_TICK)

@@ -10,10 +10,10 @@ from itertools import groupby
 import urllib3
 from sseclient import SSEClient
 
-from cozeloop_magic.call import Call
-from cozeloop_magic.endpoint import Endpoint
-from cozeloop_magic.errors import LoopError, StreamInterrupted, UnreadableEvent, without_frames
-from cozeloop_magic.refusal import no_answer, parsed, quoted, refusal
+from cozeloop_magic.errors import LoopError, StreamInterrupted, UnreadableEvent, strip_tracebacks
+from cozeloop_magic.transport.call import Call
+from cozeloop_magic.transport.endpoint import Endpoint
+from cozeloop_magic.transport.error_responses import error_from_body, error_from_json, parse_json, quoted
 from cozeloop_magic.transport.faults import LARGEST, READ_ERRORS, amount, reason, timed_out
 from cozeloop_magic.transport.reply import LINGER, model_of
 
@@ -70,7 +70,7 @@ class EventStream:
                 yield event.event, event.data.replace(_JOINT, "\n")
         except UnicodeDecodeError as error:
             self.events_read += 1
-            raise self.unreadable("is not UTF-8") from without_frames(error)
+            raise self.unreadable("is not UTF-8") from strip_tracebacks(error)
 
     def _events(self) -> Iterator[bytes]:
         """Give whole events, so that the parser sees each byte once; what the end cut off comes last."""
@@ -109,7 +109,7 @@ class EventStream:
             with self._reading:
                 return self._raw.read1(_READ_SIZE, decode_content=True)
         except READ_ERRORS as error:
-            raise self._broken(error) from without_frames(error)
+            raise self._broken(error) from strip_tracebacks(error)
         finally:
             if not self._open:  # closed meanwhile, from another thread
                 self._raw.close()
@@ -125,7 +125,7 @@ class EventStream:
         return self._words()
 
     def _words(self) -> LoopError:
-        return no_answer(
+        return error_from_body(
             self._start, self._endpoint, http_status=self._raw.status, headers=self._raw.headers, log_id=self.log_id
         )
 
@@ -185,10 +185,10 @@ class EventStream:
 
     def refused(self, data: str) -> LoopError:
         """Make the error for an ``event: error``, whose data is JSON ``{code, msg}`` or plain text."""
-        body = parsed(data)
+        body = parse_json(data)
         if not isinstance(body, dict):
             body = {"msg": data}
-        return refusal(body, self._endpoint, http_status=self._raw.status, log_id=self.log_id)
+        return error_from_json(body, self._endpoint, http_status=self._raw.status, log_id=self.log_id)
 
     def close(self, *, complete: bool = False) -> None:
         """Give the connection back where the answer is complete, else cut it; wakes a thread that reads."""

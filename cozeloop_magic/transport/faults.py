@@ -11,8 +11,6 @@ import time
 import requests
 import urllib3
 
-from cozeloop_magic.call import Call
-from cozeloop_magic.endpoint import Endpoint
 from cozeloop_magic.errors import (
     ConfigurationError,
     ConnectFailed,
@@ -21,6 +19,8 @@ from cozeloop_magic.errors import (
     TransportError,
     UnexpectedContent,
 )
+from cozeloop_magic.transport.call import Call
+from cozeloop_magic.transport.endpoint import Endpoint
 
 __all__ = ["LARGEST", "READ_ERRORS", "amount", "reason", "timed_out", "unsent"]
 

@@ -13,22 +13,22 @@ from typing import Any
 
 import requests
 
-from cozeloop_magic.auth import Header, Secret
-from cozeloop_magic.call import Call
-from cozeloop_magic.endpoint import Endpoint
 from cozeloop_magic.entities.variables import HALVES_OUT
 from cozeloop_magic.errors import (
     ClientClosed,
     ConfigurationError,
     InvalidRequest,
     UnexpectedContent,
-    without_frames,
+    strip_tracebacks,
 )
-from cozeloop_magic.forks import mind_forks
-from cozeloop_magic.refusal import sentence
+from cozeloop_magic.transport.auth import Header, Secret
+from cozeloop_magic.transport.call import Call
 from cozeloop_magic.transport.connection import CALL, Adapter
+from cozeloop_magic.transport.endpoint import Endpoint
+from cozeloop_magic.transport.error_responses import sentence
 from cozeloop_magic.transport.events import EventStream
 from cozeloop_magic.transport.faults import unsent
+from cozeloop_magic.transport.forks import register_after_fork
 from cozeloop_magic.transport.reply import Reply, log_id_of, read_reply
 from cozeloop_magic.version import __version__
 
@@ -59,7 +59,7 @@ class Transport:
         self._inherited: list[requests.Session] = []
         self._closed = False
         self._begin()
-        mind_forks(self)
+        register_after_fork(self)
 
     def after_fork(self) -> None:
         """Begin anew: the connections are the parent's, neither used nor closed here."""
@@ -180,7 +180,7 @@ class Transport:
             return adapter.send(request, timeout=left, **settings)
         except Exception as error:
             fault = unsent(error, endpoint, call)
-            raise fault from without_frames(error)
+            raise fault from strip_tracebacks(error)
         except BaseException as error:  # an interrupt: inner frames hold the request as it is sent
             raise error.with_traceback(None)  # noqa: B904
         finally:

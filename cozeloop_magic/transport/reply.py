@@ -11,18 +11,18 @@ from typing import Any, NamedTuple
 
 import requests
 
-from cozeloop_magic.call import Call
-from cozeloop_magic.endpoint import Endpoint
 from cozeloop_magic.errors import (
     AuthenticationFailed,
     LoopError,
     StreamInterrupted,
     UnexpectedContent,
-    without_frames,
+    strip_tracebacks,
 )
-from cozeloop_magic.refusal import code_of, no_answer, parsed, quoted, words_of
-from cozeloop_magic.retry import read_retry_after
+from cozeloop_magic.transport.call import Call
+from cozeloop_magic.transport.endpoint import Endpoint
+from cozeloop_magic.transport.error_responses import error_code, error_from_body, error_message, parse_json, quoted
 from cozeloop_magic.transport.faults import LARGEST, READ_ERRORS, amount, reason, timed_out
+from cozeloop_magic.transport.retry import read_retry_after
 
 __all__ = ["LINGER", "Reply", "log_id_of", "model_of", "read_reply"]
 
@@ -63,14 +63,19 @@ def read_reply(response: requests.Response, endpoint: Endpoint, call: Call) -> R
     """Read a JSON answer and raise what it says went wrong."""
     log_id, status, headers = log_id_of(response, endpoint), response.status_code, response.headers
     content = _content(response, endpoint, call)
-    body = parsed(content)
-    if isinstance(body, dict) and status == 200 and not code_of(body) and (_has_answer(body) or not words_of(body)):
+    body = parse_json(content)
+    if (
+        isinstance(body, dict)
+        and status == 200
+        and not error_code(body)
+        and (_has_answer(body) or not error_message(body))
+    ):
         return Reply(body, log_id, model_of(headers, endpoint), endpoint)
     error: LoopError
     if status == 200 and body is None and _begins_json(content):
         error = _no_json(content, response, endpoint)
     else:
-        error = no_answer(content, endpoint, http_status=status, headers=headers, log_id=log_id)
+        error = error_from_body(content, endpoint, http_status=status, headers=headers, log_id=log_id)
     wait = error.retry_after = read_retry_after(headers.get("Retry-After"))
     if wait:
         error.hint = f"Run it again in {math.ceil(wait):,} s, as it asks."
@@ -123,17 +128,17 @@ def _content(response: requests.Response, endpoint: Endpoint, call: Call) -> byt
                 if len(content) > LARGEST:
                     raise _too_large(response, endpoint)
                 endless = response.raw.length_remaining is None
-                if endless and content.endswith(b"}") and parsed(bytes(content)) is not None:
+                if endless and content.endswith(b"}") and parse_json(bytes(content)) is not None:
                     _await_end(response, call)
                     break
     except READ_ERRORS as error:
         if call.cancelled:
-            raise call.ended() from without_frames(error)
+            raise call.ended() from strip_tracebacks(error)
         if failed and not call.expired:
             return bytes(content)
         if timed_out(error):
-            raise call.exceeded(endpoint.name, log_id_of(response, endpoint)) from without_frames(error)
-        raise _broken_off(response, endpoint, reason(error), len(content)) from without_frames(error)
+            raise call.exceeded(endpoint.name, log_id_of(response, endpoint)) from strip_tracebacks(error)
+        raise _broken_off(response, endpoint, reason(error), len(content)) from strip_tracebacks(error)
     if call.cancelled:  # which ends a body that ends with its connection
         raise call.ended()
     return bytes(content)

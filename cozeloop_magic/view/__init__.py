@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from cozeloop_magic.run import RunState
+from cozeloop_magic.run.state import RunState
 
 __all__ = ["View"]
 

@@ -243,7 +243,7 @@ function render({ model, el }) {
   }
 
   function draw() {
-    el.className = `${model.get("root")} ${model.get("mood")}`;
+    el.className = `${model.get("root")} ${model.get("css_class")}`;
     seat ??= seatOf(el);
     drawReasoning();
     drawAnswer();
@@ -256,7 +256,7 @@ function render({ model, el }) {
   }
 
   function stays() {
-    const goesOn = ["cozeloop-waiting", "cozeloop-streaming"].includes(model.get("mood")); // only this view has ended
+    const goesOn = ["cozeloop-waiting", "cozeloop-streaming"].includes(model.get("css_class")); // only this view has ended
     if (gone || goesOn) return;
     el.classList.add("cozeloop-unsaved");
     say(`${model.get("progress")} · ${unsaved(model.get("behind") ? "_loop.result()" : "_loop")}`);

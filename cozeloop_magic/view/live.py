@@ -17,11 +17,11 @@ from typing import Any
 import anywidget
 from IPython.display import DisplayHandle, clear_output, display
 
-from cozeloop_magic.run import Phase, RunState
+from cozeloop_magic.printable import printable
+from cozeloop_magic.run.state import Phase, RunState
 from cozeloop_magic.view import control, render, request
 from cozeloop_magic.view.front import is_all_ours, is_watched
 from cozeloop_magic.view.markdown import Blocks
-from cozeloop_magic.visible import visible
 
 __all__ = ["LiveView"]
 
@@ -114,14 +114,14 @@ class LiveView:
         if self._widget is None:
             self._control = control.listen(self._stop)
             hint = f"{state.request.prompt_key}: the answer appears here; use --plain to see it grow"
-            self._widget = _Widget(visible(hint), self._frame(state) | self._drawn(state), self._stop)
+            self._widget = _Widget(printable(hint), self._frame(state) | self._drawn(state), self._stop)
             self._handle = display(self._widget, display_id=True)  # type: ignore[no-untyped-call]
         elif time.monotonic() >= self._next:
             self._widget.show(self._drawn(state))
 
     def finish(self, state: RunState) -> None:
         """Put what is kept in the widget's place, and close it. A failure that a cell tells leaves nothing alone."""
-        if state.phase is Phase.FAILED and not self._behind and not render.has_something(state):
+        if state.phase is Phase.FAILED and not self._behind and not render.has_output(state):
             self._leave_nothing()
         else:
             self._keep(state)
@@ -165,7 +165,7 @@ class LiveView:
             "calls": render.calls_html(state, _ARGUMENTS_SHOWN),
             "status": render.status(state),
             "progress": render.progress(state),
-            "mood": render.mood(state),
+            "css_class": render.css_class(state),
             "long": state.ended and render.is_long(state, self._fold_height),  # what grows is seen
         }
         now = time.monotonic()
@@ -188,6 +188,6 @@ class _Growing:
         """Give the row that is new, for the whole `text` as far as it has come."""
         if len(text) == self._sent:
             return {}
-        piece, self._sent = visible(text[self._sent :]), len(text)
+        piece, self._sent = printable(text[self._sent :]), len(text)
         self._pieces += 1
         return {f"{self._row}{self._pieces - 1}": piece}

@@ -29,8 +29,8 @@ from markdown_it.token import Token
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.dollarmath.index import math_inline_dollar
 
+from cozeloop_magic.printable import printable
 from cozeloop_magic.view import code, links, tex
-from cozeloop_magic.visible import visible
 
 __all__ = ["IGNORED", "Blocks", "block_tokens", "to_html"]
 
@@ -260,7 +260,7 @@ def _render(text: str, env: Env) -> str:
     parser = _insides()
     state = StateCore(text, parser, env, _blocks().parse(text, env))
     parser.core.process(state)
-    return visible(str(parser.renderer.render(state.tokens, parser.options, env)))
+    return printable(str(parser.renderer.render(state.tokens, parser.options, env)))
 
 
 def to_html(text: str) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from IPython.display import display
 
 from cozeloop_magic.entities.prompt import Message, Prompt
+from cozeloop_magic.printable import printable
 from cozeloop_magic.view import request
-from cozeloop_magic.visible import visible
 
 __all__ = ["show_messages"]
 
@@ -23,7 +23,7 @@ def show_messages(prompt: Prompt, messages: Sequence[Message], *, plain: bool) -
     title = f"{prompt.prompt_key} @ {prompt.version} · {_TITLE}"
     named = [(str(message.role), request.content(message)) for message in messages]
     text = "\n\n".join(f"{role}\n" + "\n".join(f"    {line}" for line in said.split("\n")) for role, said in named)
-    plain_text = visible(f"{title}\n\n{text}")
+    plain_text = printable(f"{title}\n\n{text}")
     if plain:
         print(plain_text)
         return
@@ -38,4 +38,4 @@ def _line(text: str) -> str:
 
 
 def _escape(text: str) -> str:
-    return html.escape(visible(text))
+    return html.escape(printable(text))

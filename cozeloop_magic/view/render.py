@@ -10,21 +10,21 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from cozeloop_magic.entities.prompt import ToolCall, calls_text
-from cozeloop_magic.run import Phase, RunState
+from cozeloop_magic.entities.prompt import ToolCall, format_tool_calls
+from cozeloop_magic.printable import printable
+from cozeloop_magic.run.state import Phase, RunState
 from cozeloop_magic.view import markdown, request, safe_markdown
-from cozeloop_magic.visible import visible
 
 __all__ = [
     "FOLD_HEIGHT",
     "ROOT",
     "bundle",
     "calls_html",
-    "has_something",
-    "is_early",
+    "css_class",
+    "has_output",
+    "is_incomplete",
     "is_long",
     "metadata",
-    "mood",
     "progress",
     "status",
     "style",
@@ -71,13 +71,13 @@ def bundle(state: RunState, *, fold_height: int = FOLD_HEIGHT, with_error: bool 
         Whether to say why it failed, where no failing cell does.
     """
     error = _error(state) if with_error else ""
-    early = f"[{progress(state)}]" if is_early(state) and has_something(state) else ""
-    said = (state.text, calls_text(state.result), early, error)
+    early = f"[{progress(state)}]" if is_incomplete(state) and has_output(state) else ""
+    said = (state.text, format_tool_calls(state.result), early, error)
     return {
         "text/html": _html(state, fold_height, error),
         "text/markdown": "\n\n".join(filter(None, map(safe_markdown.safe, said)))
         or safe_markdown.safe(status(state)),
-        "text/plain": "\n\n".join(filter(None, map(visible, said))) or status(state),
+        "text/plain": "\n\n".join(filter(None, map(printable, said))) or status(state),
     }
 
 
@@ -113,7 +113,7 @@ def metadata(state: RunState) -> dict[str, Any]:
     return {"cozeloop_magic": {key: value for key, value in record.items() if value is not None}}
 
 
-def has_something(state: RunState) -> bool:
+def has_output(state: RunState) -> bool:
     """Tell whether anything of an answer came: text, reasoning or a tool call."""
     return bool(state.text or state.reasoning or _calls(state))
 
@@ -121,7 +121,7 @@ def has_something(state: RunState) -> bool:
 def status(state: RunState) -> str:
     """Say in one quiet line what ran and how it went."""
     if state.preparing:
-        return visible(state.preparing).replace("\n", " ")
+        return printable(state.preparing).replace("\n", " ")
     usage = state.result.usage
     items = [
         progress(state),
@@ -135,15 +135,15 @@ def status(state: RunState) -> str:
         state.speed is not None and _speed(state),
         *state.notes,
     ]
-    return visible(" · ".join(item for item in items if item)).replace("\n", " ")
+    return printable(" · ".join(item for item in items if item)).replace("\n", " ")
 
 
-def mood(state: RunState) -> str:
+def css_class(state: RunState) -> str:
     """Give the class that says how it went: a phase, or ``cut`` for an answer that ended too early by itself."""
     return f"cozeloop-{'cut' if _is_cut(state) else state.phase.value}"
 
 
-def is_early(state: RunState) -> bool:
+def is_incomplete(state: RunState) -> bool:
     """Tell whether a run ended before its answer did."""
     return _is_cut(state) or state.phase in (Phase.INTERRUPTED, Phase.FAILED)
 
@@ -155,7 +155,7 @@ def _is_cut(state: RunState) -> bool:
 def _reason(state: RunState) -> str:
     """Give the finish reason; one that is blank is none that anybody knows."""
     reason = state.result.finish_reason
-    return visible(reason).replace("\n", " ").strip() or "blank" if reason else ""
+    return printable(reason).replace("\n", " ").strip() or "blank" if reason else ""
 
 
 def _prompt(state: RunState) -> str:
@@ -185,7 +185,7 @@ def _speed(state: RunState) -> str:
 
 
 def _error(state: RunState) -> str:
-    return visible(f"{type(state.error).__name__}: {state.error}") if state.error else ""
+    return printable(f"{type(state.error).__name__}: {state.error}") if state.error else ""
 
 
 def progress(state: RunState) -> str:
@@ -196,14 +196,12 @@ def progress(state: RunState) -> str:
         case Phase.STREAMING:
             return "writing…" if state.text or _calls(state) or not state.reasoning else "thinking…"
         case Phase.INTERRUPTED:
-            return (
-                "interrupted, the answer is incomplete" if has_something(state) else "interrupted before it answered"
-            )
+            return "interrupted, the answer is incomplete" if has_output(state) else "interrupted before it answered"
         case Phase.FAILED:
-            return "failed, the answer is incomplete" if has_something(state) else "failed"
+            return "failed, the answer is incomplete" if has_output(state) else "failed"
         case Phase.DONE:
             reason = _reason(state)
-            said = (_WHOLE | _CUT).get(reason.lower(), "ended") if has_something(state) else "an empty answer"
+            said = (_WHOLE | _CUT).get(reason.lower(), "ended") if has_output(state) else "an empty answer"
             return f"{said} ({reason})" if reason else said
 
 
@@ -212,7 +210,7 @@ def _html(state: RunState, fold_height: int, error: str) -> str:
     long = is_long(state, fold_height)
     height = f' style="--cz-fold: {fold_height}px"' if long else ""
     parts = [
-        f'<div class="{ROOT} {mood(state)}">',
+        f'<div class="{ROOT} {css_class(state)}">',
         f"<style>{style()}</style>",
         _reasoning_html(state.reasoning),
         answer and f'<div class="cozeloop-answer jp-RenderedHTMLCommon"{height}>{answer}</div>',
@@ -241,7 +239,7 @@ def _items_html(line: str) -> str:
 def _reasoning_html(reasoning: str) -> str:
     if not reasoning:
         return ""
-    shown = escape(visible(reasoning.strip()), quote=False)
+    shown = escape(printable(reasoning.strip()), quote=False)
     return f'<details class="cozeloop-reasoning"><summary>Reasoning</summary><div>{shown}</div></details>'
 
 
@@ -265,8 +263,8 @@ def _call_html(call: ToolCall, longest: int | None) -> str:
     elif len(arguments) > longest:
         arguments = "…" + arguments[-longest:]
     return (
-        f'<div class="cozeloop-call"><span class="cozeloop-tool">{escape(visible(name))}</span>'
-        f"<pre><code>{escape(visible(arguments), quote=False)}</code></pre></div>"
+        f'<div class="cozeloop-call"><span class="cozeloop-tool">{escape(printable(name))}</span>'
+        f"<pre><code>{escape(printable(arguments), quote=False)}</code></pre></div>"
     )
 
 

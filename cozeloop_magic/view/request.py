@@ -7,8 +7,8 @@ from html import escape
 from cozeloop_magic.entities.prompt import ContentPart, ExecuteRequest, Message
 from cozeloop_magic.entities.variables import VariableVal, encode_all
 from cozeloop_magic.errors import LoopError
+from cozeloop_magic.printable import printable
 from cozeloop_magic.view.markdown import IGNORED
-from cozeloop_magic.visible import visible
 
 __all__ = ["content", "to_html"]
 
@@ -53,9 +53,9 @@ def _said(value: VariableVal) -> list[str]:
 
 
 def _row(name: str, said: str) -> str:
-    shown = escape(visible(said[:_LONGEST]), quote=False)
+    shown = escape(printable(said[:_LONGEST]), quote=False)
     more = f"\n… {len(said) - _LONGEST:,} more characters" if len(said) > _LONGEST else ""
-    return f"<dt>{escape(visible(name))}</dt><dd>{shown}{more}</dd>"
+    return f"<dt>{escape(printable(name))}</dt><dd>{shown}{more}</dd>"
 
 
 def _role(message: Message) -> str:

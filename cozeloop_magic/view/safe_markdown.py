@@ -27,10 +27,10 @@ from collections.abc import Iterator
 
 from markdown_it.token import Token
 
+from cozeloop_magic.printable import NAMES, printable
 from cozeloop_magic.view import code
 from cozeloop_magic.view.markdown import block_tokens
 from cozeloop_magic.view.tex import COMMANDS, DEEPEST, MOST, ROW_WITH_HEIGHT, cost, is_harmless
-from cozeloop_magic.visible import NAMES, visible
 
 __all__ = ["safe"]
 
@@ -76,7 +76,7 @@ class _Purse:
 
 def safe(text: str) -> str:
     """Give the same Markdown without anything that acts."""
-    source = visible(text)
+    source = printable(text)
     return "".join(_parts(source, re.findall(r"[^\n]*\n|[^\n]+\Z", source), _Purse()))
 
 

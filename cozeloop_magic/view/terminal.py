@@ -6,10 +6,10 @@ import sys
 from shutil import get_terminal_size
 from typing import TextIO
 
-from cozeloop_magic.entities.prompt import calls_text
-from cozeloop_magic.run import RunState
-from cozeloop_magic.view.render import has_something, status
-from cozeloop_magic.visible import visible
+from cozeloop_magic.entities.prompt import format_tool_calls
+from cozeloop_magic.printable import printable
+from cozeloop_magic.run.state import RunState
+from cozeloop_magic.view.render import has_output, status
 
 __all__ = ["TerminalView"]
 
@@ -45,16 +45,16 @@ class TerminalView:
         """Write the rest, end the line, and say how it went."""
         self._prepare("")
         self._write(state.text, len(state.text))
-        calls = visible(calls_text(state.result))
+        calls = printable(format_tool_calls(state.result))
         self._out.write(("" if self._ends_line else "\n") + (f"{calls}\n" if calls else ""))
         self._out.flush()
-        if has_something(state) or state.error is None:
+        if has_output(state) or state.error is None:
             thought = f" · {len(state.reasoning):,} characters of reasoning" if state.reasoning else ""
             self._status.write(self._wrapped(f"{status(state)}{thought}") + "\n")
         self._status.flush()
 
     def _write(self, text: str, end: int) -> None:
-        new = visible(text[self._written : end])
+        new = printable(text[self._written : end])
         if not new:
             return
         self._erase()
@@ -69,7 +69,7 @@ class TerminalView:
         self._erase()
         if not text:
             return
-        shown = visible(text).replace("\n", " ")
+        shown = printable(text).replace("\n", " ")
         if self._status.isatty():
             shown = shown[: get_terminal_size().columns - 1]  # of two lines, only one could be erased
             self._status.write(shown)

@@ -43,10 +43,10 @@ ROWS = {
     "calls": "",
     "status": "waiting… · greet",
     "progress": "waiting…",
-    "mood": "cozeloop-waiting",
+    "css_class": "cozeloop-waiting",
     "long": False,
 }
-WRITING = {"status": "writing… · greet", "progress": "writing…", "mood": "cozeloop-streaming"}
+WRITING = {"status": "writing… · greet", "progress": "writing…", "css_class": "cozeloop-streaming"}
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_a_screen_reader_hears_each_phase_once_and_the_end(page: Page) -> None:
     )
     for i in range(5):
         show(page, **WRITING, end=1, h0=f"<p>{'word ' * i}</p>")
-    show(page, status="done (stop) · greet", progress="done (stop)", mood="cozeloop-done")
+    show(page, status="done (stop) · greet", progress="done (stop)", css_class="cozeloop-done")
     page.evaluate("window.end()")
     assert page.evaluate("window.said") == ["writing…", "done (stop)"]
     assert page.locator("[aria-live]").count() == 1

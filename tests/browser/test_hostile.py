@@ -23,7 +23,7 @@ SHOW = dedent(
     from IPython.display import display
     from cozeloop_magic.entities.prompt import *
     from cozeloop_magic.errors import ServerFailed
-    from cozeloop_magic.run import *
+    from cozeloop_magic.run.state import *
     from cozeloop_magic.view.live import LiveView
     from cozeloop_magic.view.render import bundle
     from tests.hostile import armed

@@ -21,7 +21,7 @@ from cozeloop_magic.entities.prompt import (
     ToolCall,
 )
 from cozeloop_magic.errors import StreamInterrupted
-from cozeloop_magic.run import Arrived, Event, Failed, Finished, Interrupted, Prepared, RunState, fold
+from cozeloop_magic.run.state import Arrived, Event, Failed, Finished, Interrupted, Prepared, RunState, fold
 from cozeloop_magic.view.render import bundle, style
 from tests.browser.conftest import ARTEFACTS, CONTRAST, Notebook, write
 

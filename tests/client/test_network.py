@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cozeloop_magic import Client, errors, new_client
-from cozeloop_magic.call import Call, Timeouts
+from cozeloop_magic.transport.call import Call, Timeouts
 from tests.client.network import Plain, Secure, forward
 from tests.client.ways import ALL_WAYS, ClientOf, Serve
 from tests.conftest import TOKEN

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from cozeloop_magic import errors
-from cozeloop_magic.retry import read_retry_after, retry_policy
 from cozeloop_magic.transport import faults
+from cozeloop_magic.transport.retry import read_retry_after, retry_policy
 from tests.client.ways import ALL_WAYS, STREAM_WAYS, WHOLE_WAYS, ClientOf, Serve
 from tests.wire_server import GOOD, STREAMED, answer, delta, event, in_turn, reset, stream
 

@@ -23,7 +23,7 @@ DRIVER = dedent(
     from ipywidgets.widgets import widget
     from cozeloop_magic.entities.prompt import ExecuteRequest, ExecuteResult, Message, Role, TokenUsage
     from cozeloop_magic.errors import ServerFailed
-    from cozeloop_magic.run import *
+    from cozeloop_magic.run.state import *
     from cozeloop_magic.view.live import LiveView
 
     def run(*texts, end=Finished(1.0), pause=0.01):

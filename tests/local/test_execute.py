@@ -179,7 +179,7 @@ class TestModelConfiguration:
         assert code == 600500202 and f"custom_model_config.{name} must be a" in message
 
     def test_tools_reach_the_model(self, server):
-        tool = {"type": "function", "function": {"name": "look_up", "parameters": "{}"}}
+        tool = {"type": "function", "function": {"name": "get_checked_prompt", "parameters": "{}"}}
         executed(server, asked(custom_tools=[tool], custom_tool_call_config={"tool_choice": "none"}))
         parameters = server.model.parameters[-1]
-        assert parameters.tools[0].function.name == "look_up" and parameters.tool_choice == "none"
+        assert parameters.tools[0].function.name == "get_checked_prompt" and parameters.tool_choice == "none"

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cozeloop_magic import cli, jinja, new_client
-from cozeloop_magic.background import BackgroundAnswer
+from cozeloop_magic import cli, new_client
 from cozeloop_magic.entities.prompt import ContentPart, ExecuteRequest, Message, Prompt, PromptTemplate, VariableDef
 from cozeloop_magic.entities.variables import encode_all
-from cozeloop_magic.run import RunState
-from cozeloop_magic.runner import look_up
-from cozeloop_magic.template import render
+from cozeloop_magic.run.background import BackgroundAnswer
+from cozeloop_magic.run.drive import get_checked_prompt
+from cozeloop_magic.run.state import RunState
+from cozeloop_magic.template import jinja
+from cozeloop_magic.template.render import render
 from tests.client.cases.stage import Case, Stage
 from tests.conftest import TOKEN
 from tests.oauth import a_key, oauth_client, pem_of
@@ -124,7 +125,7 @@ def checked(without: str = "", version: str = "1.2.0", types: dict[str, str] = _
     prompt = {"prompt_key": "greet", "version": "1.2.0", "prompt_template": template}
     reply = answer({"code": 0, "data": {"items": [{"prompt": prompt}]}})
     request = ExecuteRequest("greet", version, variable_vals=right | values)
-    return lambda stage: look_up(stage.client(stage.serve(reply)), request)
+    return lambda stage: get_checked_prompt(stage.client(stage.serve(reply)), request)
 
 
 DEFINITIONS: dict[str, Case] = {
@@ -132,7 +133,7 @@ DEFINITIONS: dict[str, Case] = {
     "a definition that is text": defined_as([{"prompt": "greet"}]),
     "a list that is text": listed_as({"prompts": "greet"}),
     "a list that is missing": listed_as(None),
-    "a version and a label": lambda stage: look_up(
+    "a version and a label": lambda stage: get_checked_prompt(
         stage.client(stage.serve(WHOLE)), ExecuteRequest("greet", "1.2.0", "production")
     ),
     "a variable with a slip of the pen": checked(without="name", nmae="Ada"),

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from cozeloop_magic import Client
-from cozeloop_magic.background import BackgroundAnswer
+from cozeloop_magic.client.reader import StreamReader
 from cozeloop_magic.entities.prompt import ExecuteRequest
-from cozeloop_magic.reader import StreamReader
-from cozeloop_magic.run import RunState
+from cozeloop_magic.run.background import BackgroundAnswer
+from cozeloop_magic.run.state import RunState
 from tests.client.cases.stage import Case, Stage, streamed, whole
 from tests.client.faults import JSON_HEAD
 from tests.client.network import Plain, Secure, takes_no_connection

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from cozeloop_magic import Client, new_client
-from cozeloop_magic.auth import PersonalToken
-from cozeloop_magic.endpoint import Endpoint
 from cozeloop_magic.transport import Transport
+from cozeloop_magic.transport.auth import PersonalToken
+from cozeloop_magic.transport.endpoint import Endpoint
 from tests.client.ways import read_stream, read_whole
 from tests.conftest import TOKEN
 from tests.wire_server import Script, WireServer, answer

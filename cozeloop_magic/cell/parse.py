@@ -1,0 +1,320 @@
+"""A cell body: variables above ``---``, messages to append below it. Pure: text in, `CellSpec` out.
+
+::
+
+    topic: artificial intelligence          literal; YAML lists, objects, quotes and | blocks
+    question = df.head().to_markdown()      Python, evaluated by the caller
+    ---
+    Keep the answer brief.                  one user message
+    @assistant                              begins another
+    Will do.
+    @user = follow_up                       from Python
+
+A literal on one line is sent as it is written, to the letter: braces, ``$``, backslashes, ``#`` and JSON mean
+themselves, and ``1.10`` stays ``1.10``. The exceptions are what YAML marks with its first character: quotes, a list,
+an object, a block.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import re
+import tokenize
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cozeloop_magic.cell.literal import BLANKS, BLOCK, opens, parse_block, parse_value
+from cozeloop_magic.entities.prompt import Role
+from cozeloop_magic.errors import CellError
+
+__all__ = ["CellSpec", "Expression", "MessageSpec", "Value", "Variable", "parse_cell"]
+
+_SEPARATOR = "---"
+_ENTRY = re.compile(r"(?P<name>[^\W\d][\w-]*)[ \t]*(?P<sign>:(?=[ \t]|$)|=(?!=))[ \t]*(?P<rest>.*)")
+_ROLES = ("user", "assistant", "system", "tool")
+_MARK = re.compile(
+    r"@(?P<role>user|assistant|system|tool)(?:(?<=tool)[ \t]+(?P<id>[^\s=]+))?[ \t]*(?:=(?!=)[ \t]*(?P<code>\S.*))?$"
+)
+_EXPECTED = "expected `name: value`, `name = expression`, or `---` above the messages"
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """Python to evaluate in the notebook's namespace."""
+
+    code: str
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A literal: text, or what a YAML list or object holds."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable's name, where its value comes from, and the line it stands on."""
+
+    name: str
+    source: Value | Expression
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSpec:
+    """A message to append: its role, where its content comes from, and the id that a ``tool`` message answers."""
+
+    role: Role
+    source: Value | Expression
+    tool_call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CellSpec:
+    """What a cell body says."""
+
+    variables: tuple[Variable, ...] = ()
+    messages: tuple[MessageSpec, ...] = ()
+
+
+def parse_cell(text: str) -> CellSpec:
+    """Read a cell body. An empty one is fine.
+
+    Raises
+    ------
+    CellError
+        With the line and column, where a line is neither a variable nor a message.
+    """
+    lines = text.replace("\r\n", "\n").split("\n")
+    variables, below = _parse_variables(lines)
+    return CellSpec(tuple(variables), tuple(_parse_messages(lines, below)))
+
+
+def _parse_variables(lines: Sequence[str]) -> tuple[list[Variable], int]:
+    """Read lines up to the separator; give the variables and the index of the first line below it."""
+    variables: dict[str, Variable] = {}
+    at = 0
+    while at < len(lines):
+        line = lines[at]
+        if line.rstrip() == _SEPARATOR:
+            return list(variables.values()), at + 1
+        if not line.strip() or line.startswith("#"):
+            at += 1
+            continue
+        variable, after = _parse_entry(lines, at)
+        if variable.name in variables:
+            first = variables[variable.name].line
+            raise CellError(f"{variable.name} is given twice, first on line {first}.", line=at + 1, source=line)
+        variables[variable.name] = variable
+        at = after
+    return list(variables.values()), len(lines)
+
+
+def _parse_entry(lines: Sequence[str], at: int) -> tuple[Variable, int]:
+    line = lines[at]
+    match = _ENTRY.match(line)
+    if match is None:
+        raise _not_an_entry(line, at)
+    name, rest, column = match["name"], match["rest"].rstrip(BLANKS), match.start("rest") + 1
+    if match["sign"] == "=":
+        code, after = _take_expression(lines, at, column)
+        return Variable(name, Expression(code, at + 1, column), at + 1), after
+    after = _end_of_block(lines, at, rest)
+    if after > at + 1:
+        return Variable(name, Value(parse_block(lines, at, after, rest)), at + 1), after
+    if BLOCK.fullmatch(rest):
+        raise CellError("nothing is indented below it.", line=at + 1, column=column, source=line)
+    if not rest:
+        raise CellError(
+            f"{name} has no value.",
+            line=at + 1,
+            column=len(line) + 1,
+            source=line,
+            hint=f'Write `{name}: ""` to leave it empty on purpose.',
+        )
+    return Variable(name, Value(parse_value(rest, at + 1, column, line)), at + 1), after
+
+
+def _not_an_entry(line: str, at: int) -> CellError:
+    if line[0] in " \t":
+        return CellError(
+            "this line continues nothing.",
+            line=at + 1,
+            source=line,
+            hint="Text over several lines begins with `name: |` and is indented below it.",
+        )
+    tight = re.match(r"([^\W\d][\w-]*):(?=\S)", line)
+    if tight:
+        return CellError(
+            _EXPECTED + ".", line=at + 1, column=tight.end() + 1, source=line, hint="Put a blank after the colon."
+        )
+    wide = re.match(r"([^\W\d][\w-]*)\s*：", line)
+    if wide:
+        hint = f"Write a plain colon and a blank: `{wide[1]}: ...`."
+        return CellError(_EXPECTED + ".", line=at + 1, column=wide.end(), source=line, hint=hint)
+    return CellError(_EXPECTED + ".", line=at + 1, source=line, hint="Is the line with `---` missing above it?")
+
+
+def _take_expression(lines: Sequence[str], at: int, column: int) -> tuple[str, int]:
+    """Take the lines of an expression: brackets and triple quotes may go over several."""
+    first = lines[at][column - 1 :].strip()
+    taken = _logical_line(first, lines[at + 1 :])
+    code = "\n".join(taken)
+    if error := _syntax_error(code):
+        raise _no_expression(_syntax_error(first) or error, lines, at, column)
+    if _awaits(code):
+        raise CellError(
+            "expressions are synchronous and cannot await.",
+            line=at + 1,
+            column=column,
+            source=lines[at],
+            hint="Run `value = await ...` in a cell before, and write `value` here.",
+        )
+    return code, at + len(taken)
+
+
+def _logical_line(first: str, others: Sequence[str]) -> list[str]:
+    """Give the lines that Python takes for one, at most up to the separator; in a text that is no separator.
+
+    Python's tokenizer finds its end in one go; parsing again with each line would take the square of their number.
+    """
+    taken: list[str] = []
+
+    def read() -> Iterator[str]:
+        for line in (first, *others):
+            if taken and line.rstrip() == _SEPARATOR and not _is_in_text("\n".join(taken)):
+                return
+            taken.append(line)
+            yield line + "\n"
+
+    try:
+        for token in tokenize.generate_tokens(read().__next__):
+            if token.type == tokenize.NEWLINE:
+                return taken[: token.start[0]]
+    except (tokenize.TokenError, SyntaxError, ValueError):  # it has no end, or is no Python, which parsing tells
+        pass
+    return taken
+
+
+def _is_in_text(code: str) -> bool:
+    """Tell whether code ends within triple quotes."""
+    error = _syntax_error(code)
+    return error is not None and "triple-quoted" in error.msg
+
+
+def _no_expression(error: SyntaxError, lines: Sequence[str], at: int, column: int) -> CellError:
+    offset = (error.offset or 1) - 1 if error.lineno in (None, 1) else 0
+    return CellError(
+        f"this is no Python expression: {error.msg}.",
+        line=at + 1,
+        column=column + max(offset, 0),
+        source=lines[at],
+        hint="For text as it is written, use `name: text`.",
+    )
+
+
+def _syntax_error(code: str) -> SyntaxError | None:
+    try:
+        ast.parse(code, mode="eval")
+    except SyntaxError as error:
+        return error
+    except ValueError as error:  # null bytes
+        return SyntaxError(str(error))
+    return None
+
+
+def _awaits(code: str) -> bool:
+    return any(
+        isinstance(node, ast.Await) or getattr(node, "is_async", 0) for node in ast.walk(ast.parse(code, mode="eval"))
+    )
+
+
+def _end_of_block(lines: Sequence[str], at: int, rest: str) -> int:
+    """Give the index after an entry's indented lines, blank ones in between included.
+
+    As in YAML, the items of a list may stand as far left as its name.
+    """
+    end = at + 1
+    for i in range(at + 1, len(lines)):
+        line = lines[i]
+        if (line[:1] in (" ", "\t") and line.strip()) or (not rest and re.match(r"-(\s|$)", line)):
+            end = i + 1
+        elif line.strip() and not (opens(rest) and re.match(r"[]}]", line)):
+            break
+        elif line.strip():
+            return i + 1
+    return end
+
+
+def _parse_messages(lines: Sequence[str], below: int) -> list[MessageSpec]:
+    messages: list[MessageSpec] = []
+    role, tool_call_id, text, marked = Role.USER, None, list[str](), 0
+
+    def flush() -> None:
+        content = "\n".join(text).strip("\n")
+        if content.strip():
+            messages.append(MessageSpec(role, Value(content), tool_call_id))
+        elif marked:
+            raise CellError(f"the @{role} message is empty.", line=marked, source=lines[marked - 1])
+
+    at = below
+    while at < len(lines):
+        line = lines[at]
+        mark = _MARK.match(line)
+        if mark is None:
+            _refuse_typo(line, at)
+            text.append(line)
+            at += 1
+            continue
+        flush()
+        role, tool_call_id, text, marked = Role(mark["role"]), mark["id"], [], at + 1
+        _check_mark(role, tool_call_id, at, line)
+        at += 1
+        if mark["code"]:
+            code, at = _take_expression(lines, at - 1, mark.start("code") + 1)
+            messages.append(MessageSpec(role, Expression(code, marked, mark.start("code") + 1), tool_call_id))
+            role, tool_call_id, marked = Role.USER, None, 0
+    flush()
+    return messages
+
+
+def _check_mark(role: Role, tool_call_id: str | None, at: int, line: str) -> None:
+    if role is Role.TOOL and not tool_call_id:
+        raise CellError(
+            "a tool message needs the id of the call it answers.", line=at + 1, source=line, hint="Write `@tool ID`."
+        )
+
+
+def _refuse_typo(line: str, at: int) -> None:
+    """Refuse what was meant to begin a message and does not; other lines that begin with @ are text.
+
+    That is a role with something after it, ``@usr`` alone on a line, and ``@anything = ...``.
+    """
+    if re.match(r"@(user|assistant|system|tool)(?![\w.-])", line):
+        raise CellError(
+            "this begins no message.",
+            line=at + 1,
+            source=line,
+            hint="The text of a message stands on the lines below `@role`; as text, write `@user = '...'`.",
+        )
+    assigned = re.match(r"@(\w+)[ \t]*=(?!=)", line)
+    if assigned:
+        raise CellError(
+            f"there is no role {assigned[1]!r}.",
+            line=at + 1,
+            column=2,
+            source=line,
+            hint="Messages from Python are `@user = ...`, `@assistant = ...`, `@system = ...` or `@tool ID = ...`.",
+        )
+    word = line.rstrip().removeprefix("@")
+    if not line.startswith("@") or not word.isidentifier():
+        return
+    for role in difflib.get_close_matches(word.lower(), _ROLES, n=1, cutoff=0.75):
+        raise CellError(
+            f"there is no role {word!r}.", line=at + 1, column=2, source=line, hint=f"Did you mean @{role}?"
+        )

@@ -1,0 +1,196 @@
+"""The terminal: ``cozeloop-magic serve | run | demo | model fetch``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cozeloop_magic.errors import ConfigurationError, InvalidRequest, LoopError, to_install
+from cozeloop_magic.printable import printable
+from cozeloop_magic.version import __version__
+
+if TYPE_CHECKING:
+    from cozeloop_magic.local.process import LocalLoop
+
+__all__ = ["main"]
+
+_INTERRUPTED = 130  # what shells give for a program that Ctrl-C ended
+_UNREAD = 141  # and for one that writes to a pipe which nobody reads any more
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Returns
+    -------
+    int
+        The exit code: 0, 1 for an error that was told on stderr, 130 after Ctrl-C, 141 if nobody reads the output.
+    """
+    args = _parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = args.command
+    try:
+        return command(args)
+    except LoopError as error:
+        _tell(f"{type(error).__name__}: {error}")
+        return 1
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tells that it cannot flush
+        return _UNREAD
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cozeloop-magic", description="Run versioned Coze Loop prompts, also with no account and no network."
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="run the embedded Loop in the foreground, for any Loop SDK")
+    serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
+    serve.add_argument("--port", type=int, default=0, help="the port to listen on (default: a free one)")
+    serve.set_defaults(command=_serve)
+
+    run = commands.add_parser("run", help="run a prompt and stream its answer")
+    run.add_argument("prompt_key", help="the prompt to run")
+    run.add_argument("-v", "--version", help="the version to run (default: the latest)")
+    run.add_argument("-l", "--label", help="the label whose version to run")
+    run.add_argument("--var", action="append", default=[], metavar="NAME=VALUE", help="a variable's value")
+    run.add_argument("--message", action="append", default=[], metavar="TEXT", help="a user message to append")
+    run.add_argument("--no-stream", action="store_true", help="ask for the whole answer at once")
+    run.add_argument("--timeout", type=float, metavar="S", help="seconds for the whole call (default: 600)")
+    run.set_defaults(command=_run)
+
+    demo = commands.add_parser("demo", help="open the lesson in JupyterLab")
+    demo.add_argument("--execute", action="store_true", help="run it without a browser and print the answers")
+    demo.set_defaults(command=_demo)
+
+    model = commands.add_parser("model", help="the embedded Loop's language model").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    fetch = model.add_parser("fetch", help="fetch the weights now, ahead of a lesson")
+    fetch.set_defaults(command=_fetch)
+    return parser
+
+
+def _serve(args: argparse.Namespace) -> int:
+    from cozeloop_magic.local.server import serve
+
+    def announce(loop: LocalLoop) -> None:
+        print(f"export COZELOOP_API_BASE_URL={loop.base_url}")
+        print(f"export COZELOOP_WORKSPACE_ID={loop.workspace_id}")
+        print(f"export COZELOOP_API_TOKEN={loop.token}", flush=True)
+        _tell("The embedded Loop is running. Paste the three lines into another terminal; Ctrl-C ends it.")
+
+    serve(args.host, args.port, announce=announce, progress=_tell)
+    return 0
+
+
+def _run(args: argparse.Namespace) -> int:
+    from cozeloop_magic.cell.bind import options_to_variables
+    from cozeloop_magic.client.connect import new_client
+    from cozeloop_magic.entities.prompt import ExecuteRequest, Message, Role
+    from cozeloop_magic.run.drive import drive
+    from cozeloop_magic.run.state import Phase
+    from cozeloop_magic.view.terminal import TerminalView
+
+    for name in ("version", "label"):
+        if getattr(args, name) is not None and not getattr(args, name).strip():
+            raise InvalidRequest(f"--{name} is empty.", hint="Leave the option out for its default.")
+    request = ExecuteRequest(
+        args.prompt_key,
+        version=args.version,
+        label=args.label,
+        variable_vals=options_to_variables(args.var),
+        messages=tuple(Message(Role.USER, text) for text in args.message),
+    )
+    with new_client() as client:
+        view = TerminalView(sys.stdout, sys.stderr)
+        state = drive(client, request, view, stream=not args.no_stream, timeout=args.timeout)
+    if state.error is not None:
+        raise state.error
+    return _INTERRUPTED if state.phase is Phase.INTERRUPTED else 0
+
+
+def _fetch(args: argparse.Namespace) -> int:
+    from cozeloop_magic.local.process import require_extra
+    from cozeloop_magic.local.weights import ensure
+
+    require_extra()
+    print(ensure(_tell))
+    return 0
+
+
+def _demo(args: argparse.Namespace) -> int:
+    source = _demo_notebook()
+    if args.execute:
+        return _execute(source)
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise ConfigurationError("The demo needs JupyterLab.", hint=f"{to_install('demo')}, or add --execute.")
+    copy = Path.cwd() / "demo.ipynb"
+    if not copy.exists():
+        shutil.copyfile(source, copy)
+        _tell(f"Copied the lesson to {copy}.")
+    as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # a container's only user
+    page = f"--LabApp.default_url=/lab/tree/{copy.name}"  # the address it prints is the lesson's
+    return subprocess.call([sys.executable, "-m", "jupyterlab", *as_root, page, str(copy)])
+
+
+def _demo_notebook() -> Path:
+    """Find the lesson: beside the modules where the package is installed, above them in a checkout."""
+    here = Path(__file__).parents[1]
+    for place in (here / "demo.ipynb", here.parent / "demo.ipynb"):
+        if place.exists():
+            return place
+    raise ConfigurationError("demo.ipynb is not where it was installed.", hint="Install the package again.")
+
+
+def _execute(source: Path) -> int:
+    """Run the lesson without a browser and print its text outputs."""
+    try:
+        import nbformat
+        from nbclient import NotebookClient
+        from nbclient.exceptions import CellExecutionError
+    except ImportError:
+        raise ConfigurationError("Running the demo needs nbclient.", hint=f"{to_install('demo')}.") from None
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # else the kernel warns about frozen modules
+    notebook = nbformat.read(source, as_version=4)
+    quiet = ["--log-level=ERROR"]  # else the kernel warns that it talks over TCP
+    client = NotebookClient(notebook, kernel_name="python3", timeout=600, extra_arguments=quiet)
+    try:
+        with client.setup_kernel():
+            for index, cell in enumerate(notebook.cells):
+                if cell.cell_type == "code":
+                    client.execute_cell(cell, index)
+                    _print_cell(cell.source, cell.outputs)
+                else:
+                    print(f"{cell.source}\n", flush=True)
+    except CellExecutionError as error:
+        _tell(str(error))
+        return 1
+    return 0
+
+
+def _print_cell(source: str, outputs: Sequence[dict[str, object]]) -> None:
+    print("\n".join(f">>> {line}" for line in source.split("\n")))
+    for output in outputs:
+        data = output.get("data")
+        if isinstance(data, dict):
+            print(data.get("text/plain", ""))
+        elif "evalue" in output:
+            print(f"{output['ename']}: {output['evalue']}")
+        else:
+            print(output.get("text", ""), end="")
+    print(flush=True)
+
+
+def _tell(text: str) -> None:
+    print(printable(text), file=sys.stderr, flush=True)

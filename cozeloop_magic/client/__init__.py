@@ -1,0 +1,1 @@
+"""One call, four ways: sync and async, whole and streamed."""

@@ -1,0 +1,1 @@
+"""One run: its state, what drives it, and the answer it leaves."""

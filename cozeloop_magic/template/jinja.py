@@ -1,0 +1,294 @@
+"""Rendering a jinja2 template that is not trusted, within limits.
+
+What bounds a jinja2 template: its text ends at 1 MB and its time at ten seconds. One that only shows, compares and
+loops over what it is given cannot make anything vast, and is rendered here, the clock looked at in every turn and
+filter. Anything more (calls, literals of lists, other filters, macros) is rendered in a process of its own, which is
+killed when the time is over. On Linux that process also has a limit of memory; Windows has none for it, and macOS
+does not keep to it.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from cozeloop_magic.errors import ConfigurationError, RemoteError, remote_error, to_install
+
+if TYPE_CHECKING:
+    from jinja2.nodes import Node
+    from jinja2.nodes import Template as Syntax
+    from jinja2.sandbox import SandboxedEnvironment
+
+__all__ = ["MAX_OUTPUT_BYTES", "MAX_RANGE", "MAX_SECONDS", "PARSE_FAILED", "renderer"]
+
+MAX_OUTPUT_BYTES = 1024 * 1024
+MAX_SECONDS = 10.0
+MAX_RANGE = 10_000
+MAX_INTEGER_BITS = 65_536
+MAX_MEMORY_MB = 256
+LONGEST_QUOTE = 300
+
+
+PARSE_FAILED = 600501004
+RENDER_FAILED = 600501005
+
+_PLAIN_NODES = frozenset(
+    "Template Output TemplateData Name Const If For Assign Getattr Getitem Compare Operand And Or Not CondExpr Add "
+    "Sub Concat Test Filter Call".split()
+)
+_PLAIN_FILTERS = frozenset(
+    "abs capitalize count d default e escape first float int join last length list lower reverse round safe sort "
+    "string title tojson trim unique upper".split()
+)
+_SMALL = 10  # in characters, or as a number: a filter's argument that makes nothing vast
+_CHILDREN = threading.BoundedSemaphore(4)
+_CHILD = """
+import json, sys
+request = json.load(sys.stdin)
+sys.path[:] = request["path"]
+from cozeloop_magic.template.jinja import _answer_parent
+_answer_parent(request)
+"""
+
+
+def renderer(variables: Mapping[str, Any]) -> Callable[[str], str]:
+    """Give what renders one text with the values of its variables; all its texts share the time.
+
+    Raises
+    ------
+    ConfigurationError
+        If Jinja2 is not installed.
+    """
+    try:
+        import jinja2  # noqa: F401
+    except ImportError:
+        raise ConfigurationError(
+            "This prompt is a jinja2 template, and Jinja2 is not installed.",
+            hint=f"{to_install('local')}.",
+        ) from None
+    deadline = time.monotonic() + MAX_SECONDS
+
+    def render_text(text: str) -> str:
+        try:
+            is_plain = _is_plain(_sandbox(deadline).parse(text))
+        except Exception as error:
+            raise _failed(error, PARSE_FAILED) from error
+        return (_rendered_here if is_plain else _rendered_apart)(text, variables, deadline)
+
+    return render_text
+
+
+def _is_plain(node: Node) -> bool:
+    """Tell whether a template, or a part of it, can make nothing much larger than what it is given."""
+    from jinja2 import nodes
+
+    children = list(node.iter_child_nodes())
+    is_plain = type(node).__name__ in _PLAIN_NODES and not getattr(node, "recursive", False)
+    if isinstance(node, nodes.Call):  # only of `range`, which has a limit
+        is_plain = isinstance(node.node, nodes.Name) and node.node.name == "range" and len(children) <= 4
+    elif isinstance(node, nodes.Assign):
+        is_plain = isinstance(node.target, nodes.Name)
+    elif isinstance(node, (nodes.Add, nodes.Sub)):  # of numbers: lists would grow
+        is_plain = any(isinstance(child, nodes.Const) and isinstance(child.value, (int, float)) for child in children)
+    elif isinstance(node, nodes.Filter):
+        arguments = [*node.args, *node.kwargs, *filter(None, (node.dyn_args, node.dyn_kwargs))]
+        is_harmless = all(map(_is_small, arguments)) and node.name != "tojson"  # its indentation multiplies
+        is_plain = node.name in _PLAIN_FILTERS and (not arguments or is_harmless or node.name in ("default", "d"))
+    return is_plain and all(map(_is_plain, children))
+
+
+def _is_small(node: Node) -> bool:
+    value = getattr(node, "value", None)
+    return (abs(value) if isinstance(value, (int, float)) else len(value) if isinstance(value, str) else 99) <= _SMALL
+
+
+def _rendered_here(text: str, variables: Mapping[str, Any], deadline: float) -> str:
+    environment = _sandbox(deadline)
+    try:
+        template = environment.from_string(_restricted(environment, text))
+    except Exception as error:
+        raise _failed(error, PARSE_FAILED) from error
+    try:
+        return template.render(variables)
+    except Exception as error:
+        raise _failed(error, RENDER_FAILED) from error
+
+
+def _rendered_apart(text: str, variables: Mapping[str, Any], deadline: float) -> str:
+    """Render in a process of its own. It is given this one's path, whatever the current directory holds."""
+    waits = functools.partial(max, 0.0)
+    if not _CHILDREN.acquire(timeout=waits(deadline - time.monotonic())):
+        raise _failed(_too_long(), RENDER_FAILED)
+    try:
+        seconds = waits(deadline - time.monotonic())
+        request = {"path": sys.path, "text": text, "variables": variables, "seconds": seconds}
+        command, no_window = [sys.executable, "-I", "-c", _CHILD], getattr(subprocess, "CREATE_NO_WINDOW", 0)
+        pipes = {"input": json.dumps(request).encode(), "capture_output": True, "timeout": seconds}
+        done = subprocess.run(command, creationflags=no_window, **pipes)
+        if done.returncode != 0:
+            said = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+            raise OSError(*said or [f"its process was killed; it may need more than {MAX_MEMORY_MB} MB of memory"])
+        answer = json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        raise _failed(_too_long(), RENDER_FAILED) from None
+    except Exception as error:
+        raise _failed(error, RENDER_FAILED) from error
+    finally:
+        _CHILDREN.release()
+    if "text" not in answer:
+        raise remote_error(answer["message"], code=answer["code"])
+    return str(answer["text"])
+
+
+def _answer_parent(request: Mapping[str, Any]) -> None:
+    """Do the work of the process that renders."""
+    deadline = time.monotonic() + request["seconds"]
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_MB << 20,) * 2)
+        resource.setrlimit(resource.RLIMIT_CPU, (int(request["seconds"]) + 2,) * 2)  # should the parent be gone
+    try:
+        answer: dict[str, Any] = {"text": _rendered_here(request["text"], request["variables"], deadline)}
+    except RemoteError as error:
+        answer = {"code": error.code, "message": error.message}
+    print(json.dumps(answer))
+
+
+def _failed(error: Exception, code: int) -> RemoteError:
+    said = " ".join(str(error).split()).rstrip(".")[:LONGEST_QUOTE] or type(error).__name__
+    line = getattr(error, "lineno", None)
+    if isinstance(error, MemoryError):
+        said = f"it needs more than {MAX_MEMORY_MB} MB of memory"
+    elif isinstance(error, RecursionError):
+        said = "it is nested too deep"
+    elif code == PARSE_FAILED and line:
+        said = f"{str(getattr(error, 'message', None) or getattr(error, 'msg', said)).rstrip('.')} (line {line})"
+    return remote_error(
+        f"The template cannot be {'parsed' if code == PARSE_FAILED else 'rendered'}: {said}.", code=code
+    )
+
+
+def _too_long() -> ValueError:
+    return ValueError(f"it takes longer than {MAX_SECONDS:g} s")
+
+
+def _restricted(environment: SandboxedEnvironment, text: str) -> Syntax:
+    """Parse a template, refuse what reads other templates, and put the limits where Jinja2 has no hook for them."""
+    from jinja2 import TemplateSyntaxError, nodes
+    from jinja2.visitor import NodeTransformer
+
+    syntax = environment.parse(text)
+    for node in syntax.find_all((nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)):
+        raise TemplateSyntaxError("include, extends, import and from are not allowed", node.lineno)
+
+    def call(method: str, arguments: list[nodes.Expr]) -> nodes.Call:
+        return nodes.Call(nodes.EnvironmentAttribute(method), arguments, [], None, None)
+
+    class Limits(NodeTransformer):
+        def visit_For(self, node: nodes.For) -> nodes.For:
+            self.generic_visit(node)
+            node.body.insert(0, nodes.ExprStmt(call("look_at_clock", [])))
+            return node
+
+        def visit_Concat(self, node: nodes.Concat) -> nodes.Call:
+            self.generic_visit(node)
+            return call("join_text", node.nodes)
+
+    Limits().visit(syntax)
+    syntax.set_lineno(1)
+    return syntax
+
+
+def _sandbox(deadline: float) -> SandboxedEnvironment:
+    """Make an environment for one text: sandboxed, and with the server's limits."""
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Sandbox(ImmutableSandboxedEnvironment):
+        intercepted_binops = frozenset({"+", "*", "**", "%"})
+
+        @staticmethod
+        def concat(pieces: Iterable[str]) -> str:
+            return _joined(pieces, deadline)
+
+        def join_text(self, *values: Any) -> str:
+            return _joined(map(str, values), deadline)
+
+        def look_at_clock(self) -> None:
+            _look_at_clock(deadline)
+
+        def call(self, *args: Any, **kwargs: Any) -> Any:
+            _look_at_clock(deadline)
+            return super().call(*args, **kwargs)
+
+        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+            _check_operands(operator, left, right)
+            return super().call_binop(context, operator, left, right)
+
+    environment = Sandbox()
+    environment.filters = {name: _bounded(made, deadline) for name, made in environment.filters.items()}
+    environment.globals["range"] = _short_range
+    del environment.globals["lipsum"]
+    return environment
+
+
+def _look_at_clock(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise _too_long()
+
+
+def _bounded(filter_: Callable[..., Any], deadline: float) -> Callable[..., Any]:
+    @functools.wraps(filter_)
+    def bounded(*args: Any, **kwargs: Any) -> Any:
+        _look_at_clock(deadline)
+        result = filter_(*args, **kwargs)
+        if isinstance(result, str) and len(result) > MAX_OUTPUT_BYTES:
+            raise ValueError("a text in it is longer than 1 MB")
+        return result
+
+    return bounded
+
+
+def _joined(pieces: Iterable[str], deadline: float) -> str:
+    joined, size = [], 0
+    for piece in pieces:
+        size += len(piece if len(piece) > MAX_OUTPUT_BYTES else piece.encode(errors="surrogatepass"))
+        if size > MAX_OUTPUT_BYTES:
+            raise ValueError("its text is longer than 1 MB")
+        _look_at_clock(deadline)
+        joined.append(piece)
+    return "".join(joined)
+
+
+def _check_operands(operator: str, left: Any, right: Any) -> None:
+    """Refuse a product, power or sum that would be vast before it is computed."""
+    if isinstance(left, int) and isinstance(right, int):
+        bits = left.bit_length() * right if operator == "**" else left.bit_length() + right.bit_length()
+        if bits > MAX_INTEGER_BITS:
+            raise ValueError("a number in it is too large")
+    size = _size(left) + _size(right) if operator == "+" else _size(left) * _size(right)
+    if operator in "+*" and size > MAX_OUTPUT_BYTES and not (_is_number(left) and _is_number(right)):
+        raise ValueError("a text or list in it is longer than 1 MB")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float))
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, int):
+        return abs(value)
+    return len(value) if hasattr(value, "__len__") else 1
+
+
+def _short_range(*args: int) -> range:
+    numbers = range(*args)
+    if len(numbers) > MAX_RANGE:
+        raise ValueError(f"a range in it is longer than {MAX_RANGE:,}")
+    return numbers

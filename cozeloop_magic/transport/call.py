@@ -1,0 +1,231 @@
+"""One call on its way: its time limits, and a hand on its socket, so that any thread can end it."""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from cozeloop_magic.errors import ClientClosed, DeadlineExceeded
+
+__all__ = ["LONGEST", "Call", "Calls", "Timeouts", "seconds_error"]
+
+LONGEST = 2_000_000
+"""Seconds that a limit may have: some systems count the milliseconds of a wait in 31 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Limits of a call, in seconds: to connect, in total, and for a stream's first token (None: as in total)."""
+
+    connect: float = 10.0
+    total: float = 600.0
+    first_token: float | None = None
+
+
+def seconds_error(name: str, seconds: Any) -> str | None:
+    """Say what is wrong with a limit in seconds; None where nothing is."""
+    number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if number and 0 < seconds <= LONGEST:
+        return None
+    return f"{name} is {seconds!r}; it must be a number of seconds, above 0 and at most {LONGEST:,}."
+
+
+class Calls:
+    """Calls that are ended together: all that a thread makes inside ``with calls:``, a token's renewal included."""
+
+    def __init__(self) -> None:
+        self._calls: list[Call] = []
+        self._cancelled = False
+        self._changing = threading.Lock()
+
+    def __enter__(self) -> Calls:
+        self._before = _CALLS.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _CALLS.reset(self._before)
+
+    def add(self, call: Call) -> None:
+        """Take in a call, and end it at once if it comes too late."""
+        with self._changing:
+            self._calls.append(call)
+        if self._cancelled:
+            call.cancel()
+
+    def cancel(self) -> None:
+        """End them, and those to come; any thread may, and a signal's handler in the midst of this very call."""
+        if self._cancelled:
+            return
+        self._cancelled = True
+        with self._changing:
+            calls = list(self._calls)
+        for call in calls:
+            call.cancel()
+
+
+_CALLS: ContextVar[Calls | None] = ContextVar("CALLS", default=None)
+
+
+class Call:
+    """A call on its way, over however many attempts.
+
+    Parameters
+    ----------
+    limits : Timeouts
+        Counted from now.
+    streamed : bool
+        Whether a first token is waited for.
+
+    Attributes
+    ----------
+    connected, proxied : bool
+        Whether the attempt under way has its connection to the server, and whether a proxy is on the way.
+    reused : bool
+        Whether it goes over a connection that served another call before.
+    round_trip : float
+        Seconds that the connection took to be made.
+    renewed : bool
+        Whether its token was renewed because the server did not accept it.
+    answered : bool
+        Whether a byte of an answer to this attempt came.
+    begun_at, sent_at : float
+        When the call was begun, and the attempt under way.
+    retries : int
+        How many attempts failed before this one.
+    """
+
+    def __init__(self, limits: Timeouts, *, streamed: bool = False) -> None:
+        self.limits = limits
+        self.connected = self.proxied = self.reused = self.answered = False
+        self.renewed = False
+        self.round_trip = 0.0
+        self.retries = 0
+        self.sent_at = self.begun_at = time.monotonic()
+        self._first_token = limits.first_token if streamed else None
+        self._ends = self.begun_at + self._limit
+        self._step_ends = math.inf
+        self._pid = os.getpid()
+        self._socket: socket.socket | None = None
+        self._over = threading.Event()
+        self._holding = threading.Lock()
+        calls = _CALLS.get()
+        if calls is not None:
+            calls.add(self)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was ended from outside."""
+        return self._over.is_set()
+
+    @property
+    def over(self) -> bool:
+        """Whether it may do nothing more: it was ended, or its time is."""
+        return self.cancelled or self.expired
+
+    @property
+    def _limit(self) -> float:
+        if self._first_token is None:
+            return self.limits.total
+        return min(self._first_token, self.limits.total)
+
+    def remaining(self) -> float:
+        """Give the seconds that are left.
+
+        Raises
+        ------
+        TimeoutError
+            If none are.
+        """
+        left = min(self._ends, self._step_ends) - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+    @property
+    def expired(self) -> bool:
+        """Whether no time is left."""
+        return time.monotonic() >= self._ends
+
+    def spoke(self) -> None:
+        """Note that the answer's first token came."""
+        if self._first_token is not None:
+            self._first_token = None
+            self._ends = self.begun_at + self._limit
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Leave it at most some seconds for what is done inside; `expired` still tells of the call's own limit."""
+        before, self._step_ends = self._step_ends, min(self._step_ends, time.monotonic() + seconds)
+        try:
+            yield
+        finally:
+            self._step_ends = before
+
+    def attempt(self) -> None:
+        """Note that the request is sent, again perhaps."""
+        self.connected = self.proxied = self.reused = self.answered = False
+        self.sent_at = time.monotonic()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait, unless too little time is left or the call is ended meanwhile; tell whether it did."""
+        if time.monotonic() + seconds >= self._ends:
+            return False
+        return not self._over.wait(seconds)
+
+    def hold(self, sock: socket.socket) -> None:
+        """Take the socket that the call goes over, or what wraps it where a proxy is reached by TLS, too.
+
+        Raises
+        ------
+        ConnectionAbortedError
+            If the call was ended meanwhile.
+        """
+        with self._holding:
+            self._socket = getattr(sock, "socket", sock)
+        if self.cancelled:
+            raise ConnectionAbortedError("the call was cancelled")
+
+    def release(self) -> None:
+        """Let go of the socket: it may be another call's next."""
+        with self._holding:
+            self._socket = None
+
+    def cancel(self) -> None:
+        """End the call; a thread that reads or waits wakes up."""
+        self._over.set()
+        self.cut()
+
+    def cut(self) -> None:
+        """Cut the connection of the attempt under way; a thread that reads wakes up."""
+        if self._pid != os.getpid():  # after a fork the socket is the parent's, too
+            return
+        with self._holding:
+            if self._socket is None:
+                return
+            try:
+                # Not by TLS's own shutdown: it takes the encryption away from a thread that is just sending.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+            except OSError:
+                pass  # it is gone already
+
+    def ended(self) -> ClientClosed:
+        """Make the error for a call that was ended from outside."""
+        return ClientClosed("The call was ended before its answer came.", hint="")
+
+    def exceeded(self, server: str, log_id: str | None = None) -> DeadlineExceeded:
+        """Make the error for the limit that passed."""
+        if self._limit < self.limits.total:
+            what = f"No text came from {server} within {self._limit:g} s, the limit for the first token."
+            hint = "Give it more with new_client(first_token_timeout=...)."
+        else:
+            what = f"The answer from {server} was not complete after {self._limit:g} s, the call's time limit."
+            hint = "Give it more with timeout=... (--timeout in a cell)."
+        return DeadlineExceeded(what, hint=hint, log_id=log_id)

@@ -1,0 +1,273 @@
+"""The grammar of a cell body."""
+
+from __future__ import annotations
+
+import json
+import time
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cozeloop_magic.cell.parse import CellSpec, Expression, Value, parse_cell
+from cozeloop_magic.entities.prompt import Role
+from cozeloop_magic.errors import CellError
+
+
+def literals(text: str) -> dict[str, Any]:
+    spec = parse_cell(text)
+    assert all(isinstance(variable.source, Value) for variable in spec.variables)
+    return {variable.name: variable.source.value for variable in spec.variables}
+
+
+def messages(text: str) -> list[tuple[str, Any]]:
+    return [
+        (message.role.value, message.source.value if isinstance(message.source, Value) else message.source.code)
+        for message in parse_cell(text).messages
+    ]
+
+
+class TestVariables:
+    def test_a_cell_may_be_empty(self) -> None:
+        assert parse_cell("") == parse_cell("\n\n") == CellSpec()
+
+    def test_names_and_values(self) -> None:
+        assert literals("topic: artificial intelligence\nuser_request: explain it\n") == {
+            "topic": "artificial intelligence",
+            "user_request": "explain it",
+        }
+
+    def test_names_in_any_script(self) -> None:
+        assert literals("主题: 人工智能") == {"主题": "人工智能"}
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "{{topic}} and {name}",
+            "{name}",
+            "costs $5, or ${price}",
+            r"C:\new\table \n stays",
+            '{"a": 1, "b": [1.50, true]}',
+            '["a", "b"]',
+            "1.10",
+            "0123",
+            "12:30",
+            "2026-01-02",
+            "yes",
+            "null",
+            "issue #5 # still text",
+            "a: b",
+            "x = 1",
+            '"so" he said',
+            "it's",
+            "[sic",
+            "- dash",
+            "*star* &amp @at `tick` %percent !bang",
+            "|pipe",
+            "a ---",
+            '"C" #1 hit',
+            "'it''s' # kept",
+            "[a, b] # kept",
+            "{a:1}",
+            "{city:Paris, n:2}",
+            "[&a b, *a]",
+            "[!!binary aGk=]",
+            "12345678901234567890.5",
+            '"Hamlet": a tragedy',
+            "'Hamlet' : a tragedy",
+            "[draft]: of a plan",
+            "{x}: y",
+            "{[a]: 1}",
+            "{{a: 1}: 2}",
+            "[{name}, {a: {b}}]",
+            "{a: , b: 1}",
+        ],
+    )
+    def test_a_line_is_sent_as_it_is_written(self, text: str) -> None:
+        assert literals(f"x: {text}") == {"x": text}
+
+    @pytest.mark.parametrize(
+        ("text", "value"),
+        [
+            ('"quoted # text"', "quoted # text"),
+            ("'it''s'", "it's"),
+            (r'"two\nlines"', "two\nlines"),
+            ('""', ""),
+            ("[a, b c, 3, true]", ["a", "b c", 3, True]),
+            ("{name: Ada, age: 36}", {"name": "Ada", "age": 36}),
+            ("{title: '', 'of': \"\"}", {"title": "", "of": ""}),
+            ("{2: a, true: b, 1.5: c, null: d}", {2: "a", True: "b", Decimal("1.5"): "c", None: "d"}),
+            ("[1.10, b]", [Decimal("1.10"), "b"]),
+            ("[yes, 12:30, 2026-01-02, 0123, ~]", ["yes", "12:30", "2026-01-02", "0123", "~"]),
+        ],
+    )
+    def test_what_yaml_marks_is_yaml(self, text: str, value: Any) -> None:
+        assert literals(f"x: {text}") == {"x": value}
+
+    def test_blocks(self) -> None:
+        cell = "text: |\n  first\n\n    second #5\nfolded: >\n  one\n  two\nlast: x"
+        assert literals(cell) == {"text": "first\n\n  second #5\n", "folded": "one two\n", "last": "x"}
+
+    def test_lists_and_objects_over_several_lines(self) -> None:
+        cell = 'a:\n  - x\n  - y: 1\nb:\n- x\n- z\nc:\n  d: 1.50\ne: {\n  "f": [1,\n 2]\n}\ng: [1,\n  2]\n'
+        assert literals(cell) == {
+            "a": ["x", {"y": 1}],
+            "b": ["x", "z"],
+            "c": {"d": Decimal("1.50")},
+            "e": {"f": [1, 2]},
+            "g": [1, 2],
+        }
+
+    def test_one_indented_line_is_text_too(self) -> None:
+        assert literals("x:\n  1.10\ny: z") == {"x": "1.10", "y": "z"}
+
+    def test_only_blanks_and_tabs_around_a_value_are_no_part_of_it(self) -> None:
+        assert literals("a: \tx\u3000\xa0 \t\nb:\n  \u3000y\xa0 ") == {"a": "x\u3000\xa0", "b": "\u3000y\xa0"}
+
+    def test_comments_and_blank_lines_stand_between(self) -> None:
+        assert literals("# what it is about\n\ntopic: x\n\n# and\nother: y") == {"topic": "x", "other": "y"}
+
+    def test_windows_line_ends(self) -> None:
+        assert literals("a: 1\r\nb: |\r\n  x\r\n") == {"a": "1", "b": "x\n"}
+
+    @given(st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp", "Zs")), min_size=1))
+    def test_plain_text_is_never_changed(self, text: str) -> None:
+        if text[0] not in "\"'[{|>":
+            assert literals(f"x: {text}") == {"x": text}
+
+    json_values = st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=20,
+    )
+
+    @settings(max_examples=50)
+    @given(st.lists(json_values) | st.dictionaries(st.text(), json_values))
+    def test_json_means_itself(self, value: Any) -> None:
+        text = json.dumps(value)
+        assert literals(f"x: {text}") == {"x": text}
+
+
+class TestExpressions:
+    def test_stand_after_an_equals_sign(self) -> None:
+        spec = parse_cell('question = df.head().to_markdown()\nrequest = f"explain {subject}: {x}"')
+        assert [variable.source for variable in spec.variables] == [
+            Expression("df.head().to_markdown()", 1, 12),
+            Expression('f"explain {subject}: {x}"', 2, 11),
+        ]
+
+    def test_go_over_several_lines_where_python_does(self) -> None:
+        spec = parse_cell("a = [\n  1,\n]\nb = '''x\n---\ny'''\n---\nhello")
+        assert [variable.source.code for variable in spec.variables] == ["[\n  1,\n]", "'''x\n---\ny'''"]
+        assert len(spec.messages) == 1
+
+    def test_go_over_thousands_of_lines_in_no_time(self) -> None:
+        code = "[\n" + "  [']', 2],\n" * 5000 + "]"
+        began = time.monotonic()
+        assert parse_cell(f"a = {code}\nb: x").variables[0].source == Expression(code, 1, 5)
+        with pytest.raises(CellError, match="never closed"):
+            parse_cell(f"a = {code[:-1]}")
+        assert time.monotonic() - began < 5
+
+    def test_end_where_python_ends_a_line(self) -> None:
+        spec = parse_cell('a = 1 + \\\n  2\nb = (1  # one (\n)\nc = f"""{1}\n"""  # """\nd: x')
+        assert [variable.source for variable in spec.variables] == [
+            Expression("1 + \\\n  2", 1, 5),
+            Expression("(1  # one (\n)", 3, 5),
+            Expression('f"""{1}\n"""  # """', 5, 5),
+            Value("x"),
+        ]
+
+
+class TestMessages:
+    def test_plain_text_is_one_user_message(self) -> None:
+        assert messages("---\n\nKeep it brief.\n\n- a\n---\nb\n\n") == [("user", "Keep it brief.\n\n- a\n---\nb")]
+
+    def test_marks_begin_others(self) -> None:
+        cell = "x: 1\n---\nhi\n@assistant\nhello\n@tool call_1\n42\n@system\nBe kind.\n@user\nand now?"
+        assert messages(cell) == [
+            ("user", "hi"),
+            ("assistant", "hello"),
+            ("tool", "42"),
+            ("system", "Be kind."),
+            ("user", "and now?"),
+        ]
+        assert parse_cell(cell).messages[2].tool_call_id == "call_1"
+
+    def test_python_gives_one(self) -> None:
+        assert messages("---\n@user = follow_up\n@assistant = [\n  part]\nplain") == [
+            ("user", "follow_up"),
+            ("assistant", "[\n  part]"),
+            ("user", "plain"),
+        ]
+
+    def test_a_decorator_in_code_is_text(self) -> None:
+        assert messages("---\n@property\ndef f(): ...\n@ada please") == [
+            ("user", "@property\ndef f(): ...\n@ada please")
+        ]
+
+    def test_a_role_is_a_role(self) -> None:
+        assert parse_cell("---\n@system\nx").messages[0].role is Role.SYSTEM
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("cell", "line", "column", "says"),
+        [
+            ("tell me a joke", 1, 1, "Is the line with `---` missing"),
+            ("a: 1\n  b", 2, 1, "ends with its line"),
+            ("\n  a: 1", 2, 1, "continues nothing"),
+            ("a:1", 1, 3, "blank after the colon"),
+            ("主题：人工智能", 1, 3, "plain colon and a blank: `主题: ...`"),
+            ("x = [\n---\n1]", 1, 5, "no Python expression"),
+            ("a: 1\na: 2", 2, 1, "given twice, first on line 1"),
+            ("a:", 1, 3, 'Write `a: ""`'),
+            ("a: |", 1, 4, "nothing is indented"),
+            ("a:\n  first\n  second", 2, 1, "`name: |`"),
+            ("a: | # note\n  x", 1, 4, "a block begins with `|`, `|-`"),
+            ("a: |2\n  x", 1, 4, "a block begins with `|`, `|-`"),
+            ("a: >-1\n  x", 1, 4, "a block begins with `|`, `|-`"),
+            ("a: |pipe\n  x", 2, 1, "ends with its line"),
+            ('a: "C:\\data"', 1, 8, "escape"),
+            ("a: {b: 1, b: 2}", 1, 11, "b is given twice"),
+            ("a:\n  b: 1\n  b: 2", 3, 3, "b is given twice"),
+            ("a:\n  1: x\n  1.0: y", 3, 3, "1.0 is given twice, first as 1; put keys in quotes"),
+            ("a: {true: x, 1: y}", 1, 14, "1 is given twice, first as true"),
+            ("a: {0: x, false: y}", 1, 11, "false is given twice, first as 0"),
+            ("a: {1: x, '1': y}", 1, 11, "1 is given twice."),
+            ("a:\n  [x]: 1", 2, 3, "a list or an object cannot be a key"),
+            ("a:\n  # todo\nb: 2", 1, 1, "no value is indented below it, only comments"),
+            ("a:\n  - &x 1", 2, 5, "put the text in quotes"),
+            ("a:\n  - x #5", 2, 6, "put the text in quotes"),
+            ("a:\n  b: [1", 2, 8, "no YAML"),
+            ("x: 1\ny = 1 +", 2, 5, "no Python expression"),
+            ("x = await call()", 1, 5, "synchronous and cannot await. Run `value = await ...` in a cell before"),
+            ("a: 1\nx = [y async for y in z]", 2, 5, "cannot await"),
+            ("---\n@user = f'{await call()}'", 2, 9, "cannot await"),
+            ("url=http://x", 1, 9, "use `name: text`"),
+            ("---\n@usr\nhi", 2, 2, "Did you mean @user?"),
+            ("---\n@messages = history", 2, 2, "Messages from Python are"),
+            ("---\n@tool\n42", 2, 1, "`@tool ID`"),
+            ("---\n@user hello", 2, 1, "on the lines below"),
+            ("---\n@assistant: ok", 2, 1, "on the lines below"),
+            ("---\n@user =", 2, 1, "on the lines below"),
+            ("---\n@tool c1 42", 2, 1, "on the lines below"),
+            ("---\n@user\n@assistant\nx", 2, 1, "is empty"),
+        ],
+    )
+    def test_show_the_line_and_what_was_expected(self, cell: str, line: int, column: int, says: str) -> None:
+        with pytest.raises(CellError) as caught:
+            parse_cell(cell)
+        error = caught.value
+        assert says in str(error)
+        assert (error.line, error.column) == (line, column)
+        assert error.source == cell.split("\n")[line - 1]
+
+    @given(st.text())
+    def test_nothing_else_is_ever_raised(self, text: str) -> None:
+        try:
+            parse_cell(text)
+        except CellError as error:
+            assert str(error)

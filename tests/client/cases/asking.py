@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cozeloop_magic import cli, new_client
+from cozeloop_magic import new_client
+from cozeloop_magic.cli import commands as cli
 from cozeloop_magic.entities.prompt import ContentPart, ExecuteRequest, Message, Prompt, PromptTemplate, VariableDef
 from cozeloop_magic.entities.variables import encode_all
 from cozeloop_magic.run.background import BackgroundAnswer

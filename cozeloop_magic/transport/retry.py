@@ -12,9 +12,9 @@ from collections.abc import Callable, Generator
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 
-from cozeloop_magic.errors import LoopError
+from cozeloop_magic.errors import LoopError, RateLimited
 
-__all__ = ["PATIENCE", "read_retry_after", "retry_policy"]
+__all__ = ["PATIENCE", "asks_for_patience", "read_retry_after", "retry_policy"]
 
 _BASE = 0.5  # seconds the first wait may take at most, where the server names none
 _CAP = 8.0  # seconds any such wait may take at most
@@ -35,6 +35,11 @@ def retry_policy(
             return
         jittered = spread(0.0, min(_BASE * 2**attempt, _CAP))
         fault = yield jittered if fault.retry_after is None else fault.retry_after
+
+
+def asks_for_patience(fault: LoopError) -> bool:
+    """Whether the server asks to be left alone: HTTP 429 and 503, and its limits of calls a second."""
+    return isinstance(fault, RateLimited) or (fault.http_status == 503 and fault.repeatable)
 
 
 def read_retry_after(value: str | None, now: datetime | None = None) -> float | None:

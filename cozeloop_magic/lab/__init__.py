@@ -1,0 +1,1 @@
+"""Many runs: compare prompts on inputs, check answers, and decide."""

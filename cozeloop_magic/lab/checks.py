@@ -93,14 +93,14 @@ def parse_check(given: str | Callable[..., Any], functions: Mapping[str, Any] | 
     if callable(given):
         return _of_function(getattr(given, "__name__", type(given).__name__), given)
     kind, colon, value = given.partition(":")
-    make = _KINDS.get(kind)
-    if make is None:
-        close = difflib.get_close_matches(kind, _KINDS, n=1)
-        meant = f" (did you mean {close[0]}?)" if close else ""
-        raise InvalidRequest(f"There is no check {kind!r}{meant}.", hint=f"The checks are {', '.join(_KINDS)}.")
     if kind == "python":
         return _python(value, functions or {})
-    return make(given, value if colon else None)
+    if kind not in _KINDS:
+        names = [*_KINDS, "python"]
+        close = difflib.get_close_matches(kind, names, n=1)
+        meant = f" (did you mean {close[0]}?)" if close else ""
+        raise InvalidRequest(f"There is no check {kind!r}{meant}.", hint=f"The checks are {', '.join(names)}.")
+    return _KINDS[kind](given, value if colon else None)
 
 
 def _equals(name: str, value: str | None) -> Check:
@@ -171,7 +171,7 @@ def _python(name: str, functions: Mapping[str, Any]) -> Check:
     return _of_function(name, function)
 
 
-_KINDS: dict[str, Any] = {
+_KINDS: dict[str, Callable[[str, str | None], Check]] = {
     "equals": _equals,
     "exact": _exact,
     "contains": _contains,
@@ -179,7 +179,6 @@ _KINDS: dict[str, Any] = {
     "json": _json,
     "max_tokens": _max_tokens,
     "finish": _finish,
-    "python": _python,
 }
 
 

@@ -276,6 +276,7 @@ _BY_CODE: dict[int, type[RemoteError]] = {
     600501003: VersionNotFound,
     600501004: TemplateFailed,
     600501005: TemplateFailed,
+    600501006: TemplateFailed,
     600501007: LabelNotFound,
     600501008: AlreadyExists,
     600501009: AlreadyExists,

@@ -78,7 +78,7 @@ def _prepare(call: Call) -> tuple[Sequence[Message], Parameters]:
     version, label = identifier.get("version") or "", identifier.get("label") or ""
     commit = call.loop.store.commit_of(row, version=str(version), label=str(label))
     prompt = open_prompt(call.loop.workspace_id, key, commit)
-    messages = render(prompt, call.many("variable_vals", VariableVal), call.many("messages", Message))
+    messages = render(prompt, call.many("variable_vals", VariableVal), call.many("messages", Message)).messages
     if not messages:
         raise invalid(f"Prompt {key} has no messages, and none were appended.")
     return messages, _parameters(call, prompt, commit)

@@ -185,7 +185,7 @@ class Session:
         prompt = get_checked_prompt(client, request, args.timeout)
         if prompt.prompt_template is None:
             raise UnexpectedContent(f"There is nothing to render: {NO_DEFINITION}.")
-        messages = render(prompt, encode_all(request.variable_vals), request.messages)
+        messages = render(prompt, encode_all(request.variable_vals), request.messages).messages
         if not args.quiet:
             show_messages(prompt, messages, plain=args.plain or not self._in_kernel)
         self._bind(messages, args.out)

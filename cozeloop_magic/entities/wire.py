@@ -96,11 +96,14 @@ class Wire:
     @classmethod
     def model_validate(cls: type[W], obj: Any) -> W:
         """Read a dict such as `model_dump` gives, or give a value of this kind as it is."""
-        if isinstance(obj, cls) or not isinstance(obj, Mapping):
-            return obj if isinstance(obj, cls) else cls.from_json(obj)
+        if isinstance(obj, cls):
+            return obj
+        data = dict(obj) if isinstance(obj, Mapping) else obj
+        value = cls.from_json(data)
         codec = _codec(cls)  # fields that are not the wire's, a server cannot give
-        ours = {name: value for name, value in obj.items() if name in codec.defaults.keys() - codec.decoders.keys()}
-        return replace(cls.from_json({name: obj[name] for name in obj.keys() - ours.keys()}), **ours)
+        ours = {name: data[name] for name in codec.defaults.keys() - codec.decoders.keys() if name in data}
+        rest = {name: left for name, left in value.extra.items() if name not in ours}
+        return replace(value, **ours, extra=rest) if ours else value
 
     @classmethod
     def model_validate_json(cls: type[W], json_data: str | bytes) -> W:

@@ -22,7 +22,7 @@ from cozeloop_magic.errors import (
     UnexpectedContent,
     strip_tracebacks,
 )
-from cozeloop_magic.transport.auth import Header, Secret
+from cozeloop_magic.transport.auth import Header
 from cozeloop_magic.transport.call import Call
 from cozeloop_magic.transport.connection import CALL, Adapter
 from cozeloop_magic.transport.dial import is_loopback
@@ -32,6 +32,7 @@ from cozeloop_magic.transport.events import EventStream
 from cozeloop_magic.transport.faults import unsent
 from cozeloop_magic.transport.forks import register_after_fork
 from cozeloop_magic.transport.reply import Reply, log_id_of, read_reply
+from cozeloop_magic.transport.secret import Secret
 from cozeloop_magic.version import __version__
 
 __all__ = ["Transport"]

@@ -112,7 +112,7 @@ class ContentPart(Wire):
     type ``multi_part_variable``.
     """
 
-    type: ContentType | str = wire.absent(wire.as_member(ContentType), "")
+    type: ContentType | str = wire.absent_member(ContentType)
     text: str | None = wire.text()
     image_url: str | None = wire.text()
     video_url: str | None = wire.text()
@@ -161,7 +161,7 @@ class Message(Wire):
         Passed through.
     """
 
-    role: Role | str = wire.absent(wire.as_member(Role), "")
+    role: Role | str = wire.absent_member(Role)
     content: str | None = wire.text()
     parts: Sequence[ContentPart] | None = wire.many(ContentPart)
     reasoning_content: str | None = wire.text()

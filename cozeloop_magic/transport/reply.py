@@ -59,8 +59,8 @@ def model_of(headers: Mapping[str, str], endpoint: Endpoint) -> str | None:
     return quoted(model, endpoint) if model else None
 
 
-def read_reply(response: requests.Response, endpoint: Endpoint, call: Call) -> Reply:
-    """Read a JSON answer and raise what it says went wrong."""
+def read_reply(response: requests.Response, endpoint: Endpoint, call: Call, *, bare: bool = False) -> Reply:
+    """Read a JSON answer and raise what it says went wrong; where it may be `bare`, a code 0 alone is an answer."""
     log_id, status, headers = log_id_of(response, endpoint), response.status_code, response.headers
     content = _content(response, endpoint, call)
     body = parse_json(content)
@@ -68,7 +68,7 @@ def read_reply(response: requests.Response, endpoint: Endpoint, call: Call) -> R
         isinstance(body, dict)
         and status == 200
         and not error_code(body)
-        and (_has_answer(body) or not error_message(body))
+        and (_has_answer(body) or not error_message(body) or (bare and body.get("code") == 0))
     ):
         return Reply(body, log_id, model_of(headers, endpoint), endpoint)
     error: LoopError

@@ -10,6 +10,8 @@
     ├── DraftConflict             a prompt has another draft, which was not overwritten
     ├── ClientClosed              the client was closed
     ├── LocalLoopError            the embedded Loop cannot start
+    ├── StoreError                runs cannot be kept, or kept ones not be read
+    ├── RequirementNotMet         a comparison did not show what it was required to
     ├── TransportError            the network, not the server, said no
     │   ├── ConnectFailed         the server was not reached, so it cannot have begun
     │   ├── DeadlineExceeded      a time limit passed
@@ -60,7 +62,9 @@ __all__ = [
     "PromptNotFound",
     "RateLimited",
     "RemoteError",
+    "RequirementNotMet",
     "ServerFailed",
+    "StoreError",
     "StreamInterrupted",
     "TemplateFailed",
     "TransportError",
@@ -191,6 +195,14 @@ class ClientClosed(LoopError):
 
 class LocalLoopError(LoopError):
     """The embedded Loop cannot start."""
+
+
+class StoreError(LoopError):
+    """Runs cannot be kept, or kept ones cannot be read."""
+
+
+class RequirementNotMet(LoopError):
+    """A comparison did not show what it was required to; the calls themselves went well."""
 
 
 class TransportError(LoopError):

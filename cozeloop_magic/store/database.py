@@ -1,0 +1,275 @@
+"""One SQLite file that many threads and processes write at once, and what becomes of it when it is damaged.
+
+Every error of SQLite's is told as a `StoreError`, in a sentence, here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cozeloop_magic.errors import StoreError
+from cozeloop_magic.transport.forks import register_after_fork
+
+__all__ = ["Connection", "Database", "Row"]
+
+T = TypeVar("T")
+Connection = sqlite3.Connection
+Row = sqlite3.Row
+
+_BUSY = 30.0  # seconds to wait for another process's write; each takes well under a millisecond
+_BESIDE = ("", "-wal", "-shm")  # what SQLite's own files add to the name
+
+
+class Database:
+    """A database in one file, brought to this version's shape. Any thread may call; close it at the end.
+
+    Parameters
+    ----------
+    path : Path
+        The file; made if it is not there, for its owner's eyes only.
+    migrations : sequence of sequence of str
+        Statements; step N brings a database from ``user_version`` N to N + 1.
+    salvaged : sequence of str
+        The tables to carry over, as far as they can be read, when a damaged file is set aside.
+
+    Attributes
+    ----------
+    notes : list of str
+        Sentences for whoever uses it: what was set aside, and where.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be opened, or a newer version of the package has written it.
+    """
+
+    def __init__(self, path: Path, migrations: Sequence[Sequence[str]], salvaged: Sequence[str] = ()) -> None:
+        self.path = path
+        self.notes: list[str] = []
+        self._migrations = migrations
+        self._salvaged = salvaged
+        self._left_to_parent: list[Connection] = []
+        self._db: Connection | None = None
+        self._inode = 0
+        self._lock = threading.RLock()
+        self._closed = False
+        register_after_fork(self)
+        self.read("SELECT 1")
+
+    def after_fork(self) -> None:
+        """Leave the connection to the parent: closing it here would drop the parent's locks."""
+        self._lock = threading.RLock()
+        if self._db is not None:
+            self._left_to_parent.append(self._db)
+            self._db = None
+
+    def close(self) -> None:
+        """Close it."""
+        with self._lock:
+            self._closed = True
+            if self._db is not None:
+                self._db.close()
+                self._db = None
+
+    def read(self, query: str, values: Sequence[Any] = ()) -> list[Row]:
+        """Give the rows of a query.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be read.
+        """
+        return self._do(lambda db: db.execute(query, values).fetchall())
+
+    def write(self, change: Callable[[Connection], T]) -> T:
+        """Make a change in a transaction of its own, which is committed when this returns.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be kept: the disk is full, say. What was committed before stays.
+        """
+        return self._do(lambda db: _in_transaction(db, change))
+
+    def _do(self, work: Callable[[Connection], T]) -> T:
+        with self._lock:
+            try:
+                return self._attempt(work)
+            except _Damaged as damaged:
+                self._set_aside(damaged)
+                return self._attempt(work)
+
+    def _attempt(self, work: Callable[[Connection], T]) -> T:
+        if self._closed:
+            raise StoreError(f"The store of runs {self.path} is closed.")
+        try:
+            if self._db is None:
+                self._db = self._opened()
+            return work(self._db)
+        except sqlite3.Error as error:
+            raise self._told(error) from error
+        except OSError as error:
+            raise self._unusable(str(error.strerror)) from error
+
+    def _opened(self) -> Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600)  # SQLite's own files beside it take after it
+        self._inode = os.fstat(file).st_ino
+        os.close(file)
+        db = sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+        try:
+            db.row_factory = sqlite3.Row
+            _enter_wal(db)
+            db.execute("PRAGMA synchronous = NORMAL")  # what is committed outlives the process
+            db.execute("PRAGMA secure_delete = ON")
+            db.execute("PRAGMA foreign_keys = ON")
+            _in_transaction(db, self._migrate)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _migrate(self, db: Connection) -> None:
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(self._migrations):
+            raise StoreError(
+                f"The store of runs {self.path} was written by a newer version of cozeloop-magic.",
+                hint="Update cozeloop-magic, or set COZELOOP_MAGIC_HOME to another directory.",
+            )
+        for step in self._migrations[version:]:
+            for statement in step:
+                db.execute(statement)
+        db.execute(f"PRAGMA user_version = {len(self._migrations)}")
+
+    def _told(self, error: sqlite3.Error) -> StoreError:
+        """Give what happened as a sentence; damage is told apart, as there is something to be done about it."""
+        why = str(error)
+        if "malformed" in why or "not a database" in why:
+            return _Damaged(f"The store of runs {self.path} is damaged ({why}).")
+        if "is full" in why or "disk I/O" in why:
+            full = "the disk is full" if "is full" in why else f"{why}; the disk may be full"
+            return StoreError(
+                f"The store of runs {self.path} cannot take any more ({full}).",
+                hint="What was kept before is safe; make room and run it again.",
+            )
+        if "locked" in why:
+            return StoreError(
+                f"The store of runs {self.path} was held by another program for {_BUSY:g} s.",
+                hint="Close what has it open, a database browser say, and run it again.",
+            )
+        return self._unusable(why)
+
+    def _unusable(self, why: str) -> StoreError:
+        return StoreError(
+            f"The store of runs {self.path} cannot be used ({why}).",
+            hint="Set COZELOOP_MAGIC_HOME to a directory of your own.",
+        )
+
+    def _set_aside(self, damaged: StoreError) -> None:
+        """Begin a new file and carry over what can be read of the old one, which stays beside it."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+        if self.path.exists() and self.path.stat().st_ino != self._inode:
+            return  # another process has just done so
+        aside = self.path.with_name(f"{self.path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
+        try:
+            for suffix in _BESIDE:
+                beside = Path(f"{self.path}{suffix}")
+                if beside.exists():
+                    beside.rename(f"{aside}{suffix}")
+        except OSError as error:
+            raise damaged from error  # another program holds it
+        carried = self._attempt(lambda db: _in_transaction(db, lambda db: self._carry_over(db, aside)))
+        self.notes.append(
+            f"{damaged.message} It was set aside as {aside.name}; {carried:,} entries were carried over."
+        )
+
+    def _carry_over(self, db: Connection, aside: Path) -> int:
+        old = sqlite3.connect(aside)
+        try:
+            return sum(_copy_table(old, db, table) for table in self._salvaged)
+        finally:
+            old.close()
+
+
+class _Damaged(StoreError):
+    """The file is damaged."""
+
+
+def _in_transaction(db: Connection, change: Callable[[Connection], T]) -> T:
+    """Take the write lock first, so that two writers wait for each other instead of failing half way."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        done = change(db)
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:  # SQLite itself rolls back when the disk is full
+            db.execute("ROLLBACK")
+        raise
+    return done
+
+
+def _enter_wal(db: Connection) -> None:
+    """Switch to write-ahead logging. SQLite does not wait for whoever else is just doing so."""
+    ends = time.monotonic() + _BUSY
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > ends:
+                raise
+            time.sleep(0.02)
+
+
+def _copy_table(old: Connection, new: Connection, table: str) -> int:
+    """Copy the rows that can be read, and give how many those are."""
+    columns = [row[1] for row in new.execute(f"PRAGMA table_info({table})")]
+    try:
+        there = {row[1] for row in old.execute(f"PRAGMA table_info({table})")}
+    except sqlite3.DatabaseError:
+        return 0
+    names = ", ".join(name for name in columns if name in there)
+    if not names:
+        return 0
+    marks = ", ".join("?" * (names.count(",") + 1))
+    rows = _readable_rows(old, table, names)
+    return new.executemany(f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})", rows).rowcount
+
+
+def _readable_rows(old: Connection, table: str, names: str) -> Iterator[tuple[Any, ...]]:
+    """Read from the first row on until damage, from the last one back until damage, and one by one in between."""
+    low, high = 0, _last_rowid(old, table) + 1
+    for rowid, row in _until_damage(old, f"SELECT rowid, {names} FROM {table} NOT INDEXED ORDER BY rowid"):
+        low = rowid
+        yield row
+    backwards = f"SELECT rowid, {names} FROM {table} NOT INDEXED WHERE rowid > {low} ORDER BY rowid DESC"
+    for rowid, row in _until_damage(old, backwards):
+        high = rowid
+        yield row
+    for rowid in range(low + 1, high):
+        yield from (row for _, row in _until_damage(old, f"SELECT rowid, {names} FROM {table} WHERE rowid = {rowid}"))
+
+
+def _last_rowid(old: Connection, table: str) -> int:
+    try:
+        row = old.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
+    except sqlite3.DatabaseError:
+        return 0
+    return int(row[0]) if row else 0
+
+
+def _until_damage(old: Connection, query: str) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    try:
+        rows: Iterable[tuple[Any, ...]] = old.execute(query)
+        for row in rows:
+            yield row[0], row[1:]
+    except (sqlite3.DatabaseError, UnicodeDecodeError, OverflowError):
+        return

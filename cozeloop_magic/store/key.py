@@ -1,0 +1,114 @@
+"""The key of a run: what must be the same for one answer to stand in for another.
+
+It is a digest of the server and workspace, the prompt and its resolved version, the prompt's definition, the
+variables and messages as they go over the wire, what overrides the prompt's own settings, and the number of the
+repeat. A prompt may be deleted and made anew under the same key and version; its definition's digest tells that,
+where an id would.
+
+Which model answers is part of the key on the embedded Loop alone, and only as far as it can be known before the call:
+the GGUF file by its path, size and time, or the endpoint and the model's name there. A Loop server keeps to itself
+which model a version runs on; there a version stands for its model, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from cozeloop_magic.client.request import execute_body
+from cozeloop_magic.entities.prompt import ExecuteRequest, Prompt
+from cozeloop_magic.transport.endpoint import Endpoint
+
+__all__ = ["Place", "definition_digest", "digest_of", "place_of", "run_key"]
+
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Who answers.
+
+    Attributes
+    ----------
+    origin : str
+        Scheme, host and port, or ``embedded``.
+    workspace_id : str
+        The workspace there.
+    model : str
+        The embedded Loop's model; empty elsewhere.
+    """
+
+    origin: str
+    workspace_id: str
+    model: str = ""
+
+
+def place_of(endpoint: Endpoint) -> Place:
+    """Give who answers at an endpoint."""
+    if endpoint.local:
+        return Place("embedded", endpoint.workspace_id, _embedded_model())
+    url = urlsplit(endpoint.base_url)
+    port = url.port or _PORTS.get(url.scheme, 0)
+    return Place(f"{url.scheme}://{url.hostname}:{port}{url.path.rstrip('/')}", endpoint.workspace_id)
+
+
+def definition_digest(prompt: Prompt | None) -> str:
+    """Give the digest of a prompt's definition; empty where it is not known."""
+    return digest_of(prompt.to_json()) if prompt is not None and prompt.prompt_template is not None else ""
+
+
+def run_key(place: Place, request: ExecuteRequest, definition: str = "", repeat: int = 0) -> str:
+    """Give the key of a run.
+
+    Parameters
+    ----------
+    place : Place
+        Who answers.
+    request : ExecuteRequest
+        What is asked, with the version resolved.
+    definition : str
+        The digest of the prompt's definition.
+    repeat : int
+        Which of several equal runs it is, counted from 0.
+
+    Raises
+    ------
+    InvalidRequest
+        If the request cannot be sent.
+    """
+    body = execute_body(request)
+    if variables := body.get("variable_vals"):
+        body["variable_vals"] = sorted(variables, key=lambda variable: str(variable["key"]))
+    return digest_of([place.origin, place.workspace_id, place.model, definition, body, repeat])
+
+
+def digest_of(value: Any) -> str:
+    """Give the SHA-256 of a value's canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else str(value)
+
+
+def _embedded_model() -> str:
+    from cozeloop_magic.local.choice import Endpoint as ModelEndpoint
+    from cozeloop_magic.local.choice import chosen_model
+    from cozeloop_magic.local.weights import NAME
+
+    choice = chosen_model()
+    if isinstance(choice, ModelEndpoint):
+        return f"{choice.model} at {choice.base_url}"
+    if choice.path is None:
+        return NAME
+    try:
+        file = os.stat(choice.path)
+    except OSError:
+        return str(choice.path)
+    return f"{choice.path} {file.st_size} {file.st_mtime_ns}"

@@ -1,0 +1,195 @@
+"""`RunStore`: finished runs, the jobs they belong to, and what people said of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from cozeloop_magic.run.state import Phase
+from cozeloop_magic.store.database import Connection, Database, Row
+from cozeloop_magic.store.jobs import Jobs
+from cozeloop_magic.store.ratings import Ratings
+from cozeloop_magic.store.record import RunRecord, to_text
+
+__all__ = ["RunStore", "default_path"]
+
+# Step N brings a database from `user_version` N to N + 1. Add steps; never change one that was released.
+MIGRATIONS = (
+    (
+        """
+        CREATE TABLE jobs (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            kind TEXT NOT NULL,
+            plan TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            question TEXT NOT NULL,
+            total INTEGER NOT NULL,
+            started REAL NOT NULL,
+            state TEXT NOT NULL,
+            ended REAL
+        )
+        """,
+        "CREATE INDEX jobs_by_plan ON jobs (plan)",
+        "CREATE INDEX jobs_by_subject ON jobs (subject, question)",
+        """
+        CREATE TABLE job_inputs (
+            job INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+            input TEXT NOT NULL,
+            PRIMARY KEY (job, input)
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE runs (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            key TEXT NOT NULL,
+            prompt_key TEXT NOT NULL,
+            version TEXT,
+            label TEXT,
+            origin TEXT NOT NULL,
+            request TEXT NOT NULL,
+            result TEXT NOT NULL,
+            phase TEXT NOT NULL,
+            ttft REAL,
+            latency REAL,
+            error TEXT,
+            started REAL NOT NULL,
+            created_at REAL NOT NULL,
+            pieces INTEGER NOT NULL,
+            job INTEGER REFERENCES jobs (id) ON DELETE SET NULL
+        )
+        """,
+        "CREATE INDEX runs_by_key ON runs (key)",
+        "CREATE INDEX runs_by_job ON runs (job)",
+        """
+        CREATE TABLE ratings (
+            a TEXT NOT NULL,
+            b TEXT NOT NULL,
+            preferred TEXT NOT NULL,
+            rated_at REAL NOT NULL,
+            PRIMARY KEY (a, b)
+        )
+        """,
+    ),
+)
+
+_TABLES = ("jobs", "runs", "ratings")  # what is carried over from a damaged file, those first that others refer to
+_JSON = ("request", "result", "error")
+_COLUMNS = tuple(field.name for field in fields(RunRecord) if field.name != "id")
+_INSERT = f"INSERT INTO runs ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+_AT_ONCE = 500  # keys in one query: SQLite once allowed no more than 999 values
+
+
+def default_path() -> Path:
+    """Give where the store is: in the user's data directory, or below ``COZELOOP_MAGIC_HOME``."""
+    from cozeloop_magic.local.paths import data_dir
+
+    return data_dir() / "runs.db"
+
+
+class RunStore:
+    """Finished runs, kept once each. Any thread may call, and any number of processes write at once.
+
+    Attributes
+    ----------
+    jobs : Jobs
+        What the runs were made for.
+    ratings : Ratings
+        What people said of pairs of them.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.jobs = Jobs(database)
+        self.ratings = Ratings(database)
+
+    @classmethod
+    def open(cls, path: Path | None = None) -> RunStore:
+        """Open the store at a path, or the user's own; make it if it is not there.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be opened, or a newer version of the package has written it.
+        """
+        return cls(Database(path or default_path(), MIGRATIONS, _TABLES))
+
+    def __enter__(self) -> RunStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return self._database.path
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Sentences for whoever uses it: that a damaged file was set aside, say."""
+        return tuple(self._database.notes)
+
+    def close(self) -> None:
+        """Close it."""
+        self._database.close()
+
+    def put(self, record: RunRecord) -> int:
+        """Keep a run, committed when this returns, and give its number.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be kept.
+        """
+        values = _values(record)
+        return self._database.write(lambda db: _insert(db, values))
+
+    def get(self, key: str) -> RunRecord | None:
+        """Give the run that was kept last under a key; see `find`."""
+        return self.find([key]).get(key)
+
+    def find(self, keys: Iterable[str], *, kind: str | None = None) -> dict[str, RunRecord]:
+        """Give the runs that are kept under keys: of each the last that came to its end, else the last that failed.
+
+        Parameters
+        ----------
+        keys : iterable of str
+            Any number of them; a key that nothing is kept under is not among what is given.
+        kind : str, optional
+            Only runs of jobs of this kind.
+        """
+        found: dict[str, RunRecord] = {}
+        source = iter(keys)
+        while some := list(islice(source, _AT_ONCE)):
+            found |= {record.key: record for record in self._some(some, kind)}
+        return found
+
+    def _some(self, keys: list[str], kind: str | None) -> Iterable[RunRecord]:
+        of_kind = "AND job IN (SELECT id FROM jobs WHERE kind = ?)" if kind else ""
+        query = f"""
+            SELECT * FROM runs WHERE key IN ({", ".join("?" * len(keys))}) AND phase IN (?, ?) {of_kind}
+            ORDER BY phase = ?, id
+        """
+        done, failed = Phase.DONE.value, Phase.FAILED.value
+        values = [*keys, done, failed, *([kind] if kind else ()), done]
+        return map(_record, self._database.read(query, values))
+
+
+def _insert(db: Connection, values: Sequence[Any]) -> int:
+    return int(db.execute(_INSERT, values).lastrowid or 0)
+
+
+def _values(record: RunRecord) -> list[Any]:
+    values = {name: getattr(record, name) for name in _COLUMNS}
+    values |= {name: to_text(values[name]) for name in _JSON} | {"phase": record.phase.value}
+    return list(values.values())
+
+
+def _record(row: Row) -> RunRecord:
+    values = dict(row)
+    values |= {name: values[name] and json.loads(values[name]) for name in _JSON} | {"phase": Phase(row["phase"])}
+    return RunRecord(**values)

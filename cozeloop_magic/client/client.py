@@ -300,7 +300,7 @@ class Client:
             With the code that the server would answer with, were it asked to render this.
         """
         self._caller.check_open()
-        return render(prompt, encode_all(variables), ())
+        return render(prompt, encode_all(variables), ()).messages
 
     def model_config_with(self, prompt_key: str, version: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
         """Give a ``custom_model_config``: a version's own model configuration, with some settings changed.

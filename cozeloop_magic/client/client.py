@@ -322,7 +322,7 @@ class Client:
 
 def _read_result(reply: Reply, call: Call) -> ExecuteResult | LoopError:
     data = reply.body.get("data")
-    reader = PieceReader(log_id=reply.log_id, model=reply.model, retries=call.retries)
+    reader = PieceReader(log_id=reply.log_id, model=reply.model, retries=call.retries, notes=reply.notes)
     result = (reader.read(data) if isinstance(data, dict) else None) or ExecuteResult()
     if result.message is None:
         return unreadable("answer", reply)

@@ -150,7 +150,8 @@ class StreamReader:
 
 def _pieces(events: EventStream) -> Iterator[ExecuteResult]:
     """Read events as pieces of an answer. It ends by an error: whoever iterates stops at the finish reason."""
-    read = PieceReader(log_id=events.log_id, model=events.model, retries=events.call.retries).read
+    retries = events.call.retries
+    read = PieceReader(log_id=events.log_id, model=events.model, retries=retries, notes=events.notes).read
     strange = ""
     for name, data in events:
         body = _object(events, name, data)

@@ -101,7 +101,11 @@ class Wire:
         data = dict(obj) if isinstance(obj, Mapping) else obj
         value = cls.from_json(data)
         codec = _codec(cls)  # fields that are not the wire's, a server cannot give
-        ours = {name: data[name] for name in codec.defaults.keys() - codec.decoders.keys() if name in data}
+        ours = {
+            name: tuple(data[name]) if isinstance(data[name], list) else data[name]
+            for name in codec.defaults.keys() - codec.decoders.keys()
+            if name in data
+        }
         rest = {name: left for name, left in value.extra.items() if name not in ours}
         return replace(value, **ours, extra=rest) if ours else value
 

@@ -132,8 +132,10 @@ def status(state: RunState) -> str:
         state.latency is not None and _seconds(state.latency),
         _retries(state.result.retries),
         usage and f"{usage.input_tokens:,} → {usage.output_tokens:,} tokens",
+        usage is None and state.phase is Phase.DONE and has_output(state) and "tokens not told",
         state.speed is not None and _speed(state),
         *state.notes,
+        *state.result.notes,
     ]
     return printable(" · ".join(item for item in items if item)).replace("\n", " ")
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from cozeloop_magic.errors import ConnectFailed, LoopError
 from cozeloop_magic.transport.call import Call
 from cozeloop_magic.transport.endpoint import Endpoint
-from cozeloop_magic.transport.retry import retry_policy
+from cozeloop_magic.transport.retry import asks_for_patience, retry_policy
 
 __all__ = ["Attempts"]
 
@@ -63,6 +63,8 @@ class Attempts:
         log.debug("retry %d in %.2f s: %s", self._call.retries, seconds, fault)
 
     def _seconds(self, fault: LoopError) -> float | None:
+        if self._call.paced and asks_for_patience(fault):
+            return None
         try:
             seconds = self._policy.send(fault)
         except StopIteration:

@@ -17,7 +17,6 @@ from queue import Empty, SimpleQueue
 
 from cozeloop_magic.client.client import Client
 from cozeloop_magic.entities.prompt import ExecuteRequest, Prompt
-from cozeloop_magic.entities.stream import join_results
 from cozeloop_magic.errors import (
     AuthenticationFailed,
     InvalidRequest,
@@ -37,6 +36,7 @@ from cozeloop_magic.run.state import (
     Preparing,
     RunState,
     fold,
+    join_arrived,
 )
 from cozeloop_magic.run.view import View
 from cozeloop_magic.template.check import check_variables
@@ -239,7 +239,7 @@ class _Work:
         while not self._stop.asked:
             batch, item = self._gather(tick)
             if batch:
-                yield _joined(batch)
+                yield join_arrived(batch)
                 tick = time.monotonic() + interval
             if isinstance(item, BaseException):
                 raise item
@@ -287,9 +287,5 @@ class _Work:
             told.append(self._queue.get())
         batch = [item for item in told if isinstance(item, Arrived)]
         if batch:
-            yield _joined(batch)
+            yield join_arrived(batch)
         yield next((item for item in told if isinstance(item, Finished)), Interrupted(self.clock()))
-
-
-def _joined(batch: list[Arrived]) -> Arrived:
-    return Arrived(batch[0].at, join_results(event.piece for event in batch), len(batch), batch[-1].at)

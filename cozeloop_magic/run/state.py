@@ -5,6 +5,7 @@ Everything that shows or keeps a run reads a `RunState`: the live widget, the st
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -23,6 +24,7 @@ __all__ = [
     "Preparing",
     "RunState",
     "fold",
+    "join_arrived",
 ]
 
 
@@ -123,7 +125,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A piece of the answer came, or several joined into one: the first of them `at`, the last `until`."""
+    """A piece of the answer came, or several joined: the first that says something `at`, the last `until`."""
 
     at: float
     piece: ExecuteResult
@@ -165,8 +167,7 @@ def fold(state: RunState, event: Event) -> RunState:
             return replace(state, preparing="", origin=origin, version=version, notes=state.notes + notes)
         case Arrived(at, piece, pieces, until):
             result = join_results((state.result, piece))
-            spoke = state.ttft is not None or result.text or _has_reasoning(result)
-            ttft = state.ttft if state.ttft is not None else (at if spoke else None)
+            ttft = state.ttft if state.ttft is not None else (at if _speaks(result) else None)
             state = replace(state, pieces=state.pieces + pieces, at=at if until is None else until)
             return replace(state, phase=Phase.STREAMING, preparing="", result=result, ttft=ttft)
         case Finished(at):
@@ -177,5 +178,14 @@ def fold(state: RunState, event: Event) -> RunState:
             return replace(state, phase=Phase.FAILED, preparing="", latency=at, error=error)
 
 
-def _has_reasoning(result: ExecuteResult) -> bool:
-    return bool(result.message and (result.message.reasoning_content or result.message.tool_calls))
+def join_arrived(batch: Sequence[Arrived]) -> Arrived:
+    """Join pieces that came one after the other."""
+    if len(batch) == 1:
+        return batch[0]
+    first = next((event for event in batch if _speaks(event.piece)), batch[0])
+    last = batch[-1].at if batch[-1].until is None else batch[-1].until
+    return Arrived(first.at, join_results(e.piece for e in batch), sum(e.pieces for e in batch), last)
+
+
+def _speaks(result: ExecuteResult) -> bool:
+    return bool(result.text or (result.message and (result.message.reasoning_content or result.message.tool_calls)))

@@ -39,9 +39,16 @@ def seconds_error(name: str, seconds: Any) -> str | None:
 
 
 class Calls:
-    """Calls that are ended together: all that a thread makes inside ``with calls:``, a token's renewal included."""
+    """Calls that are ended together: all that a thread makes inside ``with calls:``, a token's renewal included.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    paced : bool
+        Whether whoever makes them sees to it that a server that asks to be left alone is: none of them waits for it.
+    """
+
+    def __init__(self, *, paced: bool = False) -> None:
+        self.paced = paced
         self._calls: list[Call] = []
         self._cancelled = False
         self._changing = threading.Lock()
@@ -100,6 +107,8 @@ class Call:
         When the call was begun, and the attempt under way.
     retries : int
         How many attempts failed before this one.
+    paced : bool
+        Whether whoever makes it waits where the server asks for it.
     """
 
     def __init__(self, limits: Timeouts, *, streamed: bool = False) -> None:
@@ -117,6 +126,7 @@ class Call:
         self._over = threading.Event()
         self._holding = threading.Lock()
         calls = _CALLS.get()
+        self.paced = calls is not None and calls.paced
         if calls is not None:
             calls.add(self)
 

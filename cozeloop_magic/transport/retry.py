@@ -14,7 +14,14 @@ from email.utils import parsedate_to_datetime
 
 from cozeloop_magic.errors import AuthenticationFailed, ConnectFailed, LoopError, RateLimited, StreamInterrupted
 
-__all__ = ["PATIENCE", "is_repeatable_read", "is_repeatable_write", "read_retry_after", "retry_policy"]
+__all__ = [
+    "PATIENCE",
+    "asks_for_patience",
+    "is_repeatable_read",
+    "is_repeatable_write",
+    "read_retry_after",
+    "retry_policy",
+]
 
 _GATEWAY_FAULTS = (502, 503, 504)  # HTTP: what is in front of the server could not reach it, for now
 
@@ -47,6 +54,11 @@ def is_repeatable_read(fault: LoopError) -> bool:
 def is_repeatable_write(fault: LoopError) -> bool:
     """Whether a call that changes something may be made again: only one that was not let in."""
     return fault.repeatable and isinstance(fault, (ConnectFailed, RateLimited, AuthenticationFailed))
+
+
+def asks_for_patience(fault: LoopError) -> bool:
+    """Whether the server asks to be left alone: HTTP 429 and 503, and its limits of calls a second."""
+    return isinstance(fault, RateLimited) or (fault.http_status == 503 and fault.repeatable)
 
 
 def read_retry_after(value: str | None, now: datetime | None = None) -> float | None:

@@ -1,0 +1,156 @@
+"""What is known of a comparison: one frozen value, and the pure function that takes it from event to event.
+
+Everything that shows or keeps a comparison reads an `ExperimentState`: the live grid, the static table, a data frame,
+the verdict. Where its events come from cannot be told: a live call, the store of runs, or a tape.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Protocol
+
+from cozeloop_magic.lab.checks import Score
+from cozeloop_magic.lab.events import Paced, Told
+from cozeloop_magic.lab.plan import Plan, Trial
+from cozeloop_magic.lab.verdict import Decision
+from cozeloop_magic.run.state import Phase, RunState
+from cozeloop_magic.run.state import fold as fold_run
+
+__all__ = [
+    "Decided",
+    "Event",
+    "ExperimentState",
+    "ExperimentView",
+    "Noted",
+    "Scored",
+    "TrialEvent",
+    "TrialState",
+    "fold",
+]
+
+TrialEvent = Told[Trial]
+"""Something happened to a trial's run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A trial's answer was checked."""
+
+    trial: Trial
+    scores: tuple[Score, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something is worth knowing."""
+
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Nothing more will come, and this is what it shows."""
+
+    decisions: tuple[Decision, ...]
+
+
+Event = TrialEvent | Scored | Paced | Noted | Decided
+
+
+@dataclass(frozen=True, slots=True)
+class TrialState:
+    """A trial as far as it has come.
+
+    Attributes
+    ----------
+    run : RunState
+        Its run.
+    scores : tuple of Score
+        What the checks say of the answer; empty as long as there is none.
+    """
+
+    run: RunState
+    scores: tuple[Score, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentState:
+    """A comparison as far as it has come.
+
+    Attributes
+    ----------
+    plan : Plan
+        What is run.
+    trials : Mapping[Trial, TrialState]
+        How far each trial has come, in the order they are begun.
+    concurrency : int
+        How many run at once, at most.
+    wait : float
+        Seconds that all wait because the server asked for it.
+    notes : tuple of str
+        Quiet remarks.
+    decisions : tuple of Decision
+        What it shows, once it has ended: one for each variant behind the baseline.
+    """
+
+    plan: Plan
+    trials: Mapping[Trial, TrialState] = field(repr=False)
+    concurrency: int = 1
+    wait: float = 0.0
+    notes: tuple[str, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+
+    @classmethod
+    def of(cls, plan: Plan, concurrency: int = 1) -> ExperimentState:
+        """Give the state before anything happened."""
+        trials = {trial: TrialState(RunState(plan.request(trial))) for trial in plan.trials()}
+        return cls(plan, MappingProxyType(trials), concurrency, notes=plan.notes)
+
+    @property
+    def phases(self) -> Counter[Phase]:
+        """How many trials are how far."""
+        return Counter(each.run.phase for each in self.trials.values())
+
+    @property
+    def complete(self) -> bool:
+        """Whether every trial came to its end, were it a failure."""
+        return all(each.run.phase in (Phase.DONE, Phase.FAILED) for each in self.trials.values())
+
+
+class ExperimentView(Protocol):
+    """Draws a comparison while it goes."""
+
+    def update(self, state: ExperimentState) -> None:
+        """Draw a state that is not the last one."""
+
+    def finish(self, state: ExperimentState) -> None:
+        """Draw the last state, which holds the decisions; nothing follows."""
+
+    def shows(self, trial: Trial) -> bool:
+        """Whether a trial that begins is to be shown piece by piece; called in any thread."""
+
+
+def fold(state: ExperimentState, *events: Event) -> ExperimentState:
+    """Give the state after all of `events`.
+
+    The map of trials is copied once a call, whatever the number of events, so give it all of a moment together.
+    """
+    trials: dict[Trial, TrialState] | None = None
+    for event in events:
+        match event:
+            case Told(trial, happened):
+                trials = dict(state.trials) if trials is None else trials
+                trials[trial] = replace(trials[trial], run=fold_run(trials[trial].run, happened))
+            case Scored(trial, scores):
+                trials = dict(state.trials) if trials is None else trials
+                trials[trial] = replace(trials[trial], scores=scores)
+            case Paced(concurrency, wait):
+                state = replace(state, concurrency=concurrency, wait=wait)
+            case Noted(note):
+                state = replace(state, notes=(*state.notes, note))
+            case Decided(decisions):
+                state = replace(state, decisions=decisions)
+    return state if trials is None else replace(state, trials=MappingProxyType(trials))

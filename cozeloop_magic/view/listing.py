@@ -79,7 +79,7 @@ class Listing(Sequence[Row]):
         title = f'<p class="cozeloop-title">{_escape(self.title)}</p>' if self.title else ""
         note = f'<p class="cozeloop-note">{_escape(self.note)}</p>' if self.note else ""
         return (
-            f'<div class="{ROOT} cozeloop-listing"><style>{style()}</style>{title}'
+            f'<div class="{ROOT} cozeloop-listing"><style>{style("tables.css")}</style>{title}'
             f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}</div>"
         )
 

@@ -286,8 +286,14 @@ def _laid_out(arguments: str) -> str:
         return arguments
 
 
-@lru_cache(maxsize=1)
-def style() -> str:
-    """Give the style sheet of a run, live or kept, without needless space: every saved answer holds it."""
-    css = Path(__file__).with_name("static.css").read_text(encoding="utf-8")
-    return _NEEDLESS.sub(r"\1", " ".join(css.split()))
+@lru_cache
+def style(*more: str) -> str:
+    """Return the style sheet of a run, live or kept, without needless space: every saved answer holds it.
+
+    Parameters
+    ----------
+    more : str
+        Names of further sheets, for what is not one run.
+    """
+    sheets = (Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("static.css", *more))
+    return _NEEDLESS.sub(r"\1", " ".join(" ".join(sheets).split()))

@@ -211,7 +211,7 @@ class TestUnderWay:
 
         def reply(version: str, text: str) -> Any:
             with lock:
-                if len(refused) < 10:
+                if len(refused) < 3:
                     refused.append(text)
                     return BUSY
             return quick(version, text)

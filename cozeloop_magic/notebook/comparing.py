@@ -21,7 +21,7 @@ from cozeloop_magic.notebook.session import Session
 from cozeloop_magic.run.drive import Stop
 from cozeloop_magic.view.grid import GridView, PlainGridView
 
-__all__ = ["run_comparison"]
+__all__ = ["read_pair", "read_table_name", "run_comparison"]
 
 
 def run_comparison(
@@ -54,7 +54,7 @@ def run_comparison(
         list(_variants(args)),
         inputs,
         variables=constants,
-        map=dict(_pair(option, "--map", "VARIABLE=COLUMN") for option in args.map),
+        map=dict(read_pair(option, "--map", "VARIABLE=COLUMN") for option in args.map),
         expect=args.expect,
         messages=bind_messages(spec, session.namespace),
         repeat=args.repeat,
@@ -77,7 +77,7 @@ def run_comparison(
     )
     session.bind(comparison, "_loop", args.out)
     if stop.asked:
-        raise KeyboardInterrupt("stopped; what came is kept, and running the cell again runs only what is missing.")
+        raise KeyboardInterrupt("stopped; what came is kept, and the same cell runs only what is missing.")
     if args.require:
         comparison.require(args.require)
 
@@ -97,7 +97,7 @@ def _variants(args: Namespace) -> Iterator[Variant]:
 
 def _settings(option: str) -> list[tuple[str, Any]]:
     """Read ``temperature=0,0.7`` as one setting with two values."""
-    name, values = _pair(option, "--set", "NAME=VALUE,VALUE")
+    name, values = read_pair(option, "--set", "NAME=VALUE,VALUE")
     return [(name, _json(value)) for value in values.split(",")]
 
 
@@ -108,7 +108,14 @@ def _json(text: str) -> Any:
         return text
 
 
-def _pair(option: str, name: str, example: str) -> tuple[str, str]:
+def read_pair(option: str, name: str, example: str) -> tuple[str, str]:
+    """Read ``LEFT=RIGHT``.
+
+    Raises
+    ------
+    InvalidRequest
+        If it is none.
+    """
     left, sign, right = option.partition("=")
     if not (left and sign and right):
         raise InvalidRequest(f"{name} {option} has no `=`.", hint=f"Write {name} {example}.")
@@ -127,8 +134,23 @@ def _inputs(args: Namespace, values: dict[str, Any], names: Mapping[str, Any]) -
         return [dict(zip(args.grid, each, strict=True)) for each in product(*grid)], values
     if args.grid:
         raise InvalidRequest("Both --inputs and --grid are given.", hint="Name one of them.")
-    name = args.inputs.removeprefix("$")
-    return names.get(name, args.inputs) if name.isidentifier() else args.inputs, values
+    return read_table_name(args.inputs, names), values
+
+
+def read_table_name(option: str, names: Mapping[str, Any]) -> Any:
+    """Return the table that a name of the notebook holds, or else the path that it is.
+
+    Raises
+    ------
+    InvalidRequest
+        If it is a name that is not defined.
+    """
+    name = option.removeprefix("$").strip("\"'")
+    if name in names:
+        return names[name]
+    if name.isidentifier():
+        raise InvalidRequest(f"There is no table {name} in the notebook.", hint="Name a data frame or a path.")
+    return name
 
 
 def _prices(option: str | None) -> dict[str, float] | None:

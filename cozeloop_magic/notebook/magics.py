@@ -164,6 +164,44 @@ class LoopMagics(Magics):
         args = self._read_alone(line, LoopMagics.loop_compare)
         self._told(lambda: run_comparison(self._session, args, cell or "", self._config, local_ns, self.plain))
 
+    @no_var_expand
+    @needs_local_scope
+    @line_cell_magic
+    @magic_arguments()
+    @argument("inputs", metavar="TABLE", help="A data frame, a list of dicts, or the path of a CSV or JSONL file.")
+    @argument("-p", "--prompt", required=True, metavar="KEY", help="The prompt to run over each row.")
+    @argument("-v", "--version", help="The version to run; the latest, where neither this nor a label is given.")
+    @argument("-l", "--label", help="The label whose version to run, such as production.")
+    @argument("--map", action="append", default=[], metavar="VARIABLE=COLUMN", help="Where the names differ.")
+    @argument("--var", action="append", default=[], metavar="NAME=VALUE", help="A value for all rows.")
+    @argument("--column", default="answer", metavar="NAME", help="The column that takes the answer.")
+    @argument("--to", metavar="PATH", help="A CSV or JSONL file to write to, whatever the number of rows.")
+    @argument("--check", action="append", default=[], metavar="CHECK", help="A column that tells whether it passes.")
+    @argument("--expect", metavar="COLUMN", help="The column that says what an answer should be.")
+    @argument("--json", action="store_true", help="Make columns of a JSON answer's fields.")
+    @argument("--sample", type=int, metavar="N", help="Run the first rows only.")
+    @argument("-j", "--concurrency", type=int, default=16, help="How many calls run at once.")
+    @argument("--rpm", type=float, help="How many calls a minute may begin.")
+    @argument("--tpm", type=float, help="How many tokens a minute the calls may cost.")
+    @argument("--fail-above", type=float, metavar="SHARE", help="End it where a larger share of rows fails.")
+    @argument("--fresh", action="store_true", help="Ask for everything anew.")
+    @argument("--retry-errors", action="store_true", help="Ask again for rows that failed.")
+    @argument("--off", action="store_true", help="Keep nothing of this batch in the store.")
+    @argument("-o", "--out", metavar="NAME", help="Bind the table to this name; `_loop` always holds the last one.")
+    @argument("--timeout", type=float, metavar="S", help="Seconds for each call; 600 unless given.")
+    @argument("--quiet", action="store_true", help="Show nothing; the table is bound all the same.")
+    def loop_batch(self, line: str, cell: str | None = None, *, local_ns: dict[str, Any]) -> None:
+        """Run a prompt over every row of a table, and bind the table with its answers.
+
+        Rows that were answered before are not asked for again, also where the kernel died in between:
+
+            %loop_batch reviews --prompt classify_review -v 0.2.0 --map review=text --out labelled
+        """
+        from cozeloop_magic.notebook.batching import run_batch
+
+        args = self._read_alone(line, LoopMagics.loop_batch)
+        self._told(lambda: run_batch(self._session, args, cell or "", self._config, local_ns))
+
     @classmethod
     def unregister(cls, shell: InteractiveShell) -> None:
         """Undo ``shell.register_magics``, for which IPython has no call."""

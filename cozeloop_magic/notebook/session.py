@@ -121,7 +121,7 @@ class Session:
             problem = f"There is no option {strange}{meant}."
         elif words:
             problem = f"{words[0]} belongs to no option."
-        elif problem.endswith("required: prompt_key"):
+        elif problem.endswith(("required: prompt_key", "required: KEY")):
             problem = _NO_KEY
         else:
             problem = f"{problem[:1].upper()}{problem[1:]}."

@@ -2,14 +2,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format bench chromium clean
+.PHONY: demo test lint format bench wheel chromium clean
 
 demo: $(VENV)/.demo  ## open the lesson in JupyterLab; EXECUTE=1 runs it here and prints the answers
 	$(BIN)/cozeloop-magic model fetch
 	$(BIN)/cozeloop-magic demo $(if $(EXECUTE),--execute)
 
 test: $(VENV)/.test chromium lint  ## everything that must be true
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto -m "not browser and not model"
+	$(BIN)/pytest -m "browser or model"
 
 lint: $(VENV)/.test  ## style, types, and who imports whom
 	$(BIN)/ruff format --check
@@ -27,8 +28,15 @@ bench: $(VENV)/.test chromium  ## each prints a ratio against its alternative
 	$(BIN)/python benchmarks/streaming.py
 	$(BIN)/python benchmarks/view.py
 
+wheel:  ## what a user installs: the wheel in an empty environment, and the lesson run from it
+	rm -rf dist $(VENV)-wheel
+	$(PYTHON) -m venv $(VENV)-wheel
+	$(VENV)-wheel/bin/pip wheel --quiet --no-deps --wheel-dir dist .
+	$(VENV)-wheel/bin/pip install --quiet "$$(ls dist/*.whl)[demo]"
+	$(VENV)-wheel/bin/cozeloop-magic demo --execute
+
 clean:  ## forget the environment; the weights stay in the user's cache
-	rm -rf $(VENV) artefacts .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-wheel dist artefacts .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/.%: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -16,10 +16,25 @@ if TYPE_CHECKING:
 
     from cozeloop_magic.client.client import Client
     from cozeloop_magic.client.connect import new_client
+    from cozeloop_magic.lab.batch import batch
+    from cozeloop_magic.lab.compare import compare
 
-__all__ = ["Client", "__version__", "load_ipython_extension", "new_client", "unload_ipython_extension"]
+__all__ = [
+    "Client",
+    "__version__",
+    "batch",
+    "compare",
+    "load_ipython_extension",
+    "new_client",
+    "unload_ipython_extension",
+]
 
-_HOMES = {"Client": "cozeloop_magic.client.client", "new_client": "cozeloop_magic.client.connect"}
+_HOMES = {
+    "Client": "cozeloop_magic.client.client",
+    "batch": "cozeloop_magic.lab.batch",
+    "compare": "cozeloop_magic.lab.compare",
+    "new_client": "cozeloop_magic.client.connect",
+}
 
 
 def __getattr__(name: str) -> Any:

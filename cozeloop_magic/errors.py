@@ -7,6 +7,7 @@
     ├── InvalidRequest            the request cannot be sent as it is written; nothing was sent
     │   ├── VariableError         a variable is missing, unknown, of another type, or has no JSON form
     │   └── CellError             a cell body is neither variables nor messages
+    ├── DraftConflict             a prompt has another draft, which was not overwritten
     ├── ClientClosed              the client was closed
     ├── LocalLoopError            the embedded Loop cannot start
     ├── StoreError                runs cannot be kept, or kept ones not be read
@@ -39,6 +40,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cozeloop_magic.entities.authoring import DraftInfo
     from cozeloop_magic.entities.prompt import ExecuteResult
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "ConnectFailed",
     "ContentRejected",
     "DeadlineExceeded",
+    "DraftConflict",
     "InvalidRequest",
     "LabelNotFound",
     "LocalLoopError",
@@ -164,6 +167,24 @@ class CellError(InvalidRequest):
         where = f"Line {self.line}, column {self.column}: {self.message}"
         shown = f"\n    {self.source}\n    {' ' * (self.column - 1)}^" if self.source else ""
         return f"{where} {self.hint}".strip() + shown
+
+
+class DraftConflict(LoopError):
+    """A prompt has another draft, which was not overwritten.
+
+    Parameters
+    ----------
+    message : str
+        Whose draft it is.
+    draft_info : DraftInfo or None
+        The draft that is there.
+    """
+
+    hint = "Commit it or look at it first; passing its draft_info as `replaces` overwrites it."
+
+    def __init__(self, message: str, *, draft_info: DraftInfo | None = None) -> None:
+        super().__init__(message)
+        self.draft_info = draft_info
 
 
 class ClientClosed(LoopError):
@@ -288,6 +309,7 @@ _BY_CODE: dict[int, type[RemoteError]] = {
     600501003: VersionNotFound,
     600501004: TemplateFailed,
     600501005: TemplateFailed,
+    600501006: TemplateFailed,
     600501007: LabelNotFound,
     600501008: AlreadyExists,
     600501009: AlreadyExists,

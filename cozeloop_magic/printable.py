@@ -6,7 +6,10 @@ order than it runs. Line feed and tab stay; right-to-left text itself needs none
 
 from __future__ import annotations
 
-__all__ = ["NAMES", "printable"]
+import re
+from typing import Any
+
+__all__ = ["NAMES", "printable", "replace_surrogates"]
 
 _CONTROLS = [code for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in (0x09, 0x0A)]
 _HALVES = range(0xD800, 0xE000)  # of characters: nothing can send or save them
@@ -27,3 +30,15 @@ def printable(text: str) -> str:
     '␛[31mred'
     """
     return text.replace("\r\n", "\n").replace("\r", "\n").translate(_TABLE)
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def replace_surrogates(value: Any) -> Any:
+    """Give a JSON value with U+FFFD in place of lone surrogates, also in its keys: nothing can save or send them."""
+    if isinstance(value, str):
+        return _SURROGATE.sub("�", value) if not value.isascii() else value
+    if isinstance(value, dict):
+        return {replace_surrogates(key): replace_surrogates(item) for key, item in value.items()}
+    return [replace_surrogates(item) for item in value] if isinstance(value, list) else value

@@ -228,6 +228,33 @@ PAYLOADS = [
     "![x](\\\\evil.example\\beacon.png)",
     "![x][]\n\n[x]: https://evil.example/beacon.png",
     '![x](<https://evil.example/beacon.png> "t")',
+    # what a renderer puts into an attribute
+    *(
+        f"{fence}{info}\nx\n{fence[-3:]}"
+        for fence in ("```", "~~~", "> ```", "- ~~~", "1. ```", "    ```", "text\n```", "| a |\n|---|\n~~~", "````")
+        for info in (
+            'js" style="content-visibility:auto" oncontentvisibilityautostatechange="alert(1)',
+            "js' onfocus='alert(1)' tabindex='0' autofocus='",
+            "js onmouseover=alert(1)",
+        )
+    ),
+    "```&quot; onmouseover=&quot;alert(1)\nx\n```",
+    '```\\" onmouseover=\\"alert(1)\nx\n```',
+    '```js title="" onmouseover="alert(1)"\nprint(1)\n```',
+    '````` a"b onfocus=alert(1)\nx',
+    '[x](https://ok.example "" onmouseover="alert(1)")',
+    "[x](https://ok.example '\" onmouseover=\"alert(1)')",
+    '[x](https://ok.example (" onmouseover="alert(1)))',
+    '[x](https://ok.example/"onmouseover="alert(1)")',
+    '[x]: https://ok.example "" onmouseover="alert(1)"\n\n[x]',
+    '[^1" onmouseover="alert(1)]\n\n[^1" onmouseover="alert(1)]: x',
+    '1" onmouseover="alert(1). x',
+    '999999999" onfocus="alert(1)) x',
+    '| a | b |\n|:-" onmouseover="alert(1)|-:|\n| c | d |',
+    '<https://ok.example" onmouseover="alert(1)>',
+    '# x {#id" onmouseover="alert(1)}',
+    '![a" onerror="alert(1)](https://ok.example/a.png "b" onerror="alert(1)")',
+    '- [x" onclick="alert(1)] task',
     # tricks with entities, code, formulas and frames
     "&lt;img src=x onerror=alert(1)&gt;",
     "&amp;lt;script&amp;gt;alert(1)",

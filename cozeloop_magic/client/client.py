@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, overload
 
-from cozeloop_magic.client.attempts import Attempts
+from cozeloop_magic.client.cache import PromptCache
+from cozeloop_magic.client.caller import Caller
+from cozeloop_magic.client.model_config import override_model_config
+from cozeloop_magic.client.prompts import Prompts
 from cozeloop_magic.client.reader import AsyncStreamReader, StreamReader
+from cozeloop_magic.client.replies import checked, read_prompt, unreadable
 from cozeloop_magic.client.request import execute_body
 from cozeloop_magic.client.threads import Threads
 from cozeloop_magic.entities.prompt import (
@@ -22,29 +24,20 @@ from cozeloop_magic.entities.prompt import (
     ToolCallConfig,
 )
 from cozeloop_magic.entities.stream import PieceReader
-from cozeloop_magic.errors import (
-    ClientClosed,
-    InvalidRequest,
-    LoopError,
-    PromptNotFound,
-    StreamInterrupted,
-    UnexpectedContent,
-)
+from cozeloop_magic.entities.variables import encode_all
+from cozeloop_magic.errors import LoopError, StreamInterrupted
+from cozeloop_magic.template.render import render
 from cozeloop_magic.transport import EventStream, Reply, Transport
-from cozeloop_magic.transport.call import Call, Timeouts, seconds_error
+from cozeloop_magic.transport.call import Call, Timeouts
 from cozeloop_magic.transport.endpoint import Connector, Endpoint
-from cozeloop_magic.transport.error_responses import quoted, sentence
-from cozeloop_magic.transport.forks import register_after_fork
+from cozeloop_magic.transport.error_responses import quoted
 
 __all__ = ["Client"]
-
-T = TypeVar("T")
 
 _PARTING = 1.0  # seconds for threads to notice that their call was ended
 _EXECUTE = "/v1/loop/prompts/execute"
 _EXECUTE_STREAMING = "/v1/loop/prompts/execute_streaming"
 _MGET = "/v1/loop/prompts/mget"
-_LIST = "/v1/loop/prompts/list"
 
 
 class Client:
@@ -60,29 +53,36 @@ class Client:
         Limits of a call that names none.
     max_retries : int
         How many times a call that the server cannot have begun, or asks to come again with, is made again.
+    prompt_cache : PromptCache, optional
+        Which definitions need not be asked for again.
+
+    Attributes
+    ----------
+    prompts : Prompts
+        What authors do with prompts: list, look at, draft, commit, delete.
     """
 
     def __init__(
-        self, connect: Connector, transport: Transport, timeouts: Timeouts | None = None, *, max_retries: int = 2
+        self,
+        connect: Connector,
+        transport: Transport,
+        timeouts: Timeouts | None = None,
+        *,
+        max_retries: int = 2,
+        prompt_cache: PromptCache | None = None,
     ) -> None:
-        self._connect = connect
         self._transport = transport
-        self._timeouts = timeouts or Timeouts()
-        self._max_retries = max_retries
+        self._caller = Caller(connect, transport, timeouts or Timeouts(), max_retries)
         self._threads = Threads()
-        self.after_fork()
-        register_after_fork(self)
-        self._endpoint: Endpoint | None = None
-        self._prompts: dict[tuple[str, str], Prompt] = {}
-        self._closed = False
-
-    def after_fork(self) -> None:
-        """Leave the parent's lock to the parent."""
-        self._lock = threading.Lock()
+        self._cache = prompt_cache or PromptCache()
+        self.prompts = Prompts(self._caller)
 
     def __repr__(self) -> str:
-        where = self._endpoint.origin if self._endpoint else "not connected yet"
-        return f"<Client {'closed' if self._closed else where}>"
+        where = self._caller.endpoint.origin if self._caller.endpoint else "not connected yet"
+        return f"<Client {'closed' if self._caller.closed else where}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("A client is not pickled: it holds a token. Make one in each process, with new_client().")
 
     def __enter__(self) -> Client:
         return self
@@ -98,9 +98,11 @@ class Client:
 
     def close(self) -> None:
         """Close every connection, also under a call or a stream; further calls raise `ClientClosed`."""
-        self._closed = True
-        self._transport.close()
+        self._caller.close()
         self._threads.close(_PARTING)
+
+    def flush(self) -> None:
+        """Do nothing: the official SDK sends its traces here, and this client makes none."""
 
     @property
     def workspace_id(self) -> str:
@@ -108,19 +110,8 @@ class Client:
         return self.connect().workspace_id
 
     def connect(self, progress: Callable[[str], None] | None = None) -> Endpoint:
-        """Find the server; every call does this by itself. `progress` is told what takes time.
-
-        The embedded Loop is looked for every time: it may have ended, and its port be another program's by now.
-        """
-        self._check_open()
-        with self._lock:
-            if self._endpoint is None or self._endpoint.local:
-                self._endpoint = self._connect(progress=progress)
-            return self._endpoint
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise ClientClosed("The client is closed.")
+        """Find the server; every call does this by itself. `progress` is told what takes time."""
+        return self._caller.connect(progress)
 
     @overload
     def execute_prompt(
@@ -207,27 +198,26 @@ class Client:
 
     def run(self, request: ExecuteRequest, timeout: float | None = None) -> ExecuteResult:
         """Run a request and give the whole answer; see `execute_prompt`."""
-        return self._run(request, self._call(timeout))
+        return self._run(request, self._caller.call(timeout))
 
     def stream(self, request: ExecuteRequest, timeout: float | None = None) -> StreamReader:
         """Run a request and give a reader over the pieces of the answer; see `execute_prompt`."""
-        return self._stream(request, self._call(timeout, streamed=True))
+        return self._stream(request, self._caller.call(timeout, streamed=True))
 
     def _run(self, request: ExecuteRequest, call: Call) -> ExecuteResult:
-        body = execute_body(request)
-        return self._reach(call, lambda at: self._execute(at, body, call))
+        return checked(_read_result(self._caller.post(_EXECUTE, execute_body(request), call), call))
 
     def _stream(self, request: ExecuteRequest, call: Call) -> StreamReader:
-        body, tries = execute_body(request), self._attempts(call)
+        body, attempts = execute_body(request), self._caller.attempts(call)
 
         def begin(at: Endpoint) -> EventStream:
-            return self._transport.stream(at, _EXECUTE_STREAMING, _in_workspace(body, at), call)
+            return self._caller.stream(at, _EXECUTE_STREAMING, body, call)
 
         def reopen(fault: LoopError) -> EventStream:
-            tries.wait_after(fault)
-            return tries.run(begin)
+            attempts.wait_after(fault)
+            return attempts.run(begin)
 
-        return StreamReader(tries.run(begin), reopen)
+        return StreamReader(attempts.run(begin), reopen)
 
     async def aexecute_prompt(
         self,
@@ -252,7 +242,7 @@ class Client:
         """
         custom = (custom_model_config, custom_tools, custom_tool_call_config)
         request = ExecuteRequest(prompt_key, version, label, variable_vals or {}, messages or (), *custom)
-        call = self._call(timeout, streamed=stream)
+        call = self._caller.call(timeout, streamed=stream)
         if stream:
             reader = await self._threads.run(lambda: self._stream(request, call), call.cancel)
             return AsyncStreamReader(reader, self._threads)
@@ -264,7 +254,8 @@ class Client:
         """Get a prompt's definition (``POST /v1/loop/prompts/mget``).
 
         A version on a platform never changes, so it is asked for once; the latest, a label's version, and all of the
-        embedded Loop, where a prompt may be deleted and made anew, are asked for every time.
+        embedded Loop, where a prompt may be deleted and made anew, are asked for every time, unless the client was
+        made with a ``prompt_cache_refresh_interval``.
 
         Parameters
         ----------
@@ -278,22 +269,18 @@ class Client:
         LoopError
             If the call failed.
         """
-        self._check_open()
-        known = self._prompts.get((prompt_key, version)) if version else None
-        if known is not None:
+        self._caller.check_open()
+        if known := self._cache.get(prompt_key, version, label):
             return known
         query = {"prompt_key": prompt_key, "version": version, "label": label}
         body = {"queries": [{name: value for name, value in query.items() if value}]}
-        prompt = _prompt_of(self._post(_MGET, body, timeout), prompt_key)
-        if isinstance(prompt, LoopError):
-            raise prompt
-        named = prompt.version and version in ("", prompt.version)
-        if named and self._endpoint is not None and not self._endpoint.local:
-            self._prompts[prompt_key, prompt.version] = prompt
+        prompt = checked(read_prompt(self._caller.read(_MGET, body, timeout), prompt_key))
+        endpoint = self._caller.endpoint
+        self._cache.add(prompt, version, label, may_change=endpoint is None or endpoint.local)
         return prompt
 
     def list_prompts(self, key_word: str = "", *, page_number: int = 1, page_size: int = 100) -> PromptPage:
-        """List prompts whose name or key begins with `key_word` (``POST /v1/loop/prompts/list``).
+        """List prompts whose name or key begins with `key_word`; `prompts.iterate` gives those of all pages.
 
         Parameters
         ----------
@@ -302,81 +289,46 @@ class Client:
         page_size : int
             At most 200.
         """
-        body: dict[str, Any] = {"page_number": page_number, "page_size": page_size}
-        if key_word:
-            body["key_word"] = key_word
-        page = _page_of(self._post(_LIST, body))
-        if isinstance(page, LoopError):
-            raise page
-        return page
+        return self.prompts.page(key_word, page_number=page_number, page_size=page_size)
 
-    def _post(self, path: str, body: Mapping[str, Any], timeout: float | None = None) -> Reply:
-        call = self._call(timeout)
-        return self._reach(call, lambda at: self._transport.call(at, path, _in_workspace(body, at), call))
+    def prompt_format(self, prompt: Prompt, variables: Mapping[str, Any]) -> list[Message]:
+        """Render a prompt's messages here, by the server's rules; nothing is sent, and the prompt stays as it is.
 
-    def _execute(self, at: Endpoint, body: Mapping[str, Any], call: Call) -> ExecuteResult:
-        reply = self._transport.call(at, _EXECUTE, _in_workspace(body, at), call)
-        data = reply.body.get("data")
-        reader = PieceReader(log_id=reply.log_id, model=reply.model, retries=call.retries)
-        result = (reader.read(data) if isinstance(data, dict) else None) or ExecuteResult()
-        if result.message is None:
-            raise _unreadable("answer", reply)
-        if not result.finish_reason:
-            odd = result.extra.get("finish_reason")
-            why = f"its finish reason is not text but {odd}" if odd else "it came without a finish reason"
-            raise StreamInterrupted(
-                f"The answer from {at.name} is not complete: {quoted(why, reply.endpoint)}.",
-                log_id=reply.log_id,
-                partial=result,
-            )
-        return result
+        Raises
+        ------
+        RemoteError
+            With the code that the server would answer with, were it asked to render this.
+        """
+        self._caller.check_open()
+        return render(prompt, encode_all(variables), ()).messages
 
-    def _reach(self, call: Call, attempt: Callable[[Endpoint], T]) -> T:
-        return self._attempts(call).run(attempt)
+    def model_config_with(self, prompt_key: str, version: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+        """Give a ``custom_model_config``: a version's own model configuration, with some settings changed.
 
-    def _attempts(self, call: Call) -> Attempts:
-        return Attempts(call, self.connect(), self._reconnect, self._max_retries)
+        Parameters
+        ----------
+        version : str
+            Which version's; an empty one means the latest.
+        overrides : Mapping[str, Any]
+            Values by setting: ``{"temperature": 0.7}``.
 
-    def _call(self, timeout: float | None, *, streamed: bool = False) -> Call:
-        if timeout is None:
-            return Call(self._timeouts, streamed=streamed)
-        if odd := seconds_error("timeout", timeout):
-            raise InvalidRequest(odd)
-        return Call(replace(self._timeouts, total=float(timeout)), streamed=streamed)
-
-    def _reconnect(self, failed: Endpoint) -> Endpoint:
-        with self._lock:
-            if self._endpoint is failed:
-                self._endpoint = self._connect(failed=failed)
-            return self._endpoint or failed
+        Raises
+        ------
+        InvalidRequest
+            If there is no such setting, a value has not its type, or the server would silently ignore all of it.
+        """
+        return override_model_config(self.prompts, prompt_key, version, overrides)
 
 
-# These give an error instead of raising it: no frame of one holds the reply, which may echo credentials.
-
-
-def _prompt_of(reply: Reply, prompt_key: str) -> Prompt | LoopError:
-    try:
-        items = (reply.body.get("data") or {}).get("items") or [{}]
-        found = items[0].get("prompt")
-        prompt = Prompt.from_json(found) if found else None
-    except (AttributeError, KeyError, TypeError):
-        return _unreadable("definition of the prompt", reply)
-    return prompt or PromptNotFound(f"There is no prompt {prompt_key!r}.", log_id=reply.log_id)
-
-
-def _page_of(reply: Reply) -> PromptPage | LoopError:
+def _read_result(reply: Reply, call: Call) -> ExecuteResult | LoopError:
     data = reply.body.get("data")
-    page = PromptPage.from_json(data) if isinstance(data, dict) else None
-    return _unreadable("list of prompts", reply) if page is None or "prompts" in page.extra else page
-
-
-def _in_workspace(body: Mapping[str, Any], at: Endpoint) -> dict[str, Any]:
-    return {"workspace_id": at.workspace_id, **body}
-
-
-def _unreadable(what: str, reply: Reply) -> UnexpectedContent:
-    return UnexpectedContent(
-        sentence(f"The {what} from {reply.endpoint.name} cannot be read: {reply.excerpt}"),
-        hint="Run it again; if it stays, ask whoever runs the server.",
-        log_id=reply.log_id,
-    )
+    reader = PieceReader(log_id=reply.log_id, model=reply.model, retries=call.retries, notes=reply.notes)
+    result = (reader.read(data) if isinstance(data, dict) else None) or ExecuteResult()
+    if result.message is None:
+        return unreadable("answer", reply)
+    if result.finish_reason:
+        return result
+    strange = result.extra.get("finish_reason")
+    why = f"its finish reason is not text but {strange}" if strange else "it came without a finish reason"
+    what = f"The answer from {reply.endpoint.name} is not complete: {quoted(why, reply.endpoint)}."
+    return StreamInterrupted(what, log_id=reply.log_id, partial=result)

@@ -11,9 +11,10 @@ from cozeloop_magic.client.client import Client
 from cozeloop_magic.client.settings import Settings
 from cozeloop_magic.errors import ConfigurationError, RemoteError, StreamInterrupted
 from cozeloop_magic.transport import Transport
-from cozeloop_magic.transport.auth import Auth, JWTOAuth, PersonalToken, Secret
+from cozeloop_magic.transport.auth import Auth, JWTOAuth, PersonalToken
 from cozeloop_magic.transport.call import Call, Timeouts, seconds_error
 from cozeloop_magic.transport.endpoint import Endpoint
+from cozeloop_magic.transport.secret import Secret
 
 __all__ = ["client_for", "new_client"]
 

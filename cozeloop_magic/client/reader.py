@@ -7,16 +7,17 @@ import json
 import threading
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, cast
 
 from cozeloop_magic.client.threads import Threads, tell
 from cozeloop_magic.entities.prompt import ExecuteResult
 from cozeloop_magic.entities.stream import PieceReader, ResultBuilder, join_results
 from cozeloop_magic.errors import InvalidRequest, LoopError, RemoteError
+from cozeloop_magic.printable import replace_surrogates
 from cozeloop_magic.transport import LINGER, EventStream
-from cozeloop_magic.transport.error_responses import error_code, error_message
+from cozeloop_magic.transport.error_responses import SURROGATE_ESCAPE, error_code, error_message
 from cozeloop_magic.transport.forks import register_after_fork
 
 __all__ = ["AsyncStreamReader", "Reopen", "StreamReader"]
@@ -149,7 +150,8 @@ class StreamReader:
 
 def _pieces(events: EventStream) -> Iterator[ExecuteResult]:
     """Read events as pieces of an answer. It ends by an error: whoever iterates stops at the finish reason."""
-    read = PieceReader(log_id=events.log_id, model=events.model, retries=events.call.retries).read
+    retries = events.call.retries
+    read = PieceReader(log_id=events.log_id, model=events.model, retries=retries, notes=events.notes).read
     strange = ""
     for name, data in events:
         body = _object(events, name, data)
@@ -200,10 +202,27 @@ def _object(events: EventStream, name: str, data: str) -> dict[str, Any] | None:
         body, end = None, -1
     whole = end == len(text)
     if whole and type(body) is dict:
-        return body
+        return _replace_surrogates(body) if SURROGATE_ESCAPE.search(text.encode("utf-8", "replace")) else body
     if name in _USUAL and text not in ("", "null", "[DONE]"):
         raise events.unreadable("is not a JSON object" if whole else "cannot be read as JSON", text)
     return None
+
+
+def _replace_surrogates(body: dict[str, Any]) -> dict[str, Any]:
+    """Replace lone surrogates but in the texts that are joined: their other halves may come with the next event."""
+    replaced = replace_surrogates(body)
+    before, after = body.get("message"), replaced.get("message")
+    if isinstance(before, dict) and isinstance(after, dict):
+        _keep(("content", "reasoning_content"), before, after)
+        calls = zip(before.get("tool_calls") or (), after.get("tool_calls") or (), strict=False)
+        for call_before, call_after in calls if isinstance(before.get("tool_calls"), list) else ():
+            if isinstance(call_before, dict) and isinstance(call_before.get("function_call"), dict):
+                _keep(("arguments",), call_before["function_call"], call_after["function_call"])
+    return cast("dict[str, Any]", replaced)
+
+
+def _keep(names: Iterable[str], before: Mapping[str, Any], after: dict[str, Any]) -> None:
+    after |= {name: before[name] for name in names if name in before}
 
 
 class AsyncStreamReader:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from cozeloop_magic.errors import ConfigurationError
-from cozeloop_magic.transport.auth import Secret
+from cozeloop_magic.printable import replace_surrogates
+from cozeloop_magic.transport.secret import Secret
 
 __all__ = ["DEFAULT_BASE_URL", "LOCAL", "Settings"]
 
@@ -93,6 +94,11 @@ def _taken(place: Mapping[str, str | None], prefix: str = "") -> dict[str, str]:
 
 
 def _complete(values: dict[str, str], sources: dict[str, str]) -> dict[str, str]:
+    for name, value in values.items():
+        if name not in _SECRET and replace_surrogates(value) != value:
+            raise ConfigurationError(
+                f"{_PREFIX}{name.upper()} holds half a character (a lone surrogate).", hint="Write it again."
+            )
     if "api_base_url" not in values:
         values["api_base_url"], sources["api_base_url"] = DEFAULT_BASE_URL, "default"
     values["api_base_url"] = _origin(values["api_base_url"])

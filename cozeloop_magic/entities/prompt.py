@@ -112,7 +112,7 @@ class ContentPart(Wire):
     type ``multi_part_variable``.
     """
 
-    type: ContentType | str = wire.absent(wire.as_member(ContentType), "")
+    type: ContentType | str = wire.absent_member(ContentType)
     text: str | None = wire.text()
     image_url: str | None = wire.text()
     video_url: str | None = wire.text()
@@ -161,7 +161,7 @@ class Message(Wire):
         Passed through.
     """
 
-    role: Role | str = wire.absent(wire.as_member(Role), "")
+    role: Role | str = wire.absent_member(Role)
     content: str | None = wire.text()
     parts: Sequence[ContentPart] | None = wire.many(ContentPart)
     reasoning_content: str | None = wire.text()
@@ -296,6 +296,8 @@ class ExecuteResult(Wire):
         The model that answers, where the server names it (response header ``X-Loop-Model``; the embedded Loop does).
     retries : int
         How many times the call had to be made again before it was answered.
+    notes : tuple of str
+        Remarks of the embedded Loop (response header ``X-Loop-Notes``): what works there and not on the platform.
     """
 
     message: Message | None = wire.of(Message)
@@ -304,6 +306,7 @@ class ExecuteResult(Wire):
     log_id: str | None = None
     model: str | None = None
     retries: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:

@@ -24,13 +24,14 @@ class _Places:
 
     def __init__(self) -> None:
         self._by_id: dict[str, int] = {}
+        self._moved: dict[int, int] = {}  # from an index that another call has to the place of the newer one
         self._last = self._next = 0
 
     def of(self, calls: Iterable[ToolCall]) -> Iterator[tuple[int, ToolCall]]:
         """Give each call of one piece with its place; calls of one piece that name neither are different ones."""
         for position, call in enumerate(calls):
             if call.index is not None:
-                place = call.index
+                place = self._place_at(call.index, call.id)
             elif call.id:
                 place = self._by_id.get(call.id, self._next)
             else:
@@ -38,7 +39,15 @@ class _Places:
             if call.id:
                 self._by_id.setdefault(call.id, place)
             self._last, self._next = place, max(self._next, place + 1)
-            yield place, call
+            yield place, call if call.index in (None, place) else replace(call, index=place)
+
+    def _place_at(self, index: int, id_: str | None) -> int:
+        """Return the place of an index; a new id at one that is taken begins a new call, as Ollama means it."""
+        place = self._moved.get(index, index)
+        taken = id_ and id_ not in self._by_id and place in self._by_id.values()
+        if taken:
+            place = self._moved[index] = max(self._next, place + 1)
+        return place
 
 
 class PieceReader:
@@ -48,8 +57,15 @@ class PieceReader:
     held back until the second is there.
     """
 
-    def __init__(self, *, log_id: str | None = None, model: str | None = None, retries: int = 0) -> None:
-        self._known: dict[str, Any] = {"log_id": log_id, "model": model, "retries": retries}
+    def __init__(
+        self,
+        *,
+        log_id: str | None = None,
+        model: str | None = None,
+        retries: int = 0,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        self._known: dict[str, Any] = {"log_id": log_id, "model": model, "retries": retries, "notes": notes}
         self._halves: dict[Hashable, str] = {}
         self._places = _Places()
 
@@ -132,11 +148,13 @@ class ResultBuilder:
         self._finish_reason: str | None = None
         self._usage: TokenUsage | None = None
         self._latest = ExecuteResult()
+        self._notes: tuple[str, ...] = ()
         self._extra: dict[str, object] = {}
 
     def add(self, piece: ExecuteResult) -> None:
         """Join one more piece."""
         self._latest = piece
+        self._notes = self._notes or piece.notes
         if piece.message is not None:
             self._add_message(piece.message)
         if piece.finish_reason:
@@ -176,7 +194,7 @@ class ResultBuilder:
             reasoning_content=str(self._reasoning) or None,
             tool_calls=tuple(self._tool_calls[key] for key in sorted(self._tool_calls)) or None,
         )
-        known = (self._latest.log_id, self._latest.model, self._latest.retries)
+        known = (self._latest.log_id, self._latest.model, self._latest.retries, self._notes)
         return ExecuteResult(message, self._finish_reason, self._usage, *known, extra=dict(self._extra))
 
     def __bool__(self) -> bool:

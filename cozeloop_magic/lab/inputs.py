@@ -18,7 +18,7 @@ from typing import Any
 from cozeloop_magic.errors import InvalidRequest, to_install
 from cozeloop_magic.printable import printable
 
-__all__ = ["Row", "is_missing", "read_table"]
+__all__ = ["Row", "is_missing", "iterate_table", "read_table"]
 
 _SHAPES = "Give a data frame, a list of dicts, or the path of a CSV or JSONL file."
 
@@ -78,15 +78,17 @@ def read_table(source: Any) -> tuple[Row, ...]:
     InvalidRequest
         If it cannot be read, or is empty.
     """
-    if isinstance(source, (str, os.PathLike)):
-        rows = tuple(_from_file(Path(source).expanduser()))
-    elif hasattr(type(source), "columns"):
-        rows = tuple(_from_frame(source))
-    else:
-        rows = tuple(_from_records(source))
+    rows = tuple(iterate_table(source))
     if not rows:
         raise InvalidRequest("The table of inputs has no rows.", hint="Check how it was made.")
     return rows
+
+
+def iterate_table(source: Any) -> Iterator[Row]:
+    """Yield a table's rows, a file's one after the other; see `read_table`."""
+    if isinstance(source, (str, os.PathLike)):
+        return _from_file(Path(source).expanduser())
+    return _from_frame(source) if hasattr(type(source), "columns") else _from_records(source)
 
 
 def is_missing(value: Any) -> bool:

@@ -69,9 +69,12 @@ class Limiter:
         """Note that a call that began at `begun` was answered."""
         self.running -= 1
         self._seconds += ((now - begun) - self._seconds) / 4
-        slowly = self._allowed >= _NEAR * self._refused_at
-        step = min(1 / self._allowed, self._allowed / 20) if slowly else min(1.0, self._allowed / 4)
-        self._allowed = min(self._allowed + step, self._most)
+        near = _NEAR * self._refused_at
+        if self._allowed < near:
+            grown = min(self._allowed + min(1.0, self._allowed / 4), near)
+        else:
+            grown = self._allowed + min(1 / self._allowed, self._allowed / 20)
+        self._allowed = min(grown, self._most)
         if self._seconds_a_token:
             self._next_tokens = max(self._next_tokens, now) + tokens * self._seconds_a_token
 

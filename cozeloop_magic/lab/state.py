@@ -10,10 +10,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Protocol
 
+from cozeloop_magic.lab.checks import Score
 from cozeloop_magic.lab.events import Paced, Told
 from cozeloop_magic.lab.plan import Plan, Trial
+from cozeloop_magic.lab.verdict import Decision
 from cozeloop_magic.run.state import Phase, RunState
 from cozeloop_magic.run.state import fold as fold_run
 
@@ -38,7 +40,7 @@ class Scored:
     """A trial's answer was checked."""
 
     trial: Trial
-    scores: tuple[Any, ...]
+    scores: tuple[Score, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Noted:
 class Decided:
     """Nothing more will come, and this is what it shows."""
 
-    verdict: Any
+    decisions: tuple[Decision, ...]
 
 
 Event = TrialEvent | Scored | Paced | Noted | Decided
@@ -71,7 +73,7 @@ class TrialState:
     """
 
     run: RunState
-    scores: tuple[Any, ...] = ()
+    scores: tuple[Score, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +92,8 @@ class ExperimentState:
         Seconds that all wait because the server asked for it.
     notes : tuple of str
         Quiet remarks.
-    verdict : Verdict or None
-        What it shows, once it has ended.
+    decisions : tuple of Decision
+        What it shows, once it has ended: one for each variant behind the baseline.
     """
 
     plan: Plan
@@ -99,7 +101,7 @@ class ExperimentState:
     concurrency: int = 1
     wait: float = 0.0
     notes: tuple[str, ...] = ()
-    verdict: Any = None
+    decisions: tuple[Decision, ...] = ()
 
     @classmethod
     def of(cls, plan: Plan, concurrency: int = 1) -> ExperimentState:
@@ -125,7 +127,7 @@ class ExperimentView(Protocol):
         """Draw a state that is not the last one."""
 
     def finish(self, state: ExperimentState) -> None:
-        """Draw the last state, which holds the verdict; nothing follows."""
+        """Draw the last state, which holds the decisions; nothing follows."""
 
     def shows(self, trial: Trial) -> bool:
         """Whether a trial that begins is to be shown piece by piece; called in any thread."""
@@ -149,6 +151,6 @@ def fold(state: ExperimentState, *events: Event) -> ExperimentState:
                 state = replace(state, concurrency=concurrency, wait=wait)
             case Noted(note):
                 state = replace(state, notes=(*state.notes, note))
-            case Decided(verdict):
-                state = replace(state, verdict=verdict)
+            case Decided(decisions):
+                state = replace(state, decisions=decisions)
     return state if trials is None else replace(state, trials=MappingProxyType(trials))

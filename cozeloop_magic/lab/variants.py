@@ -205,9 +205,7 @@ def _resolved(client: Client, variant: Variant, timeout: float | None) -> Resolv
 
 
 def _model_config(client: Client, variant: Variant, version: str) -> Mapping[str, Any]:
-    config: Mapping[str, Any] = client.model_config_with(  # type: ignore[attr-defined]
-        variant.prompt_key, version, variant.overrides
-    )
+    config: Mapping[str, Any] = client.model_config_with(variant.prompt_key, version, variant.overrides)
     return config
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
@@ -33,21 +34,25 @@ __all__ = ["execute", "execute_streaming", "open_prompt"]
 
 T = TypeVar("T")
 
+_LONGEST_NOTES = 1000  # characters: headers are not long
+
 
 async def execute(request: Request) -> Response:
     """Answer in one piece. A caller who leaves stops the model."""
     call = await read_call(request)
-    pieces = generate(call.loop.model, *await run_in_threadpool(_prepare, call))
-    result = await _unless_gone(request, _joined(pieces))
-    return answer({"data": _data(result)}, headers=_headers(call))
+    prepared = await run_in_threadpool(_prepare, call)
+    result = await _unless_gone(request, _joined(generate(call.loop.model, prepared.messages, prepared.parameters)))
+    return answer({"data": _data(result)}, headers=_headers(call, prepared, result))
 
 
 async def execute_streaming(request: Request) -> Response:
     """Answer piece by piece. An error before the first piece is answered as JSON, as the platform does."""
     call = await read_call(request)
-    pieces = generate(call.loop.model, *await run_in_threadpool(_prepare, call))
+    prepared = await run_in_threadpool(_prepare, call)
+    pieces = generate(call.loop.model, prepared.messages, prepared.parameters)
     first = await _unless_gone(request, anext(pieces))
-    return StreamingResponse(_events(first, pieces), media_type="text/event-stream", headers=_headers(call))
+    headers = _headers(call, prepared, first)
+    return StreamingResponse(_events(first, pieces), media_type="text/event-stream", headers=headers)
 
 
 def open_prompt(workspace_id: str, key: str, commit: Commit) -> Prompt:
@@ -67,7 +72,15 @@ def open_prompt(workspace_id: str, key: str, commit: Commit) -> Prompt:
     )
 
 
-def _prepare(call: Call) -> tuple[Sequence[Message], Parameters]:
+class _Prepared(NamedTuple):
+    """What a model is asked, and what a person should know of it."""
+
+    messages: Sequence[Message]
+    parameters: Parameters
+    notes: tuple[str, ...]
+
+
+def _prepare(call: Call) -> _Prepared:
     """Find the version and render it; this reads the store, and a template may take its time."""
     call.check_workspace()
     identifier = call.object("prompt_identifier")
@@ -78,10 +91,11 @@ def _prepare(call: Call) -> tuple[Sequence[Message], Parameters]:
     version, label = identifier.get("version") or "", identifier.get("label") or ""
     commit = call.loop.store.commit_of(row, version=str(version), label=str(label))
     prompt = open_prompt(call.loop.workspace_id, key, commit)
-    messages = render(prompt, call.many("variable_vals", VariableVal), call.many("messages", Message))
-    if not messages:
+    rendered = render(prompt, call.many("variable_vals", VariableVal), call.many("messages", Message))
+    if not rendered.messages:
         raise invalid(f"Prompt {key} has no messages, and none were appended.")
-    return messages, _parameters(call, prompt, commit)
+    notes = (*rendered.remarks, *call.loop.model.notes(rendered.messages))
+    return _Prepared(rendered.messages, _parameters(call, prompt, commit), notes)
 
 
 def _parameters(call: Call, prompt: Prompt, commit: Commit) -> Parameters:
@@ -132,8 +146,10 @@ def _data(piece: ExecuteResult) -> dict[str, Any]:
     return {"finish_reason": "", **piece.to_json()}
 
 
-def _headers(call: Call) -> dict[str, str]:
-    return {"X-Loop-Model": call.loop.model.name.encode("ascii", "replace").decode()}
+def _headers(call: Call, prepared: _Prepared, first: ExecuteResult) -> dict[str, str]:
+    notes = quote("\n".join((*prepared.notes, *first.notes))[:_LONGEST_NOTES], safe=" ,:;()")
+    named = {"X-Loop-Model": call.loop.model.name.encode("ascii", "replace").decode()}
+    return named | ({"X-Loop-Notes": notes} if notes else {})
 
 
 async def _unless_gone(request: Request, work: Awaitable[T]) -> T:

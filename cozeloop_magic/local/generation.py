@@ -28,7 +28,7 @@ async def generate(
         finish_reason = piece.finish_reason or finish_reason
         usage = piece.usage or usage
         if piece.message is not None:
-            yield ExecuteResult(piece.message)
+            yield ExecuteResult(piece.message, notes=piece.notes)
     yield ExecuteResult(Message(Role.ASSISTANT, ""), finish_reason, usage)
 
 

@@ -8,9 +8,11 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from unicodedata import name
 
 from cozeloop_magic.entities.prompt import Message, Role
 from cozeloop_magic.errors import RemoteError, remote_error
+from cozeloop_magic.local.chat_answers import AnswerReader
 from cozeloop_magic.local.models import (
     INVALID_PARAMETER,
     Emit,
@@ -18,7 +20,6 @@ from cozeloop_magic.local.models import (
     chat_request,
     model_failed,
     only_text,
-    read_chunk,
 )
 
 __all__ = ["LlamaModel"]
@@ -70,22 +71,30 @@ class LlamaModel:
                 f"llama.cpp cannot load {self._path}; it is no GGUF file that it knows. Check COZELOOP_MAGIC_GGUF."
             ) from error
 
+    def notes(self, messages: Sequence[Message]) -> Sequence[str]:
+        """Tell that the default model knows English only, where it is asked mostly in another script."""
+        if self._default_system is None or not _mostly_in_another_script(messages):
+            return ()
+        return (f"{self.name} knows English only, and this is mostly in another script",)
+
     def generate(self, messages: Sequence[Message], parameters: Parameters, emit: Emit) -> None:
         """Answer on the calling thread. llama.cpp batches the calls of several threads."""
         only_text(messages, self.name)
         self.load()
         failures: list[RemoteError] = []
+        reader = AnswerReader(keep_think=True)
 
         def receive(chunk: Mapping[str, Any]) -> bool:
             """Take a chunk; true stops the generation."""
             if "error" in chunk:
                 failures.append(_failure(chunk["error"]))
                 return True
-            piece = read_chunk(chunk)
+            piece = reader.read(chunk)
             return piece is not None and not emit(piece)
 
         try:
-            self._engine.handle_chat_completions(chat_request(self._with_system(messages), parameters), receive)
+            request = chat_request(self._with_system(messages), parameters)
+            self._engine.handle_chat_completions(_without_endless_repetition(request), receive)
         except RuntimeError as error:
             raise model_failed(f"The model {self.name} cannot answer: {error}.") from error
         if failures:
@@ -95,6 +104,34 @@ class LlamaModel:
         if self._default_system is None or any(message.role == Role.SYSTEM for message in messages):
             return messages
         return [Message(Role.SYSTEM, self._default_system), *messages]
+
+
+def _without_endless_repetition(request: dict[str, Any]) -> dict[str, Any]:
+    """Make it costly to say the same again and again, unless the prompt's own settings say how costly that is.
+
+    A small model falls into a loop easily. DRY (llama.cpp's sampler of that name) looks at sequences of tokens, so a
+    word or a label may come as often as it must.
+    """
+    if {"frequency_penalty", "presence_penalty"} & request.keys():
+        return request
+    return {**request, "dry_multiplier": 0.8, "dry_base": 1.75, "dry_allowed_length": 4, "dry_penalty_last_n": 256}
+
+
+def _mostly_in_another_script(messages: Sequence[Message]) -> bool:
+    """Whether what is asked, or all that is sent, is written in another script than Latin for the most part."""
+    texts = [message.text for message in messages]
+    asked = next((message.text for message in reversed(messages) if message.role == Role.USER), "")
+    return _is_other(asked) or _is_other(" ".join(texts))
+
+
+def _is_other(text: str) -> bool:
+    latin = other = 0
+    for char in filter(str.isalpha, text):
+        if name(char, "").startswith(("LATIN", "FULLWIDTH LATIN")):
+            latin += 1
+        else:
+            other += 3 if "\u2e80" <= char <= "\ud7ff" else 1  # one of these says as much as three letters
+    return other > latin
 
 
 def _settings(path: Path) -> Any:

@@ -6,7 +6,7 @@ Both providers speak OpenAI's chat format, so it is written and read here once.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,10 +18,8 @@ from cozeloop_magic.entities.prompt import (
     LLMConfig,
     Message,
     Role,
-    TokenUsage,
     Tool,
     ToolCall,
-    ToolType,
 )
 from cozeloop_magic.errors import RemoteError, remote_error
 
@@ -33,7 +31,6 @@ __all__ = [
     "chat_request",
     "model_failed",
     "only_text",
-    "read_chunk",
 ]
 
 MODEL_ID = "1"
@@ -68,6 +65,9 @@ class Model(Protocol):
 
     def load(self) -> None:
         """Get ready to answer; may take a while, and may be left out."""
+
+    def notes(self, messages: Sequence[Message]) -> Sequence[str]:
+        """Return what a person should know before the answer comes."""
 
     def generate(self, messages: Sequence[Message], parameters: Parameters, emit: Emit) -> None:
         """Answer, piece by piece, on the calling thread; end early once `emit` says that nobody listens."""
@@ -149,33 +149,3 @@ def _tool(tool: Tool) -> dict[str, Any]:
             message = f"The parameters of tool {function.name} are no JSON schema."
             raise remote_error(message, code=INVALID_PARAMETER) from None
     return {"type": "function", "function": written}
-
-
-def read_chunk(chunk: Mapping[str, Any]) -> ExecuteResult | None:
-    """Read a chunk of a chat answer in OpenAI's format; None where it says nothing new."""
-    usage = chunk.get("usage")
-    choice: Mapping[str, Any] = next(iter(chunk.get("choices") or ()), {})
-    finish_reason = choice.get("finish_reason")
-    message = _delta(choice.get("delta") or {})
-    if message is None and not usage and not finish_reason:
-        return None
-    counted = TokenUsage(usage["prompt_tokens"], usage["completion_tokens"]) if usage else None
-    return ExecuteResult(message, finish_reason, counted)
-
-
-def _delta(delta: Mapping[str, Any]) -> Message | None:
-    content, reasoning = delta.get("content"), delta.get("reasoning_content")
-    calls = tuple(_read_call(call) for call in delta.get("tool_calls") or ())
-    if not content and not reasoning and not calls:
-        return None
-    return Message(Role.ASSISTANT, content, reasoning_content=reasoning, tool_calls=calls or None)
-
-
-def _read_call(call: Mapping[str, Any]) -> ToolCall:
-    function = call.get("function") or {}
-    return ToolCall(
-        call.get("index", 0),
-        call.get("id") or "",
-        ToolType.FUNCTION,
-        FunctionCall(function.get("name") or "", function.get("arguments")),
-    )

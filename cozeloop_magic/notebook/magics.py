@@ -1,10 +1,10 @@
-"""``%%loop_prompt``: argument declarations and wiring."""
+"""The magics: argument declarations and wiring."""
 
 from __future__ import annotations
 
 import re
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -91,8 +91,116 @@ class LoopMagics(Magics):
         except KeyboardInterrupt as error:
             raise (self._session.shortly(error) if self.short_errors else error) from None
         args = self._parsed(line)
-        config = {"api_base_url": self.api_base_url, "workspace_id": self.workspace_id}
-        session.loop_prompt(args, cell or "", config, local_ns)
+        session.loop_prompt(args, cell or "", self._config, local_ns)
+
+    @no_var_expand
+    @needs_local_scope
+    @line_cell_magic
+    @magic_arguments()
+    @argument("variants", nargs="+", metavar="KEY", help="Prompts to compare: KEY, KEY@VERSION or KEY:LABEL.")
+    @argument(
+        "-v", "--version", action="append", default=[], help="A version of the prompt; the first is the baseline."
+    )
+    @argument(
+        "-l", "--label", action="append", default=[], help="The version that carries a label, such as production."
+    )
+    @argument("--set", action="append", default=[], metavar="NAME=V1,V2", help="Settings of the model to compare.")
+    @argument("--inputs", metavar="NAME", help="A data frame, a list of dicts, or the path of a CSV or JSONL file.")
+    @argument("--map", action="append", default=[], metavar="VARIABLE=COLUMN", help="Where the names differ.")
+    @argument(
+        "--var", action="append", default=[], metavar="NAME=VALUE", help="A value that is the same for all inputs."
+    )
+    @argument(
+        "--grid",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="Take each value of a variable's list as an input.",
+    )
+    @argument("--expect", metavar="COLUMN", help="The column that says what an answer should be.")
+    @argument(
+        "--check",
+        action="append",
+        default=[],
+        metavar="CHECK",
+        help="equals, exact, contains, regex:, json, max_tokens:, finish:, python:NAME.",
+    )
+    @argument("--judge", metavar="KEY@VERSION", help="A prompt that says which of two answers is better.")
+    @argument("--decide", default="pass", help="pass, a check's name, judge, human, tokens or latency.")
+    @argument("--by", type=float, default=0.1, help="The smallest difference worth acting on; 0.1 is ten points.")
+    @argument("--repeat", type=int, default=1, help="How often each variant answers each input.")
+    @argument("-j", "--concurrency", type=int, default=4, help="How many calls run at once.")
+    @argument("--max-runs", type=int, default=60, help="How many runs there may be.")
+    @argument("--seed", type=int, default=0, help="Of the order of runs.")
+    @argument("--fresh", action="store_true", help="Run everything anew.")
+    @argument("--retry-errors", action="store_true", help="Run again what failed, and only that.")
+    @argument("--cache", action="store_true", help="Take kept answers of earlier runs in place of calls.")
+    @argument("--off", action="store_true", help="Keep nothing of this comparison in the store.")
+    @argument("--require", metavar="VERDICT", help="better or not-worse: else the cell fails.")
+    @argument("--price", metavar="IN,OUT", help="Money for a million input and output tokens.")
+    @argument("--diff", action="store_true", help="Mark the words that the baseline's answer does not have.")
+    @argument(
+        "-o", "--out", metavar="NAME", help="Bind the comparison to this name; `_loop` always holds the last one."
+    )
+    @argument("--timeout", type=float, metavar="S", help="Seconds for each call; 600 unless given.")
+    @argument("--plain", action="store_true", help="Show plain text, without a widget.")
+    @argument("--quiet", action="store_true", help="Show nothing; the comparison is bound all the same.")
+    def loop_compare(self, line: str, cell: str | None = None, *, local_ns: dict[str, Any]) -> None:
+        """Compare versions of a prompt on the same inputs, and say what that shows.
+
+        Is the new version better on the data frame `reviews`, whose column `text` is the variable `review`?
+
+            %loop_compare classify_review -v 0.1.0 -v 0.2.0 --inputs reviews --map review=text --expect label
+                --check equals
+
+        Or on a few inputs, side by side:
+
+            %%loop_compare ptaas_demo -v 0.0.1 -v 0.0.2 --grid user_request
+            topic: artificial intelligence
+            user_request: [explain overfitting, explain dropout]
+        """
+        from cozeloop_magic.notebook.comparing import run_comparison
+
+        args = self._read_alone(line, LoopMagics.loop_compare)
+        self._told(lambda: run_comparison(self._session, args, cell or "", self._config, local_ns, self.plain))
+
+    @no_var_expand
+    @needs_local_scope
+    @line_cell_magic
+    @magic_arguments()
+    @argument("inputs", metavar="TABLE", help="A data frame, a list of dicts, or the path of a CSV or JSONL file.")
+    @argument("-p", "--prompt", required=True, metavar="KEY", help="The prompt to run over each row.")
+    @argument("-v", "--version", help="The version to run; the latest, where neither this nor a label is given.")
+    @argument("-l", "--label", help="The label whose version to run, such as production.")
+    @argument("--map", action="append", default=[], metavar="VARIABLE=COLUMN", help="Where the names differ.")
+    @argument("--var", action="append", default=[], metavar="NAME=VALUE", help="A value for all rows.")
+    @argument("--column", default="answer", metavar="NAME", help="The column that takes the answer.")
+    @argument("--to", metavar="PATH", help="A CSV or JSONL file to write to, whatever the number of rows.")
+    @argument("--check", action="append", default=[], metavar="CHECK", help="A column that tells whether it passes.")
+    @argument("--expect", metavar="COLUMN", help="The column that says what an answer should be.")
+    @argument("--json", action="store_true", help="Make columns of a JSON answer's fields.")
+    @argument("--sample", type=int, metavar="N", help="Run the first rows only.")
+    @argument("-j", "--concurrency", type=int, default=16, help="How many calls run at once.")
+    @argument("--rpm", type=float, help="How many calls a minute may begin.")
+    @argument("--tpm", type=float, help="How many tokens a minute the calls may cost.")
+    @argument("--fail-above", type=float, metavar="SHARE", help="End it where a larger share of rows fails.")
+    @argument("--fresh", action="store_true", help="Ask for everything anew.")
+    @argument("--retry-errors", action="store_true", help="Ask again for rows that failed.")
+    @argument("--off", action="store_true", help="Keep nothing of this batch in the store.")
+    @argument("-o", "--out", metavar="NAME", help="Bind the table to this name; `_loop` always holds the last one.")
+    @argument("--timeout", type=float, metavar="S", help="Seconds for each call; 600 unless given.")
+    @argument("--quiet", action="store_true", help="Show nothing; the table is bound all the same.")
+    def loop_batch(self, line: str, cell: str | None = None, *, local_ns: dict[str, Any]) -> None:
+        """Run a prompt over every row of a table, and bind the table with its answers.
+
+        Rows that were answered before are not asked for again, also where the kernel died in between:
+
+            %loop_batch reviews --prompt classify_review -v 0.2.0 --map review=text --out labelled
+        """
+        from cozeloop_magic.notebook.batching import run_batch
+
+        args = self._read_alone(line, LoopMagics.loop_batch)
+        self._told(lambda: run_batch(self._session, args, cell or "", self._config, local_ns))
 
     @classmethod
     def unregister(cls, shell: InteractiveShell) -> None:
@@ -117,8 +225,28 @@ class LoopMagics(Magics):
         args.own, args.usual = own, usual
         return args
 
+    @property
+    def _config(self) -> dict[str, str]:
+        return {"api_base_url": self.api_base_url, "workspace_id": self.workspace_id}
+
+    def _told(self, work: Callable[[], object]) -> None:
+        """Do what a magic says; an error shows as its sentence."""
+        from cozeloop_magic.errors import LoopError
+
+        try:
+            work()
+        except (LoopError, KeyboardInterrupt) as error:
+            raise (self._session.shortly(error) if self.short_errors else error) from None
+
+    def _read_alone(self, line: str, magic: Any) -> Namespace:
+        """Read the options of a magic that no setting adds to."""
+        return self._parse(line, Namespace(), magic.parser)
+
     def _read(self, line: str, into: Namespace, *, of_setting: bool = False) -> Namespace:
-        parser = LoopMagics.loop_prompt.parser  # type: ignore[union-attr]  # put there by magic_arguments
+        parser: ArgumentParser = LoopMagics.loop_prompt.parser  # type: ignore[union-attr]  # put there by magic_arguments
+        return self._parse(line, into, parser, of_setting=of_setting)
+
+    def _parse(self, line: str, into: Namespace, parser: ArgumentParser, *, of_setting: bool = False) -> Namespace:
         words = _WORD.findall(line)
         try:
             _refuse_slips(words, parser)

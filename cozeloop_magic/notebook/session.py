@@ -72,6 +72,17 @@ class Session:
         if self._client is not None:
             self._client[1].close()
 
+    @property
+    def namespace(self) -> dict[str, Any]:
+        """The notebook's names."""
+        names: dict[str, Any] = self._shell.user_ns
+        return names
+
+    @property
+    def in_kernel(self) -> bool:
+        """Whether a Jupyter kernel runs the shell, and not a terminal."""
+        return self._in_kernel
+
     def loop_prompt(
         self, args: argparse.Namespace, cell: str, config: Mapping[str, str], local_names: dict[str, Any]
     ) -> None:
@@ -87,7 +98,7 @@ class Session:
             _option(args, "out", _python_name)
             _option(args, "timeout", _seconds)
             request = self._request(args, cell, names)
-            client = self._connected(config)
+            client = self.connected(config)
             if args.dry_run:
                 self._dry_run(client, request, args)
             else:
@@ -110,7 +121,7 @@ class Session:
             problem = f"There is no option {strange}{meant}."
         elif words:
             problem = f"{words[0]} belongs to no option."
-        elif problem.endswith("required: prompt_key"):
+        elif problem.endswith(("required: prompt_key", "required: KEY")):
             problem = _NO_KEY
         else:
             problem = f"{problem[:1].upper()}{problem[1:]}."
@@ -152,7 +163,7 @@ class Session:
             return
         state = run()
         if state.error is None or has_output(state):  # else there is no answer, and an older one stays
-            self._bind(Answer.of(state), "_loop", args.out)
+            self.bind(Answer.of(state), "_loop", args.out)
         if state.error is not None:
             raise state.error
         if stop.asked:
@@ -165,7 +176,7 @@ class Session:
         self._behind.setdefault(cell, (execution, WeakSet()))[1].add(stop)
         view.update(RunState(request))  # where the answer goes is settled while this cell runs
         answer = BackgroundAnswer(request, partial(_erring_shortly, run) if args.short_errors else run, stop)
-        self._bind(answer, "_loop", args.out)
+        self.bind(answer, "_loop", args.out)
         if not is_watched():  # a machine moves on to the next cell, or ends, and would save an answer half written
             with stop.on_interrupt():
                 state = answer.result().state
@@ -185,12 +196,12 @@ class Session:
         prompt = get_checked_prompt(client, request, args.timeout)
         if prompt.prompt_template is None:
             raise UnexpectedContent(f"There is nothing to render: {NO_DEFINITION}.")
-        messages = render(prompt, encode_all(request.variable_vals), request.messages)
+        messages = render(prompt, encode_all(request.variable_vals), request.messages).messages
         if not args.quiet:
             show_messages(prompt, messages, plain=args.plain or not self._in_kernel)
-        self._bind(messages, args.out)
+        self.bind(messages, args.out)
 
-    def _connected(self, config: Mapping[str, str]) -> Client:
+    def connected(self, config: Mapping[str, str]) -> Client:
         """Give the client of the present settings; the same one as long as they stay the same."""
         settings = Settings.gather(config=config)
         if self._client is None or self._client[0] != settings:
@@ -206,7 +217,8 @@ class Session:
             return TerminalView(sys.stdout, sys.stdout if self._in_kernel else sys.stderr)
         return LiveView(stop, behind=args.background, fold_height=args.fold_height)
 
-    def _bind(self, value: Any, *names: str | None) -> None:
+    def bind(self, value: Any, *names: str | None) -> None:
+        """Bind a value to names of the notebook; None names nothing."""
         self._shell.user_ns.update({name: value for name in names if name})
 
     def _show_answers(self) -> None:

@@ -23,7 +23,7 @@ from cozeloop_magic.run.state import Arrived, Event, Failed, Finished, Interrupt
 
 __all__ = ["RunRecord"]
 
-_LITTLE = ("log_id", "model", "retries")  # of a result: what no field of the wire has
+_LITTLE = ("log_id", "model", "retries", "notes")  # of a result: what no field of the wire has
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +159,7 @@ def result_from_json(kept: Mapping[str, Any]) -> ExecuteResult:
     """Read what came."""
     result = ExecuteResult.from_json(kept["answer"])
     known = {name: kept[name] for name in _LITTLE if name in kept}
+    known |= {"notes": tuple(known.get("notes", ()))}
     return ExecuteResult(result.message, result.finish_reason, result.usage, **known, extra=result.extra)
 
 

@@ -152,30 +152,30 @@ class RunStore:
         """Give the run that was kept last under a key; see `find`."""
         return self.find([key]).get(key)
 
-    def find(self, keys: Iterable[str], *, kind: str | None = None) -> dict[str, RunRecord]:
+    def find(self, keys: Iterable[str], *, job: int | None = None) -> dict[str, RunRecord]:
         """Give the runs that are kept under keys: of each the last that came to its end, else the last that failed.
 
         Parameters
         ----------
         keys : iterable of str
             Any number of them; a key that nothing is kept under is not among what is given.
-        kind : str, optional
-            Only runs of jobs of this kind.
+        job : int, optional
+            The number of the job whose runs alone count.
         """
         found: dict[str, RunRecord] = {}
         source = iter(keys)
         while some := list(islice(source, _AT_ONCE)):
-            found |= {record.key: record for record in self._some(some, kind)}
+            found |= {record.key: record for record in self._some(some, job)}
         return found
 
-    def _some(self, keys: list[str], kind: str | None) -> Iterable[RunRecord]:
-        of_kind = "AND job IN (SELECT id FROM jobs WHERE kind = ?)" if kind else ""
+    def _some(self, keys: list[str], job: int | None) -> Iterable[RunRecord]:
+        of_job = "AND job = ?" if job is not None else ""
         query = f"""
-            SELECT * FROM runs WHERE key IN ({", ".join("?" * len(keys))}) AND phase IN (?, ?) {of_kind}
+            SELECT * FROM runs WHERE key IN ({", ".join("?" * len(keys))}) AND phase IN (?, ?) {of_job}
             ORDER BY phase = ?, id
         """
         done, failed = Phase.DONE.value, Phase.FAILED.value
-        values = [*keys, done, failed, *([kind] if kind else ()), done]
+        values = [*keys, done, failed, *([job] if job is not None else ()), done]
         return map(_record, self._database.read(query, values))
 
 

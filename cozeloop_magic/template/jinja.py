@@ -57,8 +57,10 @@ _answer_parent(request)
 """
 
 
-def renderer(variables: Mapping[str, Any]) -> Callable[[str], str]:
+def renderer(variables: Mapping[str, Any], remark: Callable[[str], object]) -> Callable[[str], str]:
     """Give what renders one text with the values of its variables; all its texts share the time.
+
+    What works here and not on the platform is told to `remark`.
 
     Raises
     ------
@@ -76,10 +78,10 @@ def renderer(variables: Mapping[str, Any]) -> Callable[[str], str]:
 
     def render_text(text: str) -> str:
         try:
-            is_plain = _is_plain(_sandbox(deadline).parse(text))
+            is_plain = _is_plain(_sandbox(deadline, remark).parse(text))
         except Exception as error:
             raise _failed(error, PARSE_FAILED) from error
-        return (_rendered_here if is_plain else _rendered_apart)(text, variables, deadline)
+        return (_rendered_here if is_plain else _rendered_apart)(text, variables, deadline, remark)
 
     return render_text
 
@@ -108,10 +110,14 @@ def _is_small(node: Node) -> bool:
     return (abs(value) if isinstance(value, (int, float)) else len(value) if isinstance(value, str) else 99) <= _SMALL
 
 
-def _rendered_here(text: str, variables: Mapping[str, Any], deadline: float) -> str:
-    environment = _sandbox(deadline)
+def _rendered_here(text: str, variables: Mapping[str, Any], deadline: float, remark: Callable[[str], object]) -> str:
+    from jinja2 import TemplateAssertionError
+
+    environment = _sandbox(deadline, remark)
     try:
         template = environment.from_string(_restricted(environment, text))
+    except TemplateAssertionError as error:  # a filter that there is not, which the platform meets as it renders
+        raise _failed(error, RENDER_FAILED) from error
     except Exception as error:
         raise _failed(error, PARSE_FAILED) from error
     try:
@@ -120,7 +126,7 @@ def _rendered_here(text: str, variables: Mapping[str, Any], deadline: float) -> 
         raise _failed(error, RENDER_FAILED) from error
 
 
-def _rendered_apart(text: str, variables: Mapping[str, Any], deadline: float) -> str:
+def _rendered_apart(text: str, variables: Mapping[str, Any], deadline: float, remark: Callable[[str], object]) -> str:
     """Render in a process of its own. It is given this one's path, whatever the current directory holds."""
     waits = functools.partial(max, 0.0)
     if not _CHILDREN.acquire(timeout=waits(deadline - time.monotonic())):
@@ -143,6 +149,8 @@ def _rendered_apart(text: str, variables: Mapping[str, Any], deadline: float) ->
         _CHILDREN.release()
     if "text" not in answer:
         raise remote_error(answer["message"], code=answer["code"])
+    for each in answer["remarks"]:
+        remark(each)
     return str(answer["text"])
 
 
@@ -154,8 +162,10 @@ def _answer_parent(request: Mapping[str, Any]) -> None:
 
         resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_MB << 20,) * 2)
         resource.setrlimit(resource.RLIMIT_CPU, (int(request["seconds"]) + 2,) * 2)  # should the parent be gone
+    remarks: list[str] = []
     try:
-        answer: dict[str, Any] = {"text": _rendered_here(request["text"], request["variables"], deadline)}
+        text = _rendered_here(request["text"], request["variables"], deadline, remarks.append)
+        answer: dict[str, Any] = {"text": text, "remarks": remarks}
     except RemoteError as error:
         answer = {"code": error.code, "message": error.message}
     print(json.dumps(answer))
@@ -180,13 +190,14 @@ def _too_long() -> ValueError:
 
 
 def _restricted(environment: SandboxedEnvironment, text: str) -> Syntax:
-    """Parse a template, refuse what reads other templates, and put the limits where Jinja2 has no hook for them."""
-    from jinja2 import TemplateSyntaxError, nodes
+    """Parse a template, and put the limits and the platform's rules where Jinja2 has no hook for them."""
+    from jinja2 import nodes
     from jinja2.visitor import NodeTransformer
 
+    from cozeloop_magic.template import dialect
+
     syntax = environment.parse(text)
-    for node in syntax.find_all((nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)):
-        raise TemplateSyntaxError("include, extends, import and from are not allowed", node.lineno)
+    dialect.check_syntax(environment, text, syntax)
 
     def call(method: str, arguments: list[nodes.Expr]) -> nodes.Call:
         return nodes.Call(nodes.EnvironmentAttribute(method), arguments, [], None, None)
@@ -194,7 +205,9 @@ def _restricted(environment: SandboxedEnvironment, text: str) -> Syntax:
     class Limits(NodeTransformer):
         def visit_For(self, node: nodes.For) -> nodes.For:
             self.generic_visit(node)
-            node.body.insert(0, nodes.ExprStmt(call("look_at_clock", [])))
+            two_names = nodes.Const(isinstance(node.target, nodes.Tuple))
+            node.iter = nodes.Call(nodes.EnvironmentAttribute("in_order"), [node.iter, two_names], [], None, None)
+            node.body.insert(0, nodes.ExprStmt(call("check_deadline", [])))
             return node
 
         def visit_Concat(self, node: nodes.Concat) -> nodes.Call:
@@ -206,39 +219,62 @@ def _restricted(environment: SandboxedEnvironment, text: str) -> Syntax:
     return syntax
 
 
-def _sandbox(deadline: float) -> SandboxedEnvironment:
-    """Make an environment for one text: sandboxed, and with the server's limits."""
+def _sandbox(deadline: float, remark: Callable[[str], object]) -> SandboxedEnvironment:
+    """Make an environment for one text: sandboxed, with the server's limits and its dialect."""
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+    from cozeloop_magic.template import dialect
+
+    operators = {"+": dialect.add, "/": dialect.divide, "**": dialect.power}
+
     class Sandbox(ImmutableSandboxedEnvironment):
-        intercepted_binops = frozenset({"+", "*", "**", "%"})
+        intercepted_binops = frozenset({"+", "*", "**", "%", "/"})
+        in_order = staticmethod(dialect.in_order)
 
         @staticmethod
         def concat(pieces: Iterable[str]) -> str:
             return _joined(pieces, deadline)
 
         def join_text(self, *values: Any) -> str:
-            return _joined(map(str, values), deadline)
+            return _joined(map(dialect.to_text, values), deadline)
 
-        def look_at_clock(self) -> None:
-            _look_at_clock(deadline)
+        def check_deadline(self) -> None:
+            _check_deadline(deadline)
 
-        def call(self, *args: Any, **kwargs: Any) -> Any:
-            _look_at_clock(deadline)
-            return super().call(*args, **kwargs)
+        def getattr(self, obj: Any, attribute: str) -> Any:
+            has, value = dialect.get_field(obj, attribute)
+            if has:
+                return value
+            return (
+                self.undefined(obj=obj, name=attribute)
+                if dialect.lacks(obj, attribute)
+                else super().getattr(obj, attribute)
+            )
+
+        def call(self, context: Any, called: Any, /, *args: Any, **kwargs: Any) -> Any:
+            _check_deadline(deadline)
+            if getattr(called, "__name__", "") == "replace" and len(args) < 3:
+                raise TypeError("replace takes three values on the platform; write |replace(old, new)")
+            return super().call(context, called, *args, **kwargs)
 
         def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
             _check_operands(operator, left, right)
+            if operator in operators:
+                return operators[operator](left, right)
             return super().call_binop(context, operator, left, right)
 
-    environment = Sandbox()
+    environment = Sandbox(
+        finalize=lambda value: dialect.to_text(value, remark) if not isinstance(value, str) else value
+    )
+    dialect.replace_filters(environment)
     environment.filters = {name: _bounded(made, deadline) for name, made in environment.filters.items()}
     environment.globals["range"] = _short_range
-    del environment.globals["lipsum"]
+    for name in ("lipsum", "cycler", "joiner"):
+        del environment.globals[name]
     return environment
 
 
-def _look_at_clock(deadline: float) -> None:
+def _check_deadline(deadline: float) -> None:
     if time.monotonic() > deadline:
         raise _too_long()
 
@@ -246,7 +282,7 @@ def _look_at_clock(deadline: float) -> None:
 def _bounded(filter_: Callable[..., Any], deadline: float) -> Callable[..., Any]:
     @functools.wraps(filter_)
     def bounded(*args: Any, **kwargs: Any) -> Any:
-        _look_at_clock(deadline)
+        _check_deadline(deadline)
         result = filter_(*args, **kwargs)
         if isinstance(result, str) and len(result) > MAX_OUTPUT_BYTES:
             raise ValueError("a text in it is longer than 1 MB")
@@ -261,7 +297,7 @@ def _joined(pieces: Iterable[str], deadline: float) -> str:
         size += len(piece if len(piece) > MAX_OUTPUT_BYTES else piece.encode(errors="surrogatepass"))
         if size > MAX_OUTPUT_BYTES:
             raise ValueError("its text is longer than 1 MB")
-        _look_at_clock(deadline)
+        _check_deadline(deadline)
         joined.append(piece)
     return "".join(joined)
 

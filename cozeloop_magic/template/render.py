@@ -5,33 +5,48 @@ The embedded Loop and a dry run share it, so both show what the platform would d
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple
 
 from cozeloop_magic.entities.prompt import ContentPart, ContentType, Message, Prompt, Role, TemplateType, VariableType
-from cozeloop_magic.entities.variables import VariableVal, decode
+from cozeloop_magic.entities.variables import VariableVal
 from cozeloop_magic.errors import RemoteError, remote_error
-from cozeloop_magic.template.jinja import PARSE_FAILED, renderer
+from cozeloop_magic.template.addresses import is_data_uri, is_url
+from cozeloop_magic.template.jinja import MAX_OUTPUT_BYTES, RENDER_FAILED, renderer
+from cozeloop_magic.template.values import ABSENT, decode_value
 
-__all__ = ["render"]
+__all__ = ["Rendered", "render"]
 
 INVALID_PARAMETER = 600500202
+UNSUPPORTED_TYPE = 600501006
 
 _SPOKEN = (Role.SYSTEM, Role.USER, Role.ASSISTANT, Role.TOOL)
 _ROLES = f"the roles there are: {', '.join(_SPOKEN)}"
-_TAG = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
-_DATA_URI = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w.+-]+=[^;,\s]+)*;base64,(?P<data>.+)", re.DOTALL)
+_BLANK_TAG = re.compile(r"\{\{(?:\s+(\w+)\s*|(\w+)\s+)\}\}")
+_MOST_BYTES = 8 * MAX_OUTPUT_BYTES  # of all messages together
 
 Values = Mapping[str, VariableVal]
 RenderText = Callable[[str], str]
 
 
-def render(prompt: Prompt, variable_vals: Sequence[VariableVal], messages: Sequence[Message]) -> list[Message]:
+class Rendered(NamedTuple):
+    """What a model is given.
+
+    Attributes
+    ----------
+    messages : list of Message
+        The prompt's own, and the appended ones.
+    remarks : tuple of str
+        What a person should know of it: a tag that stays as it is, or what works here and not on the platform.
+    """
+
+    messages: list[Message]
+    remarks: tuple[str, ...] = ()
+
+
+def render(prompt: Prompt, variable_vals: Sequence[VariableVal], messages: Sequence[Message]) -> Rendered:
     """Render a prompt's messages and the appended ones.
 
     Parameters
@@ -50,19 +65,51 @@ def render(prompt: Prompt, variable_vals: Sequence[VariableVal], messages: Seque
     """
     values = {value.key: value for value in variable_vals}
     types: dict[str, str] = {declared.key: declared.type for declared in prompt.variable_defs}
-    render_text = _text_renderer(prompt, types, values)
+    remarks: dict[str, None] = {}
+    render_text = _bounded(_text_renderer(prompt, types, values, lambda text: remarks.setdefault(text)))
     template = prompt.prompt_template
     rendered: list[Message] = []
     for message in (template and template.messages) or ():
-        rendered += _render_message(message, types, values, render_text)
-    for message in messages:
-        if message.role not in (*_SPOKEN, Role.PLACEHOLDER):
-            raise _invalid(f"An appended message has the role {message.role!r}; {_ROLES}, or placeholder.")
-        as_written = message.role in (Role.ASSISTANT, Role.TOOL) or message.skip_render
+        as_written = message.role == Role.TOOL
         rendered += [message] if as_written else _render_message(message, types, values, render_text)
+    for message in map(_with_known_role, messages):
+        rendered += _render_message(message, types, values, render_text) if _is_rendered(message) else [message]
     for message in rendered:
         _check_parts(message.parts or ())
-    return rendered
+    return Rendered(rendered, tuple(remarks))
+
+
+def _with_known_role(appended: Message) -> Message:
+    known = appended.role in (*_SPOKEN, Role.PLACEHOLDER)
+    return appended if known else replace(appended, role=Role.USER)
+
+
+def _is_rendered(appended: Message) -> bool:
+    """Whether an appended message is a template: an assistant's only where it asks for it, a tool's never."""
+    if appended.role == Role.TOOL:
+        return False
+    return appended.skip_render is False if appended.role == Role.ASSISTANT else not appended.skip_render
+
+
+def _bounded(render_text: RenderText) -> RenderText:
+    """Bound each text, before and after, and all of them together."""
+    left = _MOST_BYTES
+
+    def bounded(text: str) -> str:
+        nonlocal left
+        if len(text) > MAX_OUTPUT_BYTES:
+            raise _too_long("it is longer than 1 MB")
+        rendered = render_text(text)
+        left -= len(rendered)
+        if left < 0:
+            raise _too_long(f"its messages are together longer than {_MOST_BYTES >> 20} MB")
+        return rendered
+
+    return bounded
+
+
+def _too_long(why: str) -> RemoteError:
+    return remote_error(f"The template cannot be rendered: {why}.", code=RENDER_FAILED)
 
 
 def _render_message(
@@ -107,27 +154,11 @@ def _variable_parts(key: str, types: Mapping[str, str], values: Values) -> Seque
 def _check_parts(parts: Sequence[ContentPart]) -> None:
     for part in parts:
         for url in (part.image_url, part.video_url):
-            if url and not _is_http_url(url):
-                raise _invalid(f"{url[:80]!r} is not a valid http or https URL.")
-        if part.base64_data and not _is_data_uri(part.base64_data):
+            if url and not is_url(url):
+                raise _invalid(f"{url[:80]!r} is not a valid URL.")
+        if part.base64_data and not is_data_uri(part.base64_data):
             shown = part.base64_data[:40]
             raise _invalid(f"{shown!r} is not a valid data URI; it must read data:<mediatype>;base64,<data>.")
-
-
-def _is_http_url(text: str) -> bool:
-    try:
-        url = urlsplit(text)
-        return url.scheme in ("http", "https") and bool(url.hostname) and not re.search(r"\s", text)
-    except ValueError:
-        return False
-
-
-def _is_data_uri(text: str) -> bool:
-    match = _DATA_URI.fullmatch(text)
-    try:
-        return match is not None and bool(base64.b64decode(match["data"], validate=True))
-    except binascii.Error:
-        return False
 
 
 def _invalid(message: str) -> RemoteError:
@@ -137,25 +168,48 @@ def _invalid(message: str) -> RemoteError:
 # Text: one function per template type, from a template's text to the rendered text.
 
 
-def _text_renderer(prompt: Prompt, types: Mapping[str, str], values: Values) -> RenderText:
+def _text_renderer(
+    prompt: Prompt, types: Mapping[str, str], values: Values, remark: Callable[[str], object]
+) -> RenderText:
     kind = prompt.prompt_template.template_type if prompt.prompt_template else TemplateType.NORMAL
     if kind == TemplateType.NORMAL:
-        return _normal(types, values)
+        return _normal(types, values, remark)
     if kind == TemplateType.JINJA2:
-        return renderer(_decoded(types, values))
-    raise remote_error(f"Templates of the type {kind!r} cannot be rendered here.", code=PARSE_FAILED)
+        return renderer(_decoded(types, values), remark)
+    raise remote_error(f"Templates of the type {kind!r} are not supported.", code=UNSUPPORTED_TYPE)
 
 
-def _normal(types: Mapping[str, str], values: Values) -> RenderText:
+def _normal(types: Mapping[str, str], values: Values, remark: Callable[[str], object]) -> RenderText:
     """Replace what stands exactly between the braces, blanks included; what is not declared stays as written."""
 
-    def replaced(tag: re.Match[str]) -> str:
-        if tag[1] not in types:
-            return tag[0]
-        value = values.get(tag[1])
+    def value_of(key: str) -> str:
+        value = values.get(key)
         return (value and value.value) or ""
 
-    return lambda text: _TAG.sub(replaced, text)
+    def render_text(text: str) -> str:
+        for tag in _BLANK_TAG.finditer(text):
+            if (name := tag[1] or tag[2]) in types:
+                remark(f"{tag[0]} stays as it is: in a normal template, write {{{{{name}}}}} without blanks")
+        pieces: list[str] = []
+        size = done = 0
+        for opening, closing in _tags(text):
+            key = text[opening + 2 : closing]
+            pieces += text[done:opening], value_of(key) if key in types else text[opening : closing + 2]
+            done = closing + 2
+            size += len(pieces[-1].encode(errors="surrogatepass"))
+            if size > MAX_OUTPUT_BYTES:
+                raise _too_long("its text is longer than 1 MB")
+        return "".join([*pieces, text[done:]])
+
+    return render_text
+
+
+def _tags(text: str) -> Iterable[tuple[int, int]]:
+    """Yield where tags open and close; each search begins behind the one before, so that all take one pass."""
+    done = 0
+    while (opening := text.find("{{", done)) >= 0 and (closing := text.find("}}", opening + 2)) >= 0:
+        yield opening, closing
+        done = closing + 2
 
 
 def _decoded(types: Mapping[str, str], values: Values) -> dict[str, Any]:
@@ -163,8 +217,10 @@ def _decoded(types: Mapping[str, str], values: Values) -> dict[str, Any]:
     for key, value in values.items():
         if key in types and value.value:
             try:
-                decoded[key] = decode(types[key], value.value)
-            except (ValueError, RecursionError):
+                read = decode_value(types[key], value.value)
+            except ValueError:
                 shown = value.value if len(value.value) <= 80 else f"{value.value[:80]}..."
                 raise _invalid(f"Variable {key} is declared {types[key]}, but its value is {shown!r}.") from None
+            if read is not ABSENT:
+                decoded[key] = read
     return decoded

@@ -1,12 +1,10 @@
 """Who is calling: a personal access token, or a JWT OAuth application.
 
-Both are callables that give the value of the ``Authorization`` header. Secrets are wrapped so that a repr, a log
-line or a traceback that shows its locals shows dots.
+Both are callables that give the value of the ``Authorization`` header.
 """
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 import uuid
@@ -19,37 +17,14 @@ from urllib.parse import urlsplit
 from cozeloop_magic.errors import AuthenticationFailed, ConfigurationError, strip_tracebacks, to_install
 from cozeloop_magic.transport.call import Call, Timeouts
 from cozeloop_magic.transport.forks import register_after_fork
+from cozeloop_magic.transport.secret import Secret
 
-__all__ = ["Auth", "Header", "JWTOAuth", "PersonalToken", "Secret"]
+__all__ = ["Auth", "Header", "JWTOAuth", "PersonalToken"]
 
 _TICK = 0.05  # seconds between looks whether another call has renewed the token
 _LIFETIME = 900  # seconds an access token is asked for
 _REFRESH_AHEAD = 60  # seconds before it ends that a new one is fetched
-_DOTS = "••••••"
-_LONG = 12  # characters of a secret that no word holds by chance
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-
-
-class Secret(str):
-    """Text that shows as dots wherever it is not used on purpose."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return repr(_DOTS)
-
-    def __reduce__(self) -> Any:
-        raise TypeError("a secret is not pickled")
-
-    def hidden_in(self, text: str) -> str:
-        """Give `text` with dots where it holds the secret, with or without its ``Bearer``.
-
-        One as short as a word is hidden where it stands alone: inside other words it would only garble them.
-        """
-        secret = self.removeprefix("Bearer ")
-        if len(secret) >= _LONG:
-            return re.sub(r"\s*".join(map(re.escape, secret)), _DOTS, text)  # also one that is broken over lines
-        return re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", _DOTS, text, flags=re.ASCII) if secret else text
 
 
 class Auth(Protocol):

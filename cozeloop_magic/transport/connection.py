@@ -11,6 +11,7 @@ import http.client
 import io
 import socket
 import time
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -22,6 +23,7 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 from cozeloop_magic.transport.call import Call
 from cozeloop_magic.transport.chunked import Unchunker
 from cozeloop_magic.transport.dial import dial
+from cozeloop_magic.transport.secret import Secret, redact
 
 __all__ = ["CALL", "Adapter"]
 
@@ -89,6 +91,8 @@ class _Response(http.client.HTTPResponse):
                 raise
         if self._torn():
             raise ConnectionAbortedError(errno.ECONNABORTED, "the other side hung up in the middle of the headers")
+        self.msg.defects.clear()  # urllib3 logs the lines that are no headers, and they may echo credentials
+        self.msg.set_payload("")
 
     def _read_status(self) -> tuple[str, int, str]:
         """Skip what is said ahead of the answer (RFC 9110, 15.2); of such statuses http.client knows but one."""
@@ -128,6 +132,8 @@ class _Kept:
     _round_trip = 0.0  # seconds it took to be made
     _served = False  # whether it has answered before
     _held: list[bytes] | None = None  # what a request has written so far
+    _secrets: Sequence[Secret] = ()  # the headers of the request that nobody may read
+    debuglevel = 0  # what http.client would print holds the token
 
     def connect(self) -> None:
         call = CALL.get()
@@ -155,6 +161,7 @@ class _Kept:
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         call = CALL.get()
+        self._secrets = [value for value in (kwargs.get("headers") or {}).values() if isinstance(value, Secret)]
         if self.sock is not None:
             call.reused, call.connected, call.round_trip = self._served, True, self._round_trip
             call.hold(self.sock)
@@ -170,6 +177,7 @@ class _Kept:
     def send(self, data: Any) -> None:
         """Send at once what a request's head and body are: each step costs as much as a small answer's reading."""
         if self._held is None:
+            self._debug("send:", data)
             super().send(data)  # type: ignore[misc]
         else:
             self._held.append(data)
@@ -178,7 +186,16 @@ class _Kept:
         CALL.get().hold(self.sock)
         response = super().getresponse()  # type: ignore[misc]
         self._served = True
+        self._debug("reply:", f"HTTP/{response.version / 10} {response.status} {response.reason}")
+        for name, value in response.headers.items():
+            self._debug("header:", f"{name}: {value}")
         return response
+
+    def _debug(self, what: str, text: bytes | str) -> None:
+        """Print what http.client's own switch asks to see, but for what is secret."""
+        if HTTPConnection.debuglevel > 0:
+            shown = text if isinstance(text, str) else text.decode("utf-8", "replace")
+            print(what, repr(redact(shown, self._secrets)))
 
 
 class _Connection(_Kept, HTTPConnection):
@@ -223,6 +240,13 @@ class _SecurePool(HTTPSConnectionPool):
     ConnectionCls = _SecureConnection
 
 
+def _over_socks(pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
+    """Make a class of pool whose connections read as ours do, and print nothing."""
+    ours = {"response_class": _Response, "debuglevel": 0}
+    connection = type(pool.ConnectionCls.__name__, (pool.ConnectionCls,), ours)
+    return type(pool.__name__, (pool,), {"ConnectionCls": connection})
+
+
 class Adapter(HTTPAdapter):
     """requests' adapter over these connections, through a proxy as well."""
 
@@ -234,7 +258,10 @@ class Adapter(HTTPAdapter):
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         """Set the pools' classes."""
         manager = super().proxy_manager_for(*args, **kwargs)
-        if not args[0].lower().startswith("socks"):  # SOCKS pools have connections of their own
+        if args[0].lower().startswith("socks"):  # whose connections are made in a way of their own
+            classes = manager.pool_classes_by_scheme.items()
+            manager.pool_classes_by_scheme = {scheme: _over_socks(pool) for scheme, pool in classes}
+        else:
             manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
         return manager
 

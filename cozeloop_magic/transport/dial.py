@@ -13,7 +13,7 @@ from urllib3.util.connection import allowed_gai_family
 
 from cozeloop_magic.transport.call import Call
 
-__all__ = ["dial"]
+__all__ = ["dial", "is_loopback"]
 
 _AT_LEAST = 0.01  # seconds for each address
 _TICK = 0.05  # seconds between looks whether a call that waits for a name is still wanted
@@ -57,6 +57,18 @@ def dial(host: str, port: int, call: Call) -> socket.socket:
                 raise
             failed = error
     raise failed
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine by its name or address alone (RFC 6761, 6.3)."""
+    host = host.lower().rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def _addresses(host: str, port: int, call: Call, ends: float) -> list[Any]:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from cozeloop_magic.transport.auth import Auth, Secret
+from cozeloop_magic.transport.auth import Auth
+from cozeloop_magic.transport.secret import Secret
 
 __all__ = ["Connector", "Endpoint"]
 

@@ -21,11 +21,23 @@ from cozeloop_magic.errors import (
     kind_of,
     remote_error,
 )
+from cozeloop_magic.printable import replace_surrogates
 from cozeloop_magic.transport.endpoint import Endpoint
 
-__all__ = ["error_code", "error_from_body", "error_from_json", "error_message", "parse_json", "quoted", "sentence"]
+__all__ = [
+    "SURROGATE_ESCAPE",
+    "error_code",
+    "error_from_body",
+    "error_from_json",
+    "error_message",
+    "parse_json",
+    "quoted",
+    "sentence",
+]
 
 _CHECK_ADDRESS = "Check COZELOOP_API_BASE_URL, and any proxy or login page in between."
+SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
+"""What a lone surrogate, or half of a whole character, looks like in JSON."""
 _EXAMINED = 1_000_000  # bytes of what is no answer that are looked at
 _HINTS = {
     400: _CHECK_ADDRESS,  # a Loop server says what is wrong with a parameter
@@ -39,9 +51,11 @@ _HINTS = {
 
 
 def parse_json(content: bytes | str) -> Any:
-    """Read JSON, also where text in it holds bare line breaks; None where it is none."""
+    """Read JSON, also where text in it holds bare line breaks, or halves of characters; None where it is none."""
     try:
-        return json.loads(content, strict=False)
+        value = json.loads(content, strict=False)
+        text = content if isinstance(content, bytes) else content.encode("utf-8", "replace")
+        return replace_surrogates(value) if SURROGATE_ESCAPE.search(text) else value
     except (ValueError, RecursionError):
         return None
 

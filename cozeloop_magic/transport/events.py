@@ -15,7 +15,7 @@ from cozeloop_magic.transport.call import Call
 from cozeloop_magic.transport.endpoint import Endpoint
 from cozeloop_magic.transport.error_responses import error_from_body, error_from_json, parse_json, quoted
 from cozeloop_magic.transport.faults import LARGEST, READ_ERRORS, amount, reason, timed_out
-from cozeloop_magic.transport.reply import LINGER, model_of
+from cozeloop_magic.transport.reply import LINGER, model_of, notes_of
 
 __all__ = ["EventStream"]
 
@@ -51,6 +51,7 @@ class EventStream:
         self.call = call
         self.log_id = log_id
         self.model = model_of(raw.headers, endpoint)
+        self.notes = notes_of(raw.headers, endpoint)
         self.bytes_read = self.events_read = 0
         self.spoke = False
         self.aside = ""

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 import requests
 
@@ -21,15 +22,17 @@ from cozeloop_magic.errors import (
     UnexpectedContent,
     strip_tracebacks,
 )
-from cozeloop_magic.transport.auth import Header, Secret
+from cozeloop_magic.transport.auth import Header
 from cozeloop_magic.transport.call import Call
 from cozeloop_magic.transport.connection import CALL, Adapter
+from cozeloop_magic.transport.dial import is_loopback
 from cozeloop_magic.transport.endpoint import Endpoint
 from cozeloop_magic.transport.error_responses import sentence
 from cozeloop_magic.transport.events import EventStream
 from cozeloop_magic.transport.faults import unsent
 from cozeloop_magic.transport.forks import register_after_fork
 from cozeloop_magic.transport.reply import Reply, log_id_of, read_reply
+from cozeloop_magic.transport.secret import Secret
 from cozeloop_magic.version import __version__
 
 __all__ = ["Transport"]
@@ -47,8 +50,8 @@ class Transport:
     Parameters
     ----------
     trust_env : bool
-        Whether proxies and CA bundles are taken from the environment, as requests does. Off for the embedded Loop:
-        a proxy cannot reach this machine's loopback.
+        Whether proxies and CA bundles are taken from the environment, as requests does. A loopback address is
+        reached without a proxy even so: the proxy's loopback is another machine's.
     headers : Mapping[str, str], optional
         Sent with every call.
     """
@@ -87,17 +90,33 @@ class Transport:
             call.cancel()
         self._session.close()
 
-    def call(self, endpoint: Endpoint, path: str, body: Mapping[str, Any], call: Call) -> Reply:
-        """Post a JSON body and give the JSON answer.
+    def call(
+        self,
+        endpoint: Endpoint,
+        path: str,
+        fields: Mapping[str, Any],
+        call: Call,
+        *,
+        method: str = "POST",
+        bare: bool = False,
+    ) -> Reply:
+        """Make a call and give its JSON answer.
+
+        Parameters
+        ----------
+        fields : Mapping[str, Any]
+            Go as a JSON body with POST, as a query with any other method.
+        bare : bool
+            Whether the answer may be nothing but its code 0.
 
         Raises
         ------
         LoopError
             A `TransportError` if no answer came that can be read, a `RemoteError` if the server said no.
         """
-        response, endpoint = self._post(endpoint, path, body, call, "application/json")
+        response, endpoint = self._request(endpoint, method, path, fields, call, "application/json")
         with response:
-            return read_reply(response, endpoint, call)
+            return read_reply(response, endpoint, call, bare=bare)
 
     def stream(self, endpoint: Endpoint, path: str, body: Mapping[str, Any], call: Call) -> EventStream:
         """Post a JSON body and give the answer's server-sent events.
@@ -107,7 +126,7 @@ class Transport:
         LoopError
             As `call`; also where the server answers with JSON in place of a stream.
         """
-        response, endpoint = self._post(endpoint, path, body, call, "text/event-stream, application/json")
+        response, endpoint = self._request(endpoint, "POST", path, body, call, "text/event-stream, application/json")
         if _is_event_stream(response):
             return EventStream(response.raw, endpoint, call, log_id_of(response, endpoint))
         with response:
@@ -119,55 +138,59 @@ class Transport:
             log_id=reply.log_id,
         )
 
-    def _post(
-        self, endpoint: Endpoint, path: str, body: Mapping[str, Any], call: Call, accept: str
+    def _request(
+        self,
+        endpoint: Endpoint,
+        method: str,
+        path: str,
+        fields: Mapping[str, Any],
+        call: Call,
+        accept: str,
     ) -> tuple[requests.Response, Endpoint]:
         """Give the response, and the endpoint with the credentials that were sent."""
         header = endpoint.auth(call)
-        request, settings = self._request(endpoint.base_url + path)
-        try:
-            request.body = json.dumps(body, allow_nan=False, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            raise InvalidRequest("The request holds half a character (a lone surrogate).", hint=HALVES_OUT) from None
-        except (TypeError, ValueError, RecursionError) as error:
-            raise InvalidRequest(
-                f"The request holds what has no JSON form: {error}.",
-                hint="Turn it into text, a number, a list or a dict first.",
-            ) from None
-        request.headers["Content-Length"] = str(len(request.body))
+        request, settings = self._prepared_request(method, endpoint.base_url)
+        request.url = (request.url or "").removesuffix("/") + path
+        if method == "POST":
+            request.body = _json_body(fields)
+            request.headers["Content-Type"] = "application/json"
+            request.headers["Content-Length"] = str(len(request.body))
+        else:
+            request.url += "?" + _query(fields)
         request.headers["Accept"] = accept
         request.headers["Authorization"] = header
         sent = Header(header, endpoint.auth.hint, endpoint.auth)
         shown = replace(endpoint, auth=sent, headers=tuple(self._headers.values()))
         return self._send(request, settings, endpoint, call), shown
 
-    def _request(self, url: str) -> tuple[requests.PreparedRequest, dict[str, Any]]:
-        """Prepare a request, once for each address and environment: requests takes longer than the call."""
-        known = (url, *map(os.environ.get, _ENVIRONMENT))
+    def _prepared_request(self, method: str, base_url: str) -> tuple[requests.PreparedRequest, dict[str, Any]]:
+        """Prepare a request, once for each server and environment: requests takes longer than the call."""
+        known = (method, base_url, *map(os.environ.get, _ENVIRONMENT))
         prepared = self._prepared.get(known)
         if prepared is None:
-            if len(self._prepared) == _REMEMBERED:
+            if len(self._prepared) >= _REMEMBERED:
                 self._prepared.clear()
-            prepared = self._prepared[known] = self._prepare(url)
+            prepared = self._prepared[known] = self._prepare(method, base_url)
         return prepared[0].copy(), prepared[1]
 
-    def _prepare(self, url: str) -> tuple[requests.PreparedRequest, dict[str, Any]]:
-        plain = requests.Request("POST", url, headers={"Content-Type": "application/json"}, auth=lambda r: r)
+    def _prepare(self, method: str, base_url: str) -> tuple[requests.PreparedRequest, dict[str, Any]]:
+        plain = requests.Request(method, base_url, auth=lambda r: r)
         try:
             request = self._session.prepare_request(plain)
         except ValueError as error:  # requests.exceptions.InvalidURL is one
             raise ConfigurationError(
-                sentence(f"The Loop server's address {url!r} cannot be used: {error}"),
+                sentence(f"The Loop server's address {base_url!r} cannot be used: {error}"),
                 hint="Check COZELOOP_API_BASE_URL.",
             ) from None
-        settings: dict[str, Any] = dict(self._session.merge_environment_settings(url, {}, True, None, None))
-        settings["proxies"] = {name: Secret(address) for name, address in settings["proxies"].items()}
+        settings: dict[str, Any] = dict(self._session.merge_environment_settings(base_url, {}, True, None, None))
+        proxies = {} if is_loopback(urlsplit(base_url).hostname or "") else settings["proxies"]
+        settings["proxies"] = {name: Secret(address) for name, address in proxies.items()}
         return request, settings
 
     def _send(
         self, request: requests.PreparedRequest, settings: dict[str, Any], endpoint: Endpoint, call: Call
     ) -> requests.Response:
-        log.debug("POST %s", request.url)
+        log.debug("%s %s", request.method, request.url)
         with self._lock:
             if self._closed:  # meanwhile
                 raise ClientClosed("The client is closed.")
@@ -190,3 +213,26 @@ class Transport:
 def _is_event_stream(response: requests.Response) -> bool:
     kind = response.headers.get("Content-Type", "")
     return response.status_code == 200 and kind.partition(";")[0].strip().lower() == "text/event-stream"
+
+
+def _json_body(fields: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(fields, allow_nan=False, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise _has_half_a_character() from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidRequest(
+            f"The request holds what has no JSON form: {error}.",
+            hint="Turn it into text, a number, a list or a dict first.",
+        ) from None
+
+
+def _query(fields: Mapping[str, Any]) -> str:
+    try:
+        return urlencode(fields)
+    except UnicodeEncodeError:
+        raise _has_half_a_character() from None
+
+
+def _has_half_a_character() -> InvalidRequest:
+    return InvalidRequest("The request holds half a character (a lone surrogate).", hint=HALVES_OUT)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import requests
 
@@ -24,7 +25,7 @@ from cozeloop_magic.transport.error_responses import error_code, error_from_body
 from cozeloop_magic.transport.faults import LARGEST, READ_ERRORS, amount, reason, timed_out
 from cozeloop_magic.transport.retry import read_retry_after
 
-__all__ = ["LINGER", "Reply", "log_id_of", "model_of", "read_reply"]
+__all__ = ["LINGER", "Reply", "log_id_of", "model_of", "notes_of", "read_reply"]
 
 LINGER = 0.05
 """Seconds that an answer which is complete may take to end its body before its connection is given up."""
@@ -40,6 +41,7 @@ class Reply(NamedTuple):
     log_id: str | None
     model: str | None
     endpoint: Endpoint
+    notes: tuple[str, ...] = ()
 
     @property
     def excerpt(self) -> str:
@@ -59,8 +61,14 @@ def model_of(headers: Mapping[str, str], endpoint: Endpoint) -> str | None:
     return quoted(model, endpoint) if model else None
 
 
-def read_reply(response: requests.Response, endpoint: Endpoint, call: Call) -> Reply:
-    """Read a JSON answer and raise what it says went wrong."""
+def notes_of(headers: Mapping[str, str], endpoint: Endpoint) -> tuple[str, ...]:
+    """Return the embedded Loop's remarks on a call; safe to show."""
+    lines = unquote(headers.get("X-Loop-Notes", "")).split("\n") if endpoint.local else ()
+    return tuple(quoted(line, endpoint) for line in lines if line)
+
+
+def read_reply(response: requests.Response, endpoint: Endpoint, call: Call, *, bare: bool = False) -> Reply:
+    """Read a JSON answer and raise what it says went wrong; where it may be `bare`, a code 0 alone is an answer."""
     log_id, status, headers = log_id_of(response, endpoint), response.status_code, response.headers
     content = _content(response, endpoint, call)
     body = parse_json(content)
@@ -68,9 +76,9 @@ def read_reply(response: requests.Response, endpoint: Endpoint, call: Call) -> R
         isinstance(body, dict)
         and status == 200
         and not error_code(body)
-        and (_has_answer(body) or not error_message(body))
+        and (_has_answer(body) or not error_message(body) or (bare and body.get("code") == 0))
     ):
-        return Reply(body, log_id, model_of(headers, endpoint), endpoint)
+        return Reply(body, log_id, model_of(headers, endpoint), endpoint, notes_of(headers, endpoint))
     error: LoopError
     if status == 200 and body is None and _begins_json(content):
         error = _no_json(content, response, endpoint)

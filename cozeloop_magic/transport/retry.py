@@ -12,9 +12,18 @@ from collections.abc import Callable, Generator
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 
-from cozeloop_magic.errors import LoopError, RateLimited
+from cozeloop_magic.errors import AuthenticationFailed, ConnectFailed, LoopError, RateLimited, StreamInterrupted
 
-__all__ = ["PATIENCE", "asks_for_patience", "read_retry_after", "retry_policy"]
+__all__ = [
+    "PATIENCE",
+    "asks_for_patience",
+    "is_repeatable_read",
+    "is_repeatable_write",
+    "read_retry_after",
+    "retry_policy",
+]
+
+_GATEWAY_FAULTS = (502, 503, 504)  # HTTP: what is in front of the server could not reach it, for now
 
 _BASE = 0.5  # seconds the first wait may take at most, where the server names none
 _CAP = 8.0  # seconds any such wait may take at most
@@ -35,6 +44,16 @@ def retry_policy(
             return
         jittered = spread(0.0, min(_BASE * 2**attempt, _CAP))
         fault = yield jittered if fault.retry_after is None else fault.retry_after
+
+
+def is_repeatable_read(fault: LoopError) -> bool:
+    """Whether a call that only reads may be made again: one whose answer broke off, too."""
+    return fault.repeatable or isinstance(fault, StreamInterrupted) or fault.http_status in _GATEWAY_FAULTS
+
+
+def is_repeatable_write(fault: LoopError) -> bool:
+    """Whether a call that changes something may be made again: only one that was not let in."""
+    return fault.repeatable and isinstance(fault, (ConnectFailed, RateLimited, AuthenticationFailed))
 
 
 def asks_for_patience(fault: LoopError) -> bool:

@@ -1,13 +1,5 @@
 /* Draws a run from the model's rows (see live.py). All HTML here was rendered, and escaped, by the kernel. */
 
-function element(parent, tag, className, text = "") {
-  const node = document.createElement(tag);
-  node.className = className;
-  node.textContent = text;
-  parent.append(node);
-  return node;
-}
-
 function parse(html) {
   const template = document.createElement("template");
   template.innerHTML = html;
@@ -58,32 +50,6 @@ function typesetter(model) {
   };
 }
 
-/* The control channel is the way that works while a cell runs, and meets this run alone (see control.py). */
-function control(kernel, name) {
-  if (!name) throw new Error("this kernel has no control channel");
-  const msg_id = `${name}-${Date.now()}`;
-  const date = new Date().toISOString();
-  const { clientId: session, username } = kernel;
-  const header = { msg_id, msg_type: "cozeloop_stop", session, username, date, version: "5.3" };
-  const message = { channel: "control", header, parent_header: {}, metadata: {}, content: { name }, buffers: [] };
-  kernel.sendControlMessage(message, false, true).done.catch(() => {});
-}
-
-/* One way after the other, where the front end does not have one, or a second has passed without effect. A run behind
-   other cells must not interrupt those. */
-async function stop(model, alive) {
-  const kernel = model.widget_manager?.kernel;
-  const ways = [() => control(kernel, model.get("control")), () => model.send("stop")];
-  if (!model.get("behind")) ways.splice(1, 0, () => kernel.interrupt());
-  for (const way of ways) {
-    try {
-      await way();
-      await new Promise((resolve) => setTimeout(resolve, 1000));
-    } catch {}
-    if (!alive()) return;
-  }
-}
-
 /* Pages without a secure context have no clipboard, but still obey the old command. */
 async function copy(text, near) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
@@ -94,32 +60,13 @@ async function copy(text, near) {
   area.remove();
 }
 
-/* A kernel that is gone sends no end. What it sent is in this page alone: a saved notebook would hold a dead widget. */
-const GONE = ["restarting", "autorestarting", "terminating", "dead"];
+/* What a kernel that is gone has sent is in this page alone: a saved notebook would hold a dead widget. */
 const HERE = "the text is in this page only";
 const LOST = `failed, the answer is incomplete · the kernel ended, and ${HERE}: copy what you want to keep`;
 
 /* JupyterLab does not know any more where to put what is kept: the cell was moved, or cut and pasted, or is in an
    Output widget, or the page was loaded after the answer began. */
 const unsaved = (name) => `not saved, ${HERE}: a cell with ${name} shows and keeps it`;
-
-function onKernelGone(kernel, act) {
-  const look = (_, status) => GONE.includes(status) && act();
-  kernel?.statusChanged?.connect(look);
-  return () => kernel?.statusChanged?.disconnect(look);
-}
-
-/* An answer that grows pushes its buttons down: without the capture, a click is lost where the button has moved on
-   between press and release. */
-function button(parent, label, title, act) {
-  const node = element(parent, "button", "cozeloop-button", label);
-  node.type = "button";
-  node.setAttribute("aria-label", title);
-  node.title = title;
-  node.addEventListener("pointerdown", (event) => node.setPointerCapture(event.pointerId));
-  node.addEventListener("click", () => act(node));
-  return node;
-}
 
 /* What a screen reader reads out. It is one for all views of a run, so that each phase is heard once, and outlives them
    a little, to tell the end. */

@@ -10,11 +10,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
-import anywidget
 from IPython.display import DisplayHandle, clear_output, display
 
 from cozeloop_magic.printable import printable
@@ -22,54 +19,21 @@ from cozeloop_magic.run.state import Phase, RunState
 from cozeloop_magic.view import control, render, request
 from cozeloop_magic.view.front import is_all_ours, is_watched
 from cozeloop_magic.view.markdown import Blocks
+from cozeloop_magic.view.widget import Rows, RowsWidget, script, sheet
 
 __all__ = ["LiveView"]
 
-_HERE = Path(__file__).parent
 _ARGUMENTS_SHOWN = 240  # characters of a tool call's arguments while they come
 _IDLE = 3  # times as long as drawing took, nothing is drawn
 _TAIL_SPEED = 100_000  # characters a second: a tail of 5,000 is drawn 20 times a second, a longer one less often
 _ROW = 80  # characters: few, because at each update the last row is sent anew, but each brings its name along
 
-Rows = dict[str, Any]
 
+class _Widget(RowsWidget):
+    """Draws one run."""
 
-class _Widget(anywidget.AnyWidget):
-    """A table of texts that the page draws."""
-
-    _esm = (_HERE / "live.js").read_text(encoding="utf-8")  # of a path, anywidget keeps every widget for ever
-    _css = render.style() + (_HERE / "live.css").read_text(encoding="utf-8")
-
-    def __init__(self, hint: str, rows: Rows, stop: Callable[[], None]) -> None:
-        self._rows = rows
-        self._hint = hint
-        super().__init__()
-        self.on_msg(lambda widget, message, buffers: stop() if message == "stop" else None)
-
-    def show(self, rows: Rows) -> None:
-        """Send the rows that changed, in one message."""
-        changed = {key: value for key, value in rows.items() if self._rows.get(key) != value}
-        self._rows |= changed
-        if changed:
-            self.send_state(changed.keys())
-
-    def close(self) -> None:
-        """Close the widget, and the layout that is its own."""
-        self.layout.close()
-        super().close()
-
-    def get_state(self, key: str | Iterable[str] | None = None, drop_defaults: bool = False) -> dict[str, Any]:
-        """Give the state as ipywidgets asks for it: rows are part of it beside the traits."""
-        if key is None:
-            return {**super().get_state(drop_defaults=drop_defaults), **self._rows}
-        keys = {key} if isinstance(key, str) else set(key)
-        traits = keys - self._rows.keys()
-        rows = {name: self._rows[name] for name in keys - traits}
-        return {**super().get_state(traits, drop_defaults), **rows} if traits else rows
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
-        return {**data, "text/plain": self._hint}, metadata
+    _esm = script("live.js")
+    _css = sheet("live.css")
 
 
 class LiveView:

@@ -132,8 +132,10 @@ def status(state: RunState) -> str:
         state.latency is not None and _seconds(state.latency),
         _retries(state.result.retries),
         usage and f"{usage.input_tokens:,} → {usage.output_tokens:,} tokens",
+        usage is None and state.phase is Phase.DONE and has_output(state) and "tokens not told",
         state.speed is not None and _speed(state),
         *state.notes,
+        *state.result.notes,
     ]
     return printable(" · ".join(item for item in items if item)).replace("\n", " ")
 
@@ -284,8 +286,14 @@ def _laid_out(arguments: str) -> str:
         return arguments
 
 
-@lru_cache(maxsize=1)
-def style() -> str:
-    """Give the style sheet of a run, live or kept, without needless space: every saved answer holds it."""
-    css = Path(__file__).with_name("static.css").read_text(encoding="utf-8")
-    return _NEEDLESS.sub(r"\1", " ".join(css.split()))
+@lru_cache
+def style(*more: str) -> str:
+    """Return the style sheet of a run, live or kept, without needless space: every saved answer holds it.
+
+    Parameters
+    ----------
+    more : str
+        Names of further sheets, for what is not one run.
+    """
+    sheets = (Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("static.css", *more))
+    return _NEEDLESS.sub(r"\1", " ".join(" ".join(sheets).split()))

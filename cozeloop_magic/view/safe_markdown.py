@@ -5,13 +5,16 @@ code or for a formula, and JupyterLab cuts formulas out before it reads Markdown
 judgement: whatever the context, what is left is harmless text.
 
 - A ``<`` that could begin a tag becomes ``&lt;``.
-- ``](`` opens a link only towards http, https and mailto, else its second half becomes an entity.
+- ``](`` opens a link only towards http, https and mailto, else its second half becomes an entity. A link's title
+  stands behind it: renderers would put it into an attribute.
 - ``]:`` defines nothing, its second half becomes an entity: a renderer would leave out the line, and any number of
   links could repeat it.
 - In a formula, where some renderers show an entity as it is written, a space between the two says the same.
 - ``![`` becomes a link: reading an answer loads nothing.
 - TeX that may not be in a formula (`tex`) loses its backslash to an entity in an element: no formula reaches over it.
 - Formulas beyond what one answer may have (`tex.MOST`) are code, and what else could begin one is put in an element.
+- A fence's info string is at most one plain word: renderers put it into an attribute. A line that only some of them
+  would take for the opening of a fence loses its first sign to an entity.
 - Code with such things in it is written as HTML in which every sign is an entity. A plain fence at the margin
   stays a fence, if none of its kind before it was anything but plain: there all renderers agree. A diagram's source
   is never left as one: renderers draw it.
@@ -48,10 +51,19 @@ _OPENING_TAG = re.compile(
     rf"(?P<kept><(?:(?:{_ALLOWED})[^\s<>\"'`]+|[\w.+-]+@[\w.-]+)>)|(?P<escapes>\\*){_TAG}", re.IGNORECASE
 )
 _IMAGE = re.compile(r"(?P<escapes>\\*)!(?=\[)")
-_LINK = re.compile(rf"\](?P<mark>\((?!\s*<?(?:{_ALLOWED}))|:)", re.IGNORECASE)
+_TARGET = rf"\s{{0,99}}<?(?:{_ALLOWED})[^\s<>\"`]*>?\s{{0,99}}"
+_TITLED = re.compile(
+    rf"\]\((?P<target>{_TARGET})(?<=\s)(?P<title>\"[^\"\n]*\"|'[^'\n]*'|\([^()\n]*\))\s*\)", re.IGNORECASE
+)
+_LINK = re.compile(rf"\](?P<mark>\((?!{_TARGET}\))|:)", re.IGNORECASE)
 _OTHER_SCHEME = re.compile(r"\b(ftp|xmpp):(?=\S)", re.IGNORECASE)
 _REFERENCE = re.compile(r"&#(?:x(?P<hex>[0-9a-f]{1,6})|(?P<dec>[0-9]{1,7}));", re.IGNORECASE)
-_PLAIN_OPENING = re.compile(r"(?:`{3,}|~{3,})[\w+#.,:=/ -]*")
+_PLAIN_OPENING = re.compile(r"(?:`{3,}|~{3,})[ \t]*[A-Za-z0-9_+#.-]{0,32}")
+_ODD_OPENING = re.compile(  # of a fence, for some renderer at least: more than a language becomes an attribute there
+    r"^(?P<before>[ \t>*+\-\d.)|]*)(?P<sign>`(?=``+[^`\n]*$)|~(?=~~))"
+    r"(?!(?P=sign)+[ \t]*[A-Za-z0-9_+#.-]{0,32}[ \t]*$)",
+    re.MULTILINE,
+)
 _DRAWN = ("mermaid",)  # notebooks draw it, and an exported page takes its source for HTML
 _MAY_BEGIN_A_FORMULA = re.compile(
     r"\\begin(?![A-Za-z])|\\[(\[$]|\$|&(?:#0*(?:36|92)|#x0*(?:24|5c)|dollar|bsol);", re.IGNORECASE
@@ -113,7 +125,9 @@ def _code_as_html(token: Token, block: list[str]) -> str:
     language = code.language(token.info)
     named = f' class="language-{language}"' if language else ""
     rows = [before + _as_entities(text) for before, text in zip(befores[1:], shown[1:], strict=True)]
-    opening = f"{first}<pre><code{named}>{_as_entities(shown[0])}"
+    caption = code.caption(token.info)
+    told = f"{_as_entities(caption)}&#10;" if caption else ""
+    opening = f"{first}<pre>{told}<code{named}>{_as_entities(shown[0])}"
     blank = "" if first.strip() else first.rstrip() + "\n"
     return blank + "\n".join([opening, *rows]) + "</code></pre>\n\n"
 
@@ -124,6 +138,7 @@ def _before(line: str, text: str) -> str:
 
 
 def _prose(text: str, purse: _Purse) -> str:
+    text = _ODD_OPENING.sub(lambda m: f"{m['before']}&#{ord(m['sign'])};", text)
     return _without_tex("".join(_paragraph(part, purse) for part in re.split(r"(\n[ \t]*\n)", text)))
 
 
@@ -153,6 +168,7 @@ def _code_span(source: str, inside: str) -> str:
 def _words(text: str) -> str:
     text = _OPENING_TAG.sub(lambda m: m["kept"] or _unescaped(m["escapes"]) + "&lt;", text)
     text = _IMAGE.sub(lambda m: _unescaped(m["escapes"]) + ("&#33;" if len(m["escapes"]) % 2 else "🖼 "), text)
+    text = _TITLED.sub(lambda m: f"]({m['target'].strip()}) {m['title']}", text)
     text = _LINK.sub(lambda m: "]" + _as_entities(m["mark"]), text)
     text = _OTHER_SCHEME.sub(lambda m: m[1] + "&#58;", text)
     return _REFERENCE.sub(lambda m: _shown(m), text)
@@ -194,7 +210,7 @@ def _without_tex(text: str) -> str:
 
 
 def _acts(text: str) -> bool:
-    return bool(_ACTIVE.search(text)) or _without_tex(text) != text
+    return bool(_ACTIVE.search(text) or _ODD_OPENING.search(text)) or _without_tex(text) != text
 
 
 def _unescaped(backslashes: str) -> str:

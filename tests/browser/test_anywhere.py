@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Route
 
-import cozeloop_magic.view
 from cozeloop_magic.entities.prompt import ExecuteRequest
 from cozeloop_magic.view import render, request
+from cozeloop_magic.view.widget import script as live_script
+from cozeloop_magic.view.widget import sheet
 
-HERE = Path(cozeloop_magic.view.__file__).parent
-STYLE = render.style() + (HERE / "live.css").read_text(encoding="utf-8")
+STYLE = sheet("live.css")
 PAGE = f"""<!doctype html><style>{STYLE}</style><div id="el"></div>
 <script type="module">
   import widget from "/live.js";
@@ -57,7 +56,7 @@ def page(chromium: Callable[[], Page]) -> Iterator[Page]:
 
     def serve(route: Route) -> None:
         script = route.request.url.endswith("live.js")
-        body = (HERE / "live.js").read_text(encoding="utf-8") if script else PAGE
+        body = live_script("live.js") if script else PAGE
         route.fulfill(body=body, content_type=f"text/{'javascript' if script else 'html'}; charset=utf-8")
 
     page.route("**/*", serve)

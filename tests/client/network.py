@@ -17,14 +17,22 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.wire_server import Request
+from tests.wire_server import Request, WireServer
+
+ELSEWHERE = "loop.test"
+"""A name that only the tests' proxy knows, for this machine: its loopback addresses are reached without a proxy."""
+
+
+def elsewhere(server: WireServer) -> str:
+    """Give a server's address as a proxy has to reach it."""
+    return server.url.replace("127.0.0.1", ELSEWHERE)
 
 
 def forward(request: Request, connection: socket.socket) -> None:
     """Be a proxy: a tunnel where one is asked for, else send the request on and its answer back."""
     secure = request.method == "CONNECT"
     host, _, port = (request.path if secure else urlsplit(request.path).netloc).partition(":")
-    with socket.create_connection((host, int(port))) as onward:
+    with socket.create_connection((host.replace(ELSEWHERE, "127.0.0.1"), int(port))) as onward:
         if secure:
             connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
         else:
@@ -53,12 +61,13 @@ class Secure:
         folder.mkdir()
         key, self.bundle = ec.generate_private_key(ec.SECP256R1()), str(folder / "ca.pem")
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Tests")])
+        names = [x509.IPAddress(ipaddress.ip_address(address)), x509.DNSName(ELSEWHERE)]
         today = datetime.datetime.now(datetime.timezone.utc)
         certificate = (
             x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
             .not_valid_before(today - datetime.timedelta(days=2))
             .not_valid_after(today + datetime.timedelta(days=until))
-            .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), False)
+            .add_extension(x509.SubjectAlternativeName(names), False)
             .sign(key, hashes.SHA256())
         )
         pem = certificate.public_bytes(serialization.Encoding.PEM)

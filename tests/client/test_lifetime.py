@@ -12,6 +12,7 @@ import textwrap
 import threading
 import time
 import zlib
+from contextlib import ExitStack
 from itertools import chain
 from typing import Any
 
@@ -269,7 +270,10 @@ class TestLifetime:
     @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
     def test_works_after_a_fork_in_the_midst_of_other_threads_calls(self, serve: Serve, client_of: ClientOf) -> None:
         client = client_of(serve(WHOLE))
-        with client._lock, client._threads._lock, client._transport._lock:  # as another thread may, at that moment
+        locks = (client._caller._lock, client._cache._lock, client._threads._lock, client._transport._lock)
+        with ExitStack() as held:  # as other threads may hold them, at that moment
+            for lock in locks:
+                held.enter_context(lock)
             if (child := os.fork()) == 0:
                 whole = str(client.execute_prompt("greet")) + str(asyncio.run(client.aexecute_prompt("greet")))
                 client.close()

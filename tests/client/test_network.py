@@ -14,7 +14,7 @@ import pytest
 
 from cozeloop_magic import Client, errors, new_client
 from cozeloop_magic.transport.call import Call, Timeouts
-from tests.client.network import Plain, Secure, forward
+from tests.client.network import ELSEWHERE, Plain, Secure, elsewhere, forward
 from tests.client.ways import ALL_WAYS, ClientOf, Serve
 from tests.conftest import TOKEN
 from tests.wire_server import GOOD, Request, answer, delta, send, stream
@@ -35,7 +35,7 @@ class TestProxy:
     def client_of(self) -> Iterator[ClientOf]:
         """Make clients whose connections are not counted: the proxy, in the same process, has some to the server."""
         with ExitStack() as stack:
-            yield lambda server: stack.enter_context(new_client(server.url, "73917", TOKEN, max_retries=0))
+            yield lambda server: stack.enter_context(new_client(elsewhere(server), "73917", TOKEN, max_retries=0))
 
     def test_is_gone_through(
         self, serve: Serve, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, read: Any
@@ -43,27 +43,45 @@ class TestProxy:
         server, proxy = serve(GOOD), serve(forward)
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         assert read(client_of(server)) == "Hello world"
-        assert proxy.requests[0].path == server.url + server.requests[0].path
+        assert proxy.requests[0].path == elsewhere(server) + server.requests[0].path
 
     def test_is_not_gone_through_where_no_proxy_says_so(
         self, serve: Serve, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, read: Any
     ) -> None:
         proxy = serve(forward)
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        assert read(client_of(serve(GOOD))) == "Hello world"
+        monkeypatch.setenv("NO_PROXY", ELSEWHERE)
+        with pytest.raises(errors.ConnectFailed, match="name"):  # which this machine does not know
+            read(client_of(serve(GOOD)))
         assert not proxy.requests
+
+    @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
+    @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "socks5://127.0.0.1:9", "socks5h://proxy.example:1"])
+    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+    def test_is_not_gone_through_to_this_machine(
+        self, serve: Serve, monkeypatch: pytest.MonkeyPatch, read: Any, name: str, address: str, host: str
+    ) -> None:
+        monkeypatch.setenv(name, address)
+        url = serve(GOOD).url.replace("127.0.0.1", host)
+        with new_client(url, "73917", TOKEN, max_retries=0) as client:
+            assert read(client) == "Hello world"
 
     def test_may_be_set_after_the_first_call(
         self, serve: Serve, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, read: Any
     ) -> None:
         proxy = serve(forward)
         client = client_of(serve(GOOD))
-        read(client)
+
+        def is_not_found() -> bool:
+            with pytest.raises(errors.ConnectFailed, match="name"):
+                read(client)
+            return True
+
+        assert is_not_found()
         monkeypatch.setenv("http_proxy", proxy.url)
         assert read(client) == "Hello world" and len(proxy.requests) == 1
         monkeypatch.delenv("http_proxy")
-        assert read(client) == "Hello world" and len(proxy.requests) == 1
+        assert is_not_found() and len(proxy.requests) == 1
 
     def test_that_is_not_there_is_told(
         self, serve: Serve, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, read: Any
@@ -93,10 +111,10 @@ class TestProxy:
                 pass
 
         monkeypatch.setenv("HTTPS_PROXY", serve(proxy).url)
-        with new_client("https://127.0.0.1:9", "1", TOKEN, connect_timeout=0.2, max_retries=0) as client:
+        with new_client("https://loop.test", "1", TOKEN, connect_timeout=0.2, max_retries=0) as client:
             with pytest.raises(errors.ConnectFailed, match=r"within 0\.2 s, the limit to connect"):
                 read(client)
-        client = new_client("https://127.0.0.1:9", "1", TOKEN, connect_timeout=9, max_retries=0)
+        client = new_client("https://loop.test", "1", TOKEN, connect_timeout=9, max_retries=0)
         assert ends_when_closed(client, read)
 
     def test_that_hangs_up_is_named(

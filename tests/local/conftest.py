@@ -42,6 +42,9 @@ class Parrot:
     def load(self) -> None:
         """Do nothing."""
 
+    def notes(self, messages: Sequence[Message]) -> Sequence[str]:
+        return ()
+
     def generate(self, messages: Sequence[Message], parameters: Parameters, emit: Emit) -> None:
         """Repeat the messages."""
         only_text(messages, self.name)

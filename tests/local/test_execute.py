@@ -132,7 +132,6 @@ class TestRefusals:
             (asked(messages=["x"]), 600500202, "messages"),
             (asked(workspace_id="1"), 600500101, "Check COZELOOP_WORKSPACE_ID"),
             (asked("\ud800"), 600500202, "half a character"),
-            (asked(messages=[{"role": "bard"}]), 600500202, "system, user, assistant, tool, or placeholder"),
             (asked(workspace_id=None), 600500202, "workspace_id"),
         ],
     )

@@ -83,7 +83,7 @@ def test_a_stream_of_asyncio(client_of, server):
 def test_an_object_in_a_jinja2_prompt(client):
     param = {"topic": "artificial intelligence", "age": 10, "user_request": "machine learning"}
     result = client.execute_prompt("ptaas_demo", version="0.0.2", variable_vals={"param": param})
-    assert "artificial intelligence. Your audience is 10 years old. user: Please help me with machine" in str(
+    assert "artificial intelligence. Your audience is 10.0 years old. user: Please help me with machine" in str(
         result.message.content
     )
 

@@ -122,11 +122,11 @@ def test_many_are_found_at_once(store: RunStore) -> None:
     assert len(found) == 600 and found["k998"].state().text == "998"
 
 
-def test_runs_of_one_kind_of_job_are_told_apart(store: RunStore) -> None:
+def test_runs_of_one_job_are_told_apart(store: RunStore) -> None:
     job = store.jobs.begin(Job("compare", "p", "s", "q", 1, 0.0))
     store.put(record("cell"))
     store.put(replace(record("job"), job=job))
-    assert list(store.find(["cell", "job"], kind="compare")) == ["job"]
+    assert list(store.find(["cell", "job"], job=job)) == ["job"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX's")

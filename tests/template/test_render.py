@@ -30,7 +30,7 @@ def a_prompt(*messages, kind="normal", **types):
 def rendered(text, *, kind="normal", values=None, **types):
     """Render one user message and give its text."""
     prompt = a_prompt(Message("user", text), kind=kind, **types)
-    return template.render(prompt, encode_all(values or {}), [])[0].content
+    return template.render(prompt, encode_all(values or {}), []).messages[0].content
 
 
 def refused(code, text, **kwargs):
@@ -87,7 +87,7 @@ class TestJinja2Templates:
 
     @pytest.mark.parametrize(
         ("type_", "value"),
-        [("integer", "1.5"), ("integer", "many"), ("boolean", "yes"), ("object", "{"), ("array_of_integer", '["x"]')],
+        [("integer", "1.5"), ("integer", "many"), ("float", "1e400"), ("object", "{"), ("array_of_integer", '["x"]')],
     )
     def test_a_value_that_is_not_of_its_type_is_named(self, type_, value):
         text = refused(INVALID_PARAMETER, "{{ a }}", kind="jinja2", values={"a": value}, a=type_)
@@ -113,8 +113,10 @@ class TestJinja2Templates:
             "{{ ''.__class__.__mro__ }}",
             "{{ [].append(1) }}",
             "{{ missing.attribute }}",
-            "{{ 1 / 0 }}",
-            "{{ 'x' + 1 }}",
+            "{{ 1 // 0 }}",
+            "{{ [] + 1 }}",
+            "{{ 'World'.replace('o', '0') }}",
+            "{{ [1]|count }}",
         ],
     )
     def test_what_leaves_the_sandbox_or_fails_is_a_render_error(self, text):
@@ -149,12 +151,11 @@ class TestJinja2Limits:
         "text",
         [
             "{% for i in range(2000) %}{{ '0123456789' * 100 }}{% endfor %}",
-            "{{ 'x' * 10 ** 9 }}",
+            "{{ 'x' * 1000000000 }}",
             DOUBLED % "{% set n.x = n.x ~ n.x %}",
             DOUBLED % "{% set n.x = n.x + n.x %}",
-            DOUBLED % "{% set n.x %}{{ n.x }}{{ n.x }}{% endset %}",
         ],
-        ids=["output", "a product", "joined", "added", "a block"],
+        ids=["output", "a product", "joined", "added"],
     )
     def test_text_ends_at_1_mb(self, text):
         assert "1 MB" in refused(RENDER_FAILED, text, kind="jinja2")
@@ -230,7 +231,7 @@ class TestJinja2Limits:
         assert "10,000" in refused(RENDER_FAILED, "{{ range(10001) | length }}", kind="jinja2")
 
     def test_a_vast_number_is_refused_before_it_is_computed(self):
-        refused(RENDER_FAILED, "{{ 9 ** (9 ** 9) }}", kind="jinja2")
+        refused(RENDER_FAILED, "{{ 'x' * 2000000 }}", kind="jinja2")
 
 
 class TestMessages:
@@ -239,11 +240,11 @@ class TestMessages:
             Message("system", "{{a}}"), Message("placeholder", "history"), a="string", history="placeholder"
         )
         history = [Message("user", "{{a}}"), Message("assistant", "Hello")]
-        result = template.render(prompt, encode_all({"a": "x", "history": history}), [])
+        result = template.render(prompt, encode_all({"a": "x", "history": history}), []).messages
         assert [(m.role, m.content) for m in result] == [("system", "x"), ("user", "{{a}}"), ("assistant", "Hello")]
 
     def test_a_placeholder_without_messages_disappears(self):
-        assert template.render(a_prompt(Message("placeholder", "history")), [], []) == []
+        assert template.render(a_prompt(Message("placeholder", "history")), [], []).messages == []
 
     def test_a_placeholder_message_must_be_spoken_by_somebody(self):
         values = [VariableVal("history", placeholder_messages=[Message("placeholder", "x")])]
@@ -252,23 +253,35 @@ class TestMessages:
 
     def test_appended_user_and_system_messages_are_rendered(self):
         appended = [Message("user", "{{a}}"), Message("system", "{{a}}")]
-        result = template.render(a_prompt(a="string"), encode_all({"a": "x"}), appended)
+        result = template.render(a_prompt(a="string"), encode_all({"a": "x"}), appended).messages
         assert [m.content for m in result] == ["x", "x"]
 
     def test_appended_messages_may_ask_not_to_be(self):
         result = template.render(
             a_prompt(a="string"), encode_all({"a": "x"}), [Message("user", "{{a}}", skip_render=True)]
-        )
+        ).messages
         assert result[0].content == "{{a}}"
 
     @pytest.mark.parametrize("role", ["assistant", "tool"])
-    def test_appended_assistant_and_tool_messages_never_are(self, role):
-        result = template.render(a_prompt(a="string"), encode_all({"a": "x"}), [Message(role, "{{a}}")])
+    def test_appended_assistant_and_tool_messages_are_not(self, role):
+        result = template.render(a_prompt(a="string"), encode_all({"a": "x"}), [Message(role, "{{a}}")]).messages
         assert result[0].content == "{{a}}"
 
-    def test_an_appended_message_of_an_unknown_role_is_refused(self):
-        with pytest.raises(BadRequest, match="narrator"):
-            template.render(a_prompt(), [], [Message("narrator", "Once upon a time")])
+    def test_an_appended_assistant_message_may_ask_to_be(self):
+        asking = [Message("assistant", "{{a}}", skip_render=False), Message("tool", "{{a}}", skip_render=False)]
+        result = template.render(a_prompt(a="string"), encode_all({"a": "x"}), asking).messages
+        assert [message.content for message in result] == ["x", "{{a}}"]
+
+    def test_the_prompts_own_tool_messages_are_not(self):
+        prompt = a_prompt(Message("tool", "{{a}}"), Message("assistant", "{{a}}"), a="string")
+        result = template.render(prompt, encode_all({"a": "x"}), []).messages
+        assert [message.content for message in result] == ["{{a}}", "x"]
+
+    def test_who_is_not_known_speaks_as_the_user(self):
+        result = template.render(
+            a_prompt(a="string"), encode_all({"a": "x"}), [Message("narrator", "{{a}}")]
+        ).messages
+        assert [(message.role, message.content) for message in result] == [("user", "x")]
 
     def test_the_prompt_itself_is_left_alone(self):
         prompt = a_prompt(Message("user", "{{a}}"), a="string")
@@ -282,7 +295,11 @@ class TestMessages:
 
 class TestParts:
     def parts(self, *parts, values=None, **types):
-        return template.render(a_prompt(Message("user", parts=parts), **types), encode_all(values or {}), [])[0].parts
+        return (
+            template.render(a_prompt(Message("user", parts=parts), **types), encode_all(values or {}), [])
+            .messages[0]
+            .parts
+        )
 
     def test_text_parts_are_rendered_and_empty_parts_dropped(self):
         written = [ContentPart("text", "{{a}}"), ContentPart("text", "{{b}}"), ContentPart("text")]
@@ -298,15 +315,13 @@ class TestParts:
             is None
         )
 
-    @pytest.mark.parametrize(
-        "url", ["example.com/a.png", "ftp://example.com/a", "https://", "file:///etc/passwd", "http://a b"]
-    )
+    @pytest.mark.parametrize("url", ["example", "//example.com/a", "https://", "file:///etc/passwd", "http://a b"])
     def test_an_image_needs_a_url_of_the_web(self, url):
         with pytest.raises(BadRequest, match="URL"):
             self.parts(ContentPart("image_url", image_url=url))
 
     @pytest.mark.parametrize(
-        "uri", ["iVBORw0KGgo=", "data:image/png,abc", "data:image/png;base64,", "data:image/png;base64,?"]
+        "uri", ["iVBORw0KGgo=", "data:image/png", "data:image/png;base64,AA", "data:image/png;base64,?"]
     )
     def test_data_needs_a_data_uri(self, uri):
         with pytest.raises(BadRequest, match="data URI"):
@@ -315,3 +330,36 @@ class TestParts:
     def test_a_data_uri_passes(self):
         part = ContentPart("base64_data", base64_data="data:image/png;base64,iVBORw0KGgo=")
         assert self.parts(part) == [part]
+
+
+class TestBounds:
+    def test_tags_that_never_close_take_one_look(self):
+        text = "{{" * 300_000
+        assert rendered(text, a="string") == text
+
+    def test_a_large_value_in_many_places_ends_at_1_mb(self):
+        assert "1 MB" in refused(RENDER_FAILED, "{{a}}" * 2_000, values={"a": "x" * 250_000}, a="string")
+
+    @pytest.mark.parametrize("kind", ["normal", "jinja2"])
+    def test_a_template_that_is_itself_too_long_is_refused_unread(self, kind):
+        assert "1 MB" in refused(RENDER_FAILED, "{{a}}" + "x" * 10_000_000, kind=kind, values={"a": ""}, a="string")
+
+    def test_many_long_messages_end_too(self):
+        prompt = a_prompt(*[Message("user", "{{a}}")] * 100, a="string")
+        with pytest.raises(TemplateFailed, match="together longer than 8 MB"):
+            template.render(prompt, encode_all({"a": "x" * 900_000}), [])
+
+
+class TestRemarks:
+    def remarks(self, text, kind, values, **types):
+        prompt = a_prompt(Message("user", text), kind=kind, **types)
+        return template.render(prompt, encode_all(values), []).remarks
+
+    def test_a_tag_with_blanks_stays_as_it_is_and_is_told(self):
+        (remark,) = self.remarks("{{ a }} {{a}} {{ b }}", "normal", {"a": "x"}, a="string")
+        assert remark == "{{ a }} stays as it is: in a normal template, write {{a}} without blanks"
+
+    @pytest.mark.parametrize("text", ["{{ o.l }}", "{% macro m(x) %}{{ x }}{% endmacro %}{{ m(o.l) }}"])
+    def test_what_works_here_and_not_on_the_platform_is_told(self, text):
+        (remark,) = self.remarks(text, "jinja2", {"o": {"l": [1, None]}}, o="object")
+        assert remark.endswith("works here, not on the platform")

@@ -16,7 +16,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cozeloop_magic import errors
-from cozeloop_magic.transport.auth import PersonalToken, Secret
+from cozeloop_magic.transport.auth import PersonalToken
+from cozeloop_magic.transport.secret import Secret
 from tests.oauth import a_key, oauth_client, pem_of, public_pem_of, tokens
 from tests.wire_server import WHOLE, Script, WireServer, answer, by_path, in_turn, send
 

@@ -47,7 +47,7 @@ def show(*events: Event, status: StringIO | None = None) -> tuple[str, str]:
 def test_text_is_written_as_it_comes_and_the_status_line_goes_elsewhere() -> None:
     out, status = show(piece("Hel"), piece("lo"), Finished(1))
     assert out == "Hello\n"
-    assert status == "done · key · first token 0.10 s · 1.0 s\n"
+    assert status == "done · key · first token 0.10 s · 1.0 s · tokens not told\n"
 
 
 def test_a_line_that_is_ended_is_not_ended_again() -> None:
@@ -92,9 +92,15 @@ def test_preparing_stands_in_one_place_on_a_terminal_and_is_gone_in_the_end() ->
 def test_a_narrow_terminal_breaks_the_status_line_between_its_items(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "24")
     status = show(Preparing("fetching a large model, 12 MB"), piece("x"), Finished(1), status=Terminal())[1]
-    assert status == "fetching a large model,\r" + 23 * " " + "\rdone · key\nfirst token 0.10 s\n1.0 s\n"
+    assert (
+        status
+        == "fetching a large model,\r" + 23 * " " + "\rdone · key\nfirst token 0.10 s\n1.0 s · tokens not told\n"
+    )
     monkeypatch.setenv("COLUMNS", "80")
-    assert show(piece("x"), Finished(1), status=Terminal())[1] == "done · key · first token 0.10 s · 1.0 s\n"
+    assert (
+        show(piece("x"), Finished(1), status=Terminal())[1]
+        == "done · key · first token 0.10 s · 1.0 s · tokens not told\n"
+    )
 
 
 def test_terminal_escapes_are_shown_not_obeyed() -> None:

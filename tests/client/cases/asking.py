@@ -181,17 +181,16 @@ def in_too_short_a_time(text: str) -> Case:
 
 
 RENDERED: dict[str, Case] = {
-    "an appended message of an unknown role": rendered(_HI, Message("oracle", "Hi")),
     "a placeholder's message of an unknown role": rendered(
         Message("placeholder", "chat"), values={"chat": [Message("oracle", "Hi")]}, chat="placeholder"
     ),
-    "a picture without an address": rendered(parts(image_url="a.png")),
+    "a picture without an address": rendered(parts(image_url="a")),
     "a picture without a data URI": rendered(parts(base64_data="iVBOR")),
     "a template of an unknown type": rendered(_HI, kind="mustache"),
     "a value that is not of its type": in_jinja("{{ n }}", n="integer"),
     "a template that cannot be parsed": in_jinja("Hi\n{% for x %}"),
     "a template that includes another": in_jinja("{% include 'other' %}"),
-    "a template that fails": in_jinja("{{ 1 / 0 }}"),
+    "a template that fails": in_jinja("{{ 1 // 0 }}"),
     "a template with too long a range": in_jinja("{% for i in range(99999) %}{% endfor %}"),
     "a template that takes too long": in_too_short_a_time("{% for i in range(9999) %}{% for j in range(9999) %}x"),
     "a template that is too long": in_jinja("{{ n }}" * 2, n="string", value="x" * 600_000),

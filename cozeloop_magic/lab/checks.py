@@ -1,0 +1,255 @@
+"""Checks: what an answer must be, told by a rule or by a function of the notebook.
+
+A check gives scores: True or False, or a number. A check that raises is an error of its trial, never a failed check.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+import traceback
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cozeloop_magic.entities.prompt import ExecuteResult
+from cozeloop_magic.errors import InvalidRequest, to_install
+
+__all__ = ["Check", "Score", "parse_check"]
+
+Row = Mapping[str, Any]
+Evaluate = Callable[[ExecuteResult, Row, Any], Any]
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one check says of one answer.
+
+    Attributes
+    ----------
+    name : str
+        The check's; of one that gives several, its name and theirs.
+    value : bool, float or None
+        Passed or not, or a number; None where the check could not be made.
+    error : str
+        Why it could not; empty otherwise.
+    """
+
+    name: str
+    value: bool | float | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A named rule.
+
+    Parameters
+    ----------
+    name : str
+        Shown at the head of its column.
+    evaluate : callable
+        Takes the result, the input's row and the expected answer; gives a bool, a number, or a mapping of several.
+    needs_expected : bool
+        Whether it compares with what the inputs say an answer should be.
+    """
+
+    name: str
+    evaluate: Evaluate
+    needs_expected: bool = False
+
+    def __call__(self, result: ExecuteResult, row: Row, expected: Any = None) -> tuple[Score, ...]:
+        """Return the scores of an answer; what the check raises is an error in them."""
+        try:
+            value = self.evaluate(result, row, expected)
+            if isinstance(value, Mapping):
+                return tuple(Score(f"{self.name}.{name}", _value(each)) for name, each in value.items())
+            return (Score(self.name, _value(value)),)
+        except Exception as error:
+            return (Score(self.name, error=f"check {self.name} raised {_told(error)}"),)
+
+
+def parse_check(given: str | Callable[..., Any], functions: Mapping[str, Any] | None = None) -> Check:
+    """Make a check from its text, or from a function ``(answer, row) -> bool, number or dict``.
+
+    Parameters
+    ----------
+    given : str or callable
+        ``equals`` (the expected answer; case, blanks at the ends and runs of blanks do not count), ``exact``,
+        ``contains`` and the like with a value behind a colon, ``regex:PATTERN``, ``json``, ``json:SCHEMA`` (JSON text
+        or a file's path), ``max_tokens:N``, ``finish:REASON``, ``python:NAME``.
+    functions : mapping, optional
+        Where ``python:NAME`` is looked up: a notebook's names.
+
+    Raises
+    ------
+    InvalidRequest
+        If there is no such check, or what it needs is missing or cannot be read.
+    """
+    if callable(given):
+        return _of_function(getattr(given, "__name__", type(given).__name__), given)
+    kind, colon, value = given.partition(":")
+    if kind == "python":
+        return _python(value, functions or {})
+    if kind not in _KINDS:
+        names = [*_KINDS, "python"]
+        close = difflib.get_close_matches(kind, names, n=1)
+        meant = f" (did you mean {close[0]}?)" if close else ""
+        raise InvalidRequest(f"There is no check {kind!r}{meant}.", hint=f"The checks are {', '.join(names)}.")
+    return _KINDS[kind](given, value if colon else None)
+
+
+def _equals(name: str, value: str | None) -> Check:
+    return Check(
+        name,
+        lambda result, row, expected: _folded(result.text) == _folded(_wanted(value, expected)),
+        needs_expected=value is None,
+    )
+
+
+def _exact(name: str, value: str | None) -> Check:
+    return Check(
+        name, lambda result, row, expected: result.text == _wanted(value, expected), needs_expected=value is None
+    )
+
+
+def _contains(name: str, value: str | None) -> Check:
+    return Check(
+        name,
+        lambda result, row, expected: _folded(_wanted(value, expected)) in _folded(result.text),
+        needs_expected=value is None,
+    )
+
+
+def _regex(name: str, value: str | None) -> Check:
+    try:
+        pattern = re.compile(_needed(name, value, "regex:^(positive|negative)$"))
+    except re.error as error:
+        raise InvalidRequest(f"The check {name} is no regular expression: {error}.") from None
+    return Check(name, lambda result, row, expected: pattern.search(result.text) is not None)
+
+
+def _json(name: str, value: str | None) -> Check:
+    if not value:
+        return Check("json", lambda result, row, expected: _is_json(result.text))
+    validator = _validator(value)
+    return Check("json", lambda result, row, expected: _is_json(result.text) and validator(json.loads(result.text)))
+
+
+def _max_tokens(name: str, value: str | None) -> Check:
+    text = _needed(name, value, "max_tokens:50")
+    if not text.isdecimal():
+        raise InvalidRequest(f"The check {name} needs a whole number.", hint="Write max_tokens:50.")
+
+    def evaluate(result: ExecuteResult, row: Row, expected: Any) -> bool:
+        if result.usage is None or result.usage.output_tokens is None:
+            raise ValueError("the server did not say how many tokens there were")
+        return result.usage.output_tokens <= int(text)
+
+    return Check(name, evaluate)
+
+
+def _finish(name: str, value: str | None) -> Check:
+    reason = _needed(name, value, "finish:stop")
+    return Check(name, lambda result, row, expected: result.finish_reason == reason)
+
+
+def _python(name: str, functions: Mapping[str, Any]) -> Check:
+    function = functions.get(name)
+    if not callable(function):
+        what = "is not defined" if name not in functions else "is no function"
+        close = difflib.get_close_matches(name, [key for key, each in functions.items() if callable(each)], n=1)
+        meant = f" (did you mean {close[0]}?)" if close else ""
+        raise InvalidRequest(
+            f"The check python:{name} names a Python function, and {name} {what}{meant}.",
+            hint=f"Run first: def {name or 'tone'}(answer, row): return ...",
+        )
+    return _of_function(name, function)
+
+
+_KINDS: dict[str, Callable[[str, str | None], Check]] = {
+    "equals": _equals,
+    "exact": _exact,
+    "contains": _contains,
+    "regex": _regex,
+    "json": _json,
+    "max_tokens": _max_tokens,
+    "finish": _finish,
+}
+
+
+def _of_function(name: str, function: Callable[..., Any]) -> Check:
+    return Check(name, lambda result, row, expected: function(result, row))
+
+
+def _needed(name: str, value: str | None, example: str) -> str:
+    if not value:
+        raise InvalidRequest(f"The check {name} needs a value.", hint=f"Write {example}.")
+    return value
+
+
+def _wanted(value: str | None, expected: Any) -> str:
+    if value is not None:
+        return value
+    if expected is None:
+        raise ValueError("this input says no expected answer")
+    return str(expected)
+
+
+def _folded(text: str) -> str:
+    """Fold case and white space, and write characters that look the same in one way (NFKC)."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _validator(schema: str) -> Callable[[Any], bool]:
+    try:
+        import jsonschema
+    except ImportError:
+        raise InvalidRequest("The check json:SCHEMA needs jsonschema.", hint=f"{to_install('batch')}.") from None
+    try:
+        text = schema if schema.lstrip().startswith("{") else Path(schema).expanduser().read_text(encoding="utf-8")
+        wanted = json.loads(text)
+        kind = jsonschema.validators.validator_for(wanted)
+        kind.check_schema(wanted)
+    except (OSError, ValueError, jsonschema.SchemaError) as error:
+        said = str(error).split("\n")[0]
+        raise InvalidRequest(f"The schema {schema[:60]} cannot be used: {said}.") from None
+    validator = kind(wanted)
+    return lambda value: bool(validator.is_valid(value))
+
+
+def _value(given: Any) -> bool | float | None:
+    """Read what a check gave: Python's and numpy's bools and numbers."""
+    if hasattr(given, "item"):
+        given = given.item()
+    if given is None:
+        raise ValueError("it gave None; a check gives True, False, a number, or a dict of them")
+    if isinstance(given, bool):
+        return given
+    if isinstance(given, (int, float)):
+        if not math.isfinite(given):
+            raise ValueError(f"it gave {given}")
+        return float(given)
+    raise TypeError(f"it gave a value of type {type(given).__name__}, not True, False or a number")
+
+
+def _told(error: Exception) -> str:
+    """Name an error with the line in which the check's own code raised it."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "cozeloop_magic" not in frame.filename]
+    said = f"{type(error).__name__}: {error}".rstrip(": ")
+    if not frames:
+        return said
+    where = f"line {frames[-1].lineno}" + (f", {frames[-1].line}" if frames[-1].line else "")
+    return f"{said} ({where})"

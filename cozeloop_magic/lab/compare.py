@@ -1,0 +1,261 @@
+"""`compare`: run variants of a prompt on the same inputs, keep every answer, and say what that shows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from cozeloop_magic.client.client import Client
+from cozeloop_magic.entities.prompt import Message
+from cozeloop_magic.errors import InvalidRequest
+from cozeloop_magic.lab.checks import Check, parse_check
+from cozeloop_magic.lab.comparison import Comparison
+from cozeloop_magic.lab.events import Told
+from cozeloop_magic.lab.judging import Judge, judge_pairs
+from cozeloop_magic.lab.limiter import Limiter
+from cozeloop_magic.lab.measures import check_measure
+from cozeloop_magic.lab.plan import Plan, Trial, make_plan
+from cozeloop_magic.lab.scheduler import Scheduler
+from cozeloop_magic.lab.state import (
+    Decided,
+    Event,
+    ExperimentState,
+    ExperimentView,
+    Noted,
+    Scored,
+    fold,
+)
+from cozeloop_magic.lab.variants import Variant
+from cozeloop_magic.lab.verdict import what_can_be_shown
+from cozeloop_magic.run.drive import Stop
+from cozeloop_magic.run.state import Phase, RunState
+from cozeloop_magic.store.jobs import Job, JobState
+from cozeloop_magic.store.record import RunRecord
+from cozeloop_magic.store.runs import RunStore
+
+__all__ = ["compare"]
+
+_VERDICTS = ("better", "not-worse")
+
+
+def compare(
+    client: Client,
+    variants: Iterable[Variant | str] | Variant | str,
+    inputs: Any = None,
+    *,
+    variables: Mapping[str, Any] | None = None,
+    map: Mapping[str, str] | None = None,
+    expect: str | None = None,
+    messages: Sequence[Message] = (),
+    repeat: int = 1,
+    checks: Iterable[str | Callable[..., Any]] = (),
+    judge: str | None = None,
+    decide: str = "pass",
+    by: float = 0.1,
+    concurrency: int = 4,
+    max_runs: int = 60,
+    seed: int = 0,
+    fresh: bool = False,
+    retry_errors: bool = False,
+    cache: bool = False,
+    require: str | None = None,
+    prices: Mapping[str, float] | None = None,
+    store: RunStore | bool = True,
+    view: ExperimentView | None = None,
+    stop: Stop | None = None,
+    timeout: float | None = None,
+    interval: float = 0.1,
+    functions: Mapping[str, Any] | None = None,
+) -> Comparison:
+    """Compare variants of a prompt on the same inputs.
+
+    Parameters
+    ----------
+    client : Client
+        Who runs them.
+    variants : iterable of str or Variant
+        ``KEY@VERSION``, ``KEY:LABEL`` or ``KEY``, each with settings of the model behind it
+        (``"greet@1.0.0 temperature=0.7"``). The first is the baseline.
+    inputs : data frame, iterable of mappings, or path of a CSV or JSONL file
+        One input a row: its columns are the prompt's variables by name. Without it, `variables` alone is the input.
+    variables : mapping, optional
+        Values that are the same for every input.
+    map : mapping, optional
+        Columns by variable, where the names differ.
+    expect : str, optional
+        The column that holds what an answer should be.
+    messages : sequence of Message
+        Appended to every prompt.
+    repeat : int
+        How often each variant answers each input. Repeats are averaged into their input.
+    checks : iterable of str or callable
+        What an answer must be; see `cozeloop_magic.lab.checks.parse_check`.
+    judge : str, optional
+        ``KEY@VERSION`` of a prompt that says which of two answers is better, asked in both orders.
+    decide : str
+        What to decide by: ``pass`` (all checks), a check's name, ``judge``, ``human``, ``tokens`` or ``latency``.
+    by : float
+        The smallest difference worth acting on: 0.1 is ten percentage points, or a tenth of the baseline's tokens.
+    concurrency : int
+        How many calls run at once, at most; fewer where the server asks for patience.
+    max_runs : int
+        How many runs there may be.
+    seed : int
+        Of the order of runs.
+    fresh : bool
+        Whether to run everything anew, also what an earlier run that did not come to its end has left.
+    retry_errors : bool
+        Whether to run again what failed in the last comparison of this kind, and only that.
+    cache : bool
+        Whether kept answers of any earlier run may stand in for calls.
+    require : str, optional
+        ``better`` or ``not-worse``: anything else is an error, after everything was shown.
+    prices : mapping, optional
+        ``{"input": …, "output": …}``, money for a million tokens.
+    store : RunStore or bool
+        Where runs are kept: the user's own store, another one, or nowhere (False).
+    view, stop, timeout, interval
+        What draws it, what stops it, seconds for each call, and seconds between two drawings.
+    functions : mapping, optional
+        Where the check ``python:NAME`` is looked up.
+
+    Raises
+    ------
+    InvalidRequest
+        If it cannot be run as it is asked for; nothing was run.
+    RequirementNotMet
+        If it does not show what is required.
+    LoopError
+        If a prompt cannot be had, or runs cannot be kept. A failed call raises nothing: its trial says why.
+    """
+    if require not in (None, *_VERDICTS):
+        raise InvalidRequest(f"{require!r} cannot be required.", hint=f"Require {' or '.join(_VERDICTS)}.")
+    made = [check if isinstance(check, Check) else parse_check(check, functions) for check in checks]
+    _check_expected(made, expect)
+    check_measure(decide, [check.name for check in made], concurrency)
+    asked = [variants] if isinstance(variants, (str, Variant)) else variants
+    plan = make_plan(
+        client, asked, inputs, variables=variables, map=map, expect=expect, messages=messages,
+        repeat=repeat, seed=seed, max_runs=max_runs, timeout=timeout,
+    )  # fmt: skip
+    jury = Judge.of(client, judge, plan) if judge else None
+    if decide == "judge" and jury is None:
+        raise InvalidRequest("No judge is named to decide by.", hint="Name one: --judge KEY@VERSION.")
+    with ExitStack() as resources:
+        kept = resources.enter_context(RunStore.open()) if store is True else store or None
+        question = f"{decide} ±{by:g} {[check.name for check in made]}"
+        experiment = _Experiment(client, plan, made, kept, question, view, stop or Stop())
+        limiter = Limiter(concurrency)
+        state = experiment.run(limiter, fresh, retry_errors, cache, timeout, interval)
+        judgements = {}
+        if jury is not None and not experiment.stop.asked:
+            judgements = judge_pairs(client, jury, state, Limiter(concurrency), experiment.stop, timeout=timeout)
+        comparison = Comparison(state, decide, by, experiment.look, concurrency, judgements, prices, store, view)
+        state = fold(comparison.state, Decided(tuple(comparison.decide_all())))
+        comparison = comparison.with_state(state)
+        experiment.end(state)
+        if view is not None:
+            view.finish(state)
+    if require:
+        comparison.require(require)
+    return comparison
+
+
+def _check_expected(checks: Iterable[Check], expect: str | None) -> None:
+    for check in checks:
+        if check.needs_expected and expect is None:
+            raise InvalidRequest(
+                f"The check {check.name} compares with what is expected, and no column says that.",
+                hint=f"Name it with expect=... (--expect COLUMN), or write {check.name}:VALUE.",
+            )
+
+
+@dataclass
+class _Experiment:
+    """The trials of one comparison: taken from the store or run, checked, kept and shown."""
+
+    client: Client
+    plan: Plan
+    checks: Sequence[Check]
+    store: RunStore | None
+    question: str
+    view: ExperimentView | None
+    stop: Stop
+    job: int | None = None
+    look: int = 1
+
+    def run(
+        self, limiter: Limiter, fresh: bool, retry_errors: bool, cache: bool, timeout: float | None, interval: float
+    ) -> ExperimentState:
+        """Run what is not kept yet, and return the last state."""
+        state = ExperimentState.of(self.plan, limiter.concurrency)
+        kept = self._kept(fresh, retry_errors, cache)
+        shown = what_can_be_shown(len(self.plan.inputs), len(self.plan.variants))
+        state = fold(state, Noted(f"{self.plan} {shown}"))
+        if kept:
+            state = fold(state, Noted(f"{len(kept):,} of {len(self.plan):,} runs are in the store."))
+        self._begin()
+        with self.stop.on_interrupt():
+            state = self._shown(state, [Told(trial, e) for trial, run in kept.items() for e in run.events()])
+            todo = [trial for trial in self.plan.trials() if trial not in kept]
+            scheduler = Scheduler(
+                self.client, self.plan.request, limiter, self.stop,
+                keep=self._keep, shows=self.view.shows if self.view else None, timeout=timeout,
+            )  # fmt: skip
+            for batch in scheduler.run(todo, interval):
+                state = self._shown(state, batch)
+        return state
+
+    def end(self, state: ExperimentState) -> None:
+        """Note in the store how far it came."""
+        if self.store is not None and self.job is not None:
+            self.store.jobs.end(self.job, JobState.COMPLETE if state.complete else JobState.STOPPED)
+
+    def _kept(self, fresh: bool, retry_errors: bool, cache: bool) -> dict[Trial, RunRecord]:
+        """Find what needs no call: runs of a comparison that did not come to its end, or of any, if asked for."""
+        if self.store is None or fresh:
+            return {}
+        latest = self.store.jobs.latest(self.plan.digest)
+        again = latest is not None and (latest.state is not JobState.COMPLETE or retry_errors)
+        self.job = latest.id if again and latest is not None else None
+        if self.job is None and not cache:
+            return {}
+        keys = {trial: self.plan.key(trial) for trial in self.plan.trials()}
+        found = self.store.find(keys.values(), job=self.job)
+        kept = {trial: found[key] for trial, key in keys.items() if key in found}
+        done_only = retry_errors or self.job is None
+        return {trial: run for trial, run in kept.items() if run.phase is Phase.DONE or not done_only}
+
+    def _begin(self) -> None:
+        if self.store is None:
+            return
+        inputs = [each.digest for each in self.plan.inputs]
+        plan = self.plan
+        job = Job("compare", plan.digest, plan.subject, self.question, len(plan), time.time())
+        self.job = self.job or self.store.jobs.begin(job, inputs)
+        self.look = self.store.jobs.count_looks(job, inputs, before=self.job) + 1
+
+    def _keep(self, trial: Trial, run: RunState) -> None:
+        if self.store is not None and run.phase in (Phase.DONE, Phase.FAILED):
+            label = self.plan.variants[trial.variant].asked.label
+            self.store.put(RunRecord.of(self.plan.key(trial), run, job=self.job, label=label))
+
+    def _shown(self, state: ExperimentState, events: Sequence[Event]) -> ExperimentState:
+        """Fold what happened and what the checks say of it, and draw it."""
+        state = fold(state, *events)
+        if self.checks:
+            state = fold(state, *self._scores(state, events))
+        if self.view is not None:
+            self.view.update(state)
+        return state
+
+    def _scores(self, state: ExperimentState, events: Sequence[Event]) -> Iterator[Scored]:
+        for trial in dict.fromkeys(event.task for event in events if isinstance(event, Told)):
+            run = state.trials[trial].run
+            if run.phase is Phase.DONE and not state.trials[trial].scores:
+                given = self.plan.inputs[trial.input]
+                scores = (check(run.result, given.row.values, given.expected) for check in self.checks)
+                yield Scored(trial, tuple(score for each in scores for score in each))

@@ -1,0 +1,123 @@
+"""A decision in words and as a small picture: counts before percentages, intervals before stars."""
+
+from __future__ import annotations
+
+import math
+from html import escape
+
+from cozeloop_magic.lab.verdict import Decision, Verdict
+
+__all__ = ["interval_svg", "sentence"]
+
+
+def sentence(decision: Decision) -> str:
+    """Return what can be said, in one or two sentences."""
+    match decision.verdict:
+        case Verdict.NOTHING_TO_DECIDE_BY:
+            return "There is nothing to decide by: name a check (--check), ratings, or --decide tokens or latency."
+        case Verdict.TOO_FEW if decision.pairs == 0:
+            return f"Too few to decide: no input has a value for both variants{_dropped(decision)}."
+        case Verdict.TOO_FEW:
+            return f"Too few to decide: {_reached(decision)}. {_needed(decision)}"
+        case Verdict.NOT_SHOWN:
+            return f"No difference could be shown: {_reached(decision)}, {_interval(decision)}. {_needed(decision)}"
+        case Verdict.NO_DIFFERENCE_THAT_MATTERS:
+            return (
+                f"No difference that matters: {_reached(decision)}, {_interval(decision)}, "
+                f"all of it within ±{_change(decision, decision.by).removeprefix('+')}."
+            )
+        case _:
+            compared = f"{decision.variant} is {decision.verdict} than {decision.baseline}"
+            return f"{compared}: {_reached(decision)}, {_interval(decision)}."
+
+
+def _reached(decision: Decision) -> str:
+    """Say what both reached, as counts where there are counts."""
+    name, n = decision.measure.name, decision.pairs
+    inputs = f"{n:,} input{'' if n == 1 else 's'}"
+    if decision.counts is not None:
+        both, first_only, second_only, _ = decision.counts
+        told = (
+            f"{both + second_only:,} of {inputs} pass {name} with {decision.variant}, "
+            f"{both + first_only:,} with {decision.baseline}; {decision.counts.discordant:,} differ"
+        )
+    else:
+        assert decision.means is not None
+        first, second = (_amount(decision, mean) for mean in decision.means)
+        told = f"{name} over {inputs} is {second} with {decision.variant}, {first} with {decision.baseline}"
+    return told + _dropped(decision)
+
+
+def _dropped(decision: Decision) -> str:
+    if not decision.dropped:
+        return ""
+    do_not_count = "input does not count: it has" if decision.dropped == 1 else "inputs do not count: they have"
+    return f"; {decision.dropped:,} more {do_not_count} no value for one of both"
+
+
+def _interval(decision: Decision) -> str:
+    assert decision.difference is not None and decision.interval is not None
+    low, high = decision.interval
+    if math.isinf(low):
+        return f"a difference of {_change(decision, decision.difference)} to which no interval can be given"
+    look = f", look {decision.look}" if decision.look > 1 else ""
+    return (
+        f"a difference of {_change(decision, decision.difference)} "
+        f"({decision.level * 100:.4g} % interval {_number(decision, low)} to {_number(decision, high)}{look})"
+    )
+
+
+def _needed(decision: Decision) -> str:
+    if decision.inputs_needed is None or decision.inputs_needed <= decision.pairs:
+        return "How many inputs it would take cannot be said."
+    smallest = _change(decision, decision.by).removeprefix("+")
+    return f"To show a difference of {smallest} would take about {decision.inputs_needed:,} inputs."
+
+
+def _amount(decision: Decision, value: float) -> str:
+    """Write a mean: a share as a percentage."""
+    unit = decision.measure.unit
+    return f"{value:,.3g} {unit}" if unit else f"{value * 100:.0f} %"
+
+
+def _change(decision: Decision, value: float) -> str:
+    """Write a difference: of shares, in percentage points."""
+    return f"{_number(decision, value)} {decision.measure.unit or 'points'}"
+
+
+def _number(decision: Decision, value: float) -> str:
+    return f"{value:+,.3g}" if decision.measure.unit else f"{value * 100:+.0f}"
+
+
+_WIDTH, _HEIGHT, _MARGIN = 320, 46, 12
+
+
+def interval_svg(decision: Decision) -> str:
+    """Return the interval as an SVG without script or style; empty where there is none.
+
+    A line from end to end with a dot at the difference, the zero line, and a band of ±by, which would not matter.
+    """
+    if decision.interval is None or decision.difference is None or math.isinf(decision.interval.low):
+        return ""
+    low, high = decision.interval
+    reach = max(abs(low), abs(high), decision.by) * 1.1 or 1.0
+
+    def x(value: float) -> float:
+        return round(_WIDTH / 2 + value / reach * (_WIDTH / 2 - _MARGIN), 1)
+
+    colour = {Verdict.BETTER: "#2e8b57", Verdict.WORSE: "#d2544a"}.get(decision.verdict, "currentColor")
+    width = round(x(decision.by) - x(-decision.by), 1)
+    band = f'<rect x="{x(-decision.by)}" y="6" width="{width}" height="20" fill="currentColor" opacity="0.1"/>'
+    return (
+        f'<svg role="img" width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}">'
+        f"<title>{escape(sentence(decision))}</title>{band if decision.by else ''}"
+        f'<line x1="{x(0)}" y1="2" x2="{x(0)}" y2="30" stroke="currentColor" opacity="0.5"/>'
+        f'<line x1="{x(low)}" y1="16" x2="{x(high)}" y2="16" stroke="{colour}" stroke-width="3"/>'
+        f'<circle cx="{x(decision.difference)}" cy="16" r="5" fill="{colour}"/>'
+        f"{_tick(x(low), _number(decision, low))}{_tick(x(high), _number(decision, high))}"
+        f"{_tick(x(0), '0')}</svg>"
+    )
+
+
+def _tick(x: float, text: str) -> str:
+    return f'<text x="{x}" y="43" font-size="11" text-anchor="middle" fill="currentColor">{escape(text)}</text>'

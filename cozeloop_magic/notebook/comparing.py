@@ -1,0 +1,172 @@
+"""``%%loop_compare``: from a cell and its options to `compare`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections import ChainMap
+from collections.abc import Iterator, Mapping
+from functools import partial
+from itertools import product
+from typing import Any
+
+from cozeloop_magic.cell.bind import bind_messages, bind_variables, option_to_value, options_to_variables
+from cozeloop_magic.cell.parse import parse_cell
+from cozeloop_magic.errors import InvalidRequest
+from cozeloop_magic.lab.compare import compare
+from cozeloop_magic.lab.state import ExperimentView
+from cozeloop_magic.lab.variants import Variant
+from cozeloop_magic.notebook.session import Session
+from cozeloop_magic.run.drive import Stop
+from cozeloop_magic.view.grid import GridView, PlainGridView
+
+__all__ = ["read_pair", "read_table_name", "run_comparison"]
+
+
+def run_comparison(
+    session: Session,
+    args: Namespace,
+    cell: str,
+    config: Mapping[str, str],
+    local_names: dict[str, Any],
+    plain: bool,
+) -> None:
+    """Do what ``%%loop_compare`` says.
+
+    Raises
+    ------
+    LoopError
+        For anything that went wrong.
+    KeyboardInterrupt
+        If it was stopped; what came is bound all the same.
+    """
+    names = ChainMap(local_names, session.namespace)
+    spec = parse_cell(cell)
+    options = options_to_variables(args.var, read=partial(option_to_value, names=names))
+    values = bind_variables(spec, session.namespace, {"--var": options})
+    inputs, constants = _inputs(args, values, names)
+    prices = _prices(args.price)
+    stop = Stop()
+    view = _view(args, stop, session.in_kernel, plain, prices)
+    comparison = compare(
+        session.connected(config),
+        list(_variants(args)),
+        inputs,
+        variables=constants,
+        map=dict(read_pair(option, "--map", "VARIABLE=COLUMN") for option in args.map),
+        expect=args.expect,
+        messages=bind_messages(spec, session.namespace),
+        repeat=args.repeat,
+        checks=args.check,
+        judge=args.judge,
+        decide=args.decide,
+        by=args.by,
+        concurrency=args.concurrency,
+        max_runs=args.max_runs,
+        seed=args.seed,
+        fresh=args.fresh,
+        retry_errors=args.retry_errors,
+        cache=args.cache,
+        prices=prices,
+        store=not args.off,
+        view=view,
+        stop=stop,
+        timeout=args.timeout,
+        functions=names,
+    )
+    session.bind(comparison, "_loop", args.out)
+    if stop.asked:
+        raise KeyboardInterrupt("stopped; what came is kept, and the same cell runs only what is missing.")
+    if args.require:
+        comparison.require(args.require)
+
+
+def _variants(args: Namespace) -> Iterator[Variant]:
+    """Yield the variants: each key with each version and label, and each of these with each setting."""
+    settings = [dict(each) for each in product(*(_settings(option) for option in args.set))]
+    for written in args.variants:
+        named = Variant.parse(written)
+        which = [(version, None) for version in args.version] + [(None, label) for label in args.label]
+        if named.version or named.label:
+            which = [(named.version, named.label)]
+        for version, label in which or [(None, None)]:
+            for overrides in settings:
+                yield Variant(named.prompt_key, version, label, overrides)
+
+
+def _settings(option: str) -> list[tuple[str, Any]]:
+    """Read ``temperature=0,0.7`` as one setting with two values."""
+    name, values = read_pair(option, "--set", "NAME=VALUE,VALUE")
+    return [(name, _json(value)) for value in values.split(",")]
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def read_pair(option: str, name: str, example: str) -> tuple[str, str]:
+    """Read ``LEFT=RIGHT``.
+
+    Raises
+    ------
+    InvalidRequest
+        If it is none.
+    """
+    left, sign, right = option.partition("=")
+    if not (left and sign and right):
+        raise InvalidRequest(f"{name} {option} has no `=`.", hint=f"Write {name} {example}.")
+    return left, right
+
+
+def _inputs(args: Namespace, values: dict[str, Any], names: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the table of inputs, and the values that are the same for all of them."""
+    for name in args.grid:
+        if not isinstance(values.get(name), (list, tuple)) or not values[name]:
+            raise InvalidRequest(f"--grid {name} needs a list of values.", hint=f"Write {name}: [one, another].")
+    if not args.inputs:
+        if not args.grid:
+            return None, values
+        grid = [values.pop(name) for name in args.grid]
+        return [dict(zip(args.grid, each, strict=True)) for each in product(*grid)], values
+    if args.grid:
+        raise InvalidRequest("Both --inputs and --grid are given.", hint="Name one of them.")
+    return read_table_name(args.inputs, names), values
+
+
+def read_table_name(option: str, names: Mapping[str, Any]) -> Any:
+    """Return the table that a name of the notebook holds, or else the path that it is.
+
+    Raises
+    ------
+    InvalidRequest
+        If it is a name that is not defined.
+    """
+    name = option.removeprefix("$").strip("\"'")
+    if name in names:
+        return names[name]
+    if name.isidentifier():
+        raise InvalidRequest(f"There is no table {name} in the notebook.", hint="Name a data frame or a path.")
+    return name
+
+
+def _prices(option: str | None) -> dict[str, float] | None:
+    if option is None:
+        return None
+    try:
+        given, received = map(float, option.split(","))
+    except ValueError:
+        raise InvalidRequest(f"--price {option} is no pair of numbers.", hint="Write --price 0.8,2.4.") from None
+    return {"input": given, "output": received}
+
+
+def _view(args: Namespace, stop: Stop, in_kernel: bool, plain: bool, prices: Any) -> ExperimentView | None:
+    if args.quiet:
+        return None
+    if args.plain or plain or not in_kernel:
+        status = sys.stdout if in_kernel else sys.stderr
+        return PlainGridView(sys.stdout, status, concurrency=args.concurrency, prices=prices)
+    return GridView(stop, concurrency=args.concurrency, diff=args.diff, prices=prices)

@@ -1,0 +1,68 @@
+/* Draws the cells of a comparison as their texts grow (see grid.py). All of it is text; nothing here is markup. */
+
+function render({ model, el }) {
+  let alive = true;
+  let gone = false;
+  const heads = model.get("heads");
+  const inputs = model.get("inputs");
+  const repeat = model.get("repeat");
+  el.className = `${model.get("root")} cozeloop-comparison cozeloop-grid`;
+  const table = element(el, "table", "");
+  const head = element(element(table, "thead", ""), "tr", "");
+  for (const name of ["input", ...heads]) element(head, "th", "", name);
+  const body = element(table, "tbody", "");
+  const cells = [];
+  inputs.forEach((text, input) => {
+    const row = element(body, "tr", "");
+    element(row, "td", "cozeloop-input", text);
+    heads.forEach((_, variant) => {
+      const place = element(row, "td", "");
+      for (let i = 0; i < repeat; i++) cells.push(cell(place, `c${input}_${variant}_${i}`));
+    });
+  });
+  const foot = element(el, "div", "cozeloop-foot");
+  const status = element(foot, "div", "cozeloop-status", "");
+  status.setAttribute("role", "status");
+  const stopButton = button(foot, "Stop", "Stop the comparison; what came is kept", (node) => {
+    node.disabled = true;
+    stop(model, () => alive);
+  });
+
+  /* A cell takes in what is new of its text; what it has shown stays. */
+  function cell(place, name) {
+    const trial = element(place, "div", "cozeloop-trial");
+    const said = element(trial, "span", "cozeloop-said", "");
+    const end = element(trial, "div", "cozeloop-figures", "");
+    let pieces = 0;
+    return () => {
+      for (let text; (text = model.get(`${name}_${pieces}`)) !== undefined; pieces++) said.append(text);
+      const state = model.get(`${name}_state`) ?? "waiting";
+      if (trial.dataset.state !== state) trial.dataset.state = state;
+      const how = model.get(`${name}_end`) ?? "";
+      if (end.textContent !== how) end.textContent = how;
+      if (state === "streaming") trial.scrollTop = trial.scrollHeight;
+    };
+  }
+
+  function draw() {
+    if (gone) return;
+    for (const drawCell of cells) drawCell();
+    if (status.textContent !== model.get("status")) status.textContent = model.get("status");
+  }
+
+  const forget = onKernelGone(model.widget_manager?.kernel, () => {
+    gone = true;
+    stopButton.remove();
+    status.textContent = "failed · the kernel ended: run the cell again, and only what is missing is run";
+  });
+  model.on("change", draw);
+  draw();
+  return () => {
+    alive = false;
+    forget();
+    model.off("change", draw);
+    stopButton.remove();
+  };
+}
+
+export default { render };

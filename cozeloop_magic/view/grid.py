@@ -1,0 +1,179 @@
+"""A comparison while it goes: one widget for all trials, replaced at the end by what is kept.
+
+Of each cell that is shown, only the text that is new is sent; of all others, counts. So a comparison of a thousand
+inputs costs no more to watch than one of ten.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from IPython.display import DisplayHandle, display
+
+from cozeloop_magic.lab.plan import Trial
+from cozeloop_magic.lab.state import ExperimentState
+from cozeloop_magic.printable import printable
+from cozeloop_magic.run.state import Phase
+from cozeloop_magic.view import comparison, control
+from cozeloop_magic.view.front import is_watched
+from cozeloop_magic.view.render import ROOT
+from cozeloop_magic.view.widget import Rows, RowsWidget, script, sheet
+
+__all__ = ["GridView", "PlainGridView"]
+
+SHOWN = 24
+"""Trials that are shown as they stream; of the rest, the counts."""
+
+_LONGEST = 2_000  # characters of a cell while it streams
+
+
+class _Widget(RowsWidget):
+    """Draws the cells of a comparison."""
+
+    _esm = script("grid.js")
+    _css = sheet("tables.css") + sheet("grid.css")
+
+
+class GridView:
+    """Draws a comparison in the cell that runs now.
+
+    Parameters
+    ----------
+    stop : callable
+        What the Stop button calls; any thread may.
+    concurrency : int
+        How many calls run at once, at most.
+    diff : bool
+        Whether words that are not the baseline's are marked at the end.
+    prices : mapping, optional
+        Money for a million input and output tokens.
+    """
+
+    def __init__(
+        self, stop: Callable[[], None], *, concurrency: int = 1, diff: bool = False, prices: Any = None
+    ) -> None:
+        self._stop = stop
+        self._options: dict[str, Any] = {"concurrency": concurrency, "diff": diff, "prices": prices}
+        self._watched = is_watched()
+        self._control = ""
+        self._widget: _Widget | None = None
+        self._handle: DisplayHandle | None = None
+        self._shown: frozenset[Trial] = frozenset()
+        self._sent: dict[Trial, tuple[int, int]] = {}  # pieces and characters that the page has
+
+    def shows(self, trial: Trial) -> bool:
+        """Whether a trial is one of those that stream visibly."""
+        return self._watched and trial in self._shown
+
+    def update(self, state: ExperimentState) -> None:
+        """Draw what is new; the first time, make the widget."""
+        if not self._watched:
+            return
+        if self._widget is None:
+            self._begin(state)
+        else:
+            self._widget.show(self._drawn(state))
+
+    def finish(self, state: ExperimentState) -> None:
+        """Put what is kept in the widget's place, and close it."""
+        kept = comparison.bundle(state, **self._options)
+        show = self._handle.update if self._handle is not None else display
+        show(kept, raw=True, metadata=_metadata(state))  # type: ignore[no-untyped-call]
+        if self._widget is not None:
+            self._widget.close()
+        control.forget(self._control)
+
+    def _begin(self, state: ExperimentState) -> None:
+        plan = state.plan
+        inputs = max(1, SHOWN // (len(plan.variants) * plan.repeat))
+        self._shown = frozenset(trial for trial in state.trials if trial.input < inputs)
+        self._control = control.listen(self._stop)
+        frame: Rows = {
+            "root": ROOT,
+            "control": self._control,
+            "behind": False,
+            "heads": [variant.name for variant in plan.variants],
+            "inputs": [comparison.input_text(state, n) for n in range(min(inputs, len(plan.inputs)))],
+            "repeat": plan.repeat,
+        }
+        hint = "The comparison appears here; use --plain to see it as text."
+        self._widget = _Widget(hint, frame | self._drawn(state), self._stop)
+        self._handle = display(self._widget, display_id=True)  # type: ignore[no-untyped-call]
+
+    def _drawn(self, state: ExperimentState) -> Rows:
+        rows: Rows = {
+            "status": " · ".join((comparison.progress(state), *state.notes)),
+            "progress": comparison.progress(state),
+        }
+        for trial in self._shown:
+            rows |= self._cell(trial, state)
+        return rows
+
+    def _cell(self, trial: Trial, state: ExperimentState) -> Rows:
+        """Return the piece of a cell's text that is new, and how far it is."""
+        each = state.trials[trial]
+        name = f"c{trial.input}_{trial.variant}_{trial.repeat}"
+        text = each.run.text[:_LONGEST]
+        pieces, length = self._sent.get(trial, (0, 0))
+        rows: Rows = {f"{name}_state": each.run.phase.value}
+        if len(text) > length:
+            rows[f"{name}_{pieces}"] = printable(text[length:])
+            self._sent[trial] = pieces + 1, len(text)
+        if each.run.ended:
+            rows[f"{name}_end"] = printable(comparison.outcome(each))
+        return rows
+
+
+class PlainGridView:
+    """Writes how far a comparison is, a line every few seconds, and all of it at the end.
+
+    Parameters
+    ----------
+    out, status : TextIO
+        Where the comparison goes, and where its progress.
+    """
+
+    _EVERY = 5.0  # seconds
+
+    def __init__(
+        self, out: TextIO, status: TextIO | None = None, *, concurrency: int = 1, prices: Any = None
+    ) -> None:
+        self._out = out
+        self._status = sys.stderr if status is None else status
+        self._options: dict[str, Any] = {"concurrency": concurrency, "prices": prices}
+        self._next: float | None = None
+
+    def shows(self, trial: Trial) -> bool:
+        """Return False: text shows whole answers."""
+        return False
+
+    def update(self, state: ExperimentState) -> None:
+        """Write a line, if it is time."""
+        now = time.monotonic()
+        if self._next is None:
+            self._status.write(printable("\n".join(state.notes)) + "\n")
+        elif now < self._next:
+            return
+        else:
+            self._status.write(printable(comparison.progress(state)) + "\n")
+        self._status.flush()
+        self._next = now + self._EVERY
+
+    def finish(self, state: ExperimentState) -> None:
+        """Write all of it."""
+        self._out.write(comparison.to_text(state, **self._options) + "\n")
+        self._out.flush()
+
+
+def _metadata(state: ExperimentState) -> dict[str, Any]:
+    """Return a small record of a comparison: which variants, how many runs and what they show; no text."""
+    record = {
+        "variants": [str(variant.asked) for variant in state.plan.variants],
+        "runs": len(state.trials),
+        "failed": state.phases[Phase.FAILED],
+        "verdicts": {decision.variant: decision.verdict.value for decision in state.decisions},
+    }
+    return {"cozeloop_magic": record}

@@ -1,0 +1,133 @@
+"""`Listing`: a table of few columns, as a value that shows itself in a page, in a terminal and in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from html import escape
+from typing import TYPE_CHECKING, Any, overload
+
+from cozeloop_magic.printable import printable
+from cozeloop_magic.view.render import ROOT, style
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Listing"]
+
+Row = Mapping[str, Any]
+
+
+class Listing(Sequence[Row]):
+    """Rows of named values. Reads as a list of mappings.
+
+    Parameters
+    ----------
+    rows : iterable of mapping
+        By column name; a name that is missing stands for None.
+    columns : sequence of str
+        The columns that are shown, in their order. Rows may hold more.
+    title, note : str
+        A line above the table and one below it.
+    """
+
+    def __init__(self, rows: Iterable[Row], columns: Sequence[str], *, title: str = "", note: str = "") -> None:
+        self._rows = tuple(rows)
+        self.columns = tuple(columns)
+        self.title = title
+        self.note = note
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Row, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Row | tuple[Row, ...]:
+        return self._rows[index]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the rows as a data frame (needs the ``[batch]`` extra)."""
+        import pandas as pd
+
+        return pd.DataFrame([dict(row) for row in self._rows], columns=None if self._rows else list(self.columns))
+
+    def __str__(self) -> str:
+        from tabulate import tabulate
+
+        table = tabulate(
+            [[_text(row.get(name)) for name in self.columns] for row in self._rows],
+            headers=self.columns,
+            tablefmt="simple",
+            disable_numparse=True,
+            colalign=[self._alignment(name) for name in self.columns] if self._rows else None,
+        )
+        return "\n\n".join(filter(None, (printable(self.title), table, printable(self.note))))
+
+    __repr__ = __str__
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        text = str(self)
+        return {"text/html": self._html(), "text/markdown": _fenced(text), "text/plain": text}
+
+    def _html(self) -> str:
+        head = "".join(f'<th class="{self._class(name)}">{escape(name)}</th>' for name in self.columns)
+        body = "".join(f"<tr>{self._cells(row)}</tr>" for row in self._rows)
+        title = f'<p class="cozeloop-title">{_escape(self.title)}</p>' if self.title else ""
+        note = f'<p class="cozeloop-note">{_escape(self.note)}</p>' if self.note else ""
+        return (
+            f'<div class="{ROOT} cozeloop-listing"><style>{style("tables.css")}</style>{title}'
+            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}</div>"
+        )
+
+    def _cells(self, row: Row) -> str:
+        return "".join(
+            f'<td class="{self._class(name)}">{_escape(_text(row.get(name)))}</td>' for name in self.columns
+        )
+
+    def _class(self, column: str) -> str:
+        return f"cozeloop-{self._alignment(column)}"
+
+    def _alignment(self, column: str) -> str:
+        values = [row.get(column) for row in self._rows]
+        return (
+            "right"
+            if any(map(_is_number, values)) and not any(isinstance(value, str) for value in values)
+            else "left"
+        )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _text(value: object) -> str:
+    """Write a value in one cell: counts with separators, times as local ones, None as nothing."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.3g}"
+    if isinstance(value, datetime):
+        return f"{value.astimezone():%Y-%m-%d %H:%M}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_text, value))
+    return printable(str(value))
+
+
+def _escape(text: str) -> str:
+    return escape(printable(text)).replace("\n", "<br>")
+
+
+def _fenced(text: str) -> str:
+    """Show text as it is in Markdown: a fence longer than any within."""
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}text\n{text}\n{fence}"

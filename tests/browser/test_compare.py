@@ -1,0 +1,76 @@
+"""A comparison in JupyterLab: the grid streams, the verdict stands, and a reopened notebook still holds both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from nbconvert import HTMLExporter
+
+from tests.browser.conftest import CONTRAST, Notebook
+
+Open = Callable[..., Notebook]
+
+LOAD = "%load_ext cozeloop_magic\nfrom cozeloop_magic.local.samples import reviews\nreviews = reviews()"
+REVIEWS = (
+    "%loop_compare classify_review -v 0.1.0 -v 0.2.0 --inputs reviews --map review=text \\\n"
+    "    --expect label --check equals --seed {seed} --out cmp"
+)
+PROSE = (
+    "%%loop_compare explain_concept -v 1.0.0 --set temperature=0,0.9 --grid concept --repeat 2 --diff --seed 7\n"
+    "concept: [gravity, rain]\n---\nTake your time and explain it in detail."
+)
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_thirty_reviews_end_in_a_verdict_that_stays(open_notebook: Open, theme: str) -> None:
+    seed = {"Light": 1, "Dark": 2}[theme]
+    notebook = open_notebook(f"compare-{theme}", [LOAD, REVIEWS.format(seed=seed)], theme=f"JupyterLab {theme}")
+    notebook.run(0)
+    notebook.start(1)
+    grid = notebook.appears(1, ".cozeloop-grid", 90)
+    grid.locator("[data-state=done]").first.wait_for(timeout=60_000)
+    notebook.wait(1, 120)
+
+    verdict = notebook.appears(1, ".cozeloop-verdict")
+    assert verdict.inner_text().startswith("0.2.0 is better than 0.1.0: ")
+    assert "of 30 inputs pass the checks with 0.2.0" in verdict.inner_text()
+    assert notebook.output(1).locator("svg").count() == 1
+    assert notebook.output(1).locator(".cozeloop-grid").count() == 0
+    assert notebook.page.evaluate(CONTRAST) == {}
+    notebook.keep(1, f"compare-{theme.lower()}")
+
+    saved = notebook.save()
+    outputs = [output for output in saved.cells[1].outputs if "data" in output]
+    assert set(outputs[-1].data) == {"text/html", "text/markdown", "text/plain"} and "widgets" not in saved.metadata
+    assert outputs[-1].data["text/plain"].startswith("0.2.0 is better than 0.1.0")
+    reopened = open_notebook(f"compare-{theme}", theme=f"JupyterLab {theme}")
+    assert reopened.appears(1, ".cozeloop-verdict").inner_text() == verdict.inner_text()
+    page, _ = HTMLExporter().from_filename(str(notebook.path))
+    assert "0.2.0 is better than 0.1.0" in page
+
+
+def test_answers_stream_side_by_side_and_stop_keeps_them(open_notebook: Open) -> None:
+    notebook = open_notebook("compare-stream", [LOAD, PROSE])
+    notebook.run(0)
+    notebook.start(1)
+    grid = notebook.appears(1, ".cozeloop-grid", 90)
+    grid.locator("[data-state=streaming]").nth(1).wait_for(timeout=60_000)
+    notebook.page.wait_for_timeout(1500)
+    notebook.keep(1, "compare-streaming")
+    grid.locator("button:text('Stop')").click()
+    notebook.wait(1)
+    assert "not run" in notebook.appears(1, ".cozeloop-comparison table").inner_text()
+    assert "KeyboardInterrupt: stopped; what came is kept" in notebook.cell(1).inner_text()
+
+
+def test_it_fits_a_narrow_page(open_notebook: Open) -> None:
+    notebook = open_notebook("compare-narrow", [LOAD, REVIEWS.format(seed=3)])
+    notebook.page.set_viewport_size({"width": 620, "height": 1300})
+    notebook.run(0)
+    notebook.start(1)
+    notebook.wait(1, 120)
+    verdict = notebook.appears(1, ".cozeloop-verdict")
+    box, cell = verdict.bounding_box(), notebook.cell(1).bounding_box()
+    assert box and cell and box["x"] + box["width"] <= cell["x"] + cell["width"]
+    notebook.keep(1, "compare-narrow")

@@ -1,0 +1,244 @@
+"""`compare`: every answer is kept, a failure is no failed check, and what can be said is said."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cozeloop_magic import Client, compare
+from cozeloop_magic.errors import InvalidRequest, PromptNotFound, RequirementNotMet, VariableError
+from cozeloop_magic.lab.state import ExperimentState
+from cozeloop_magic.lab.verdict import Verdict
+from cozeloop_magic.run.drive import Stop
+from cozeloop_magic.run.state import Phase
+from tests.conftest import TOKEN
+from tests.lab.loop import BUSY, FakeLoop, fake_loop, refusal
+
+VERSIONS = ["greet@1.0.0", "greet@2.0.0"]
+TEXTS = [{"text": f"text {n}", "label": "good" if n % 3 else "bad"} for n in range(12)]
+
+
+@pytest.fixture
+def loop() -> Iterator[FakeLoop]:
+    """2.0.0 says the label, 1.0.0 never does; ``text 5`` fails everywhere."""
+
+    def reply(version: str, text: str) -> Any:
+        number = int(text.split()[-1])
+        if number == 99:
+            return refusal(600505014, "too risky")
+        return ("good" if number % 3 else "bad") if version == "2.0.0" else "perhaps"
+
+    with fake_loop(reply) as running:
+        yield running
+
+
+@pytest.fixture
+def client(loop: FakeLoop) -> Iterator[Client]:
+    from cozeloop_magic import new_client
+
+    with new_client(loop.server.url, "73917", TOKEN) as made:
+        yield made
+
+
+def run(client: Client, inputs: Any = TEXTS, **options: Any) -> Any:
+    return compare(
+        client, options.pop("variants", VERSIONS), inputs, **({"expect": "label", "checks": ["equals"]} | options)
+    )
+
+
+class TestVerdict:
+    def test_it_ends_in_a_sentence(self, client: Client) -> None:
+        cmp = run(client)
+        assert cmp.verdict == "better" and cmp.verdict is Verdict.BETTER
+        assert str(cmp.decide()).startswith(
+            "2.0.0 is better than 1.0.0: 12 of 12 inputs pass the checks with 2.0.0, 0 with 1.0.0"
+        )
+        assert cmp.decide("equals").difference == 1.0 and cmp.decide("tokens").verdict is not Verdict.BETTER
+
+    def test_before_the_run_it_is_said_what_can_be_shown(self, client: Client) -> None:
+        cmp = run(client, TEXTS[:4])
+        assert cmp.state.notes[0] == (
+            "8 runs: 2 versions × 4 inputs. "
+            "With fewer than 6 inputs nothing can be shown; this is a look, not a test."
+        )
+        assert cmp.verdict is Verdict.TOO_FEW
+
+    def test_without_a_check_there_is_nothing_to_decide_by(self, client: Client) -> None:
+        assert run(client, checks=[]).verdict is Verdict.NOTHING_TO_DECIDE_BY
+
+    def test_a_failed_call_is_no_failed_check(self, client: Client) -> None:
+        cmp = run(client, [*TEXTS, {"text": "text 99", "label": "good"}])
+        decision = cmp.decide()
+        assert (decision.pairs, decision.dropped) == (12, 1)
+        frame = cmp.to_pandas()
+        assert frame["error"].notna().sum() == 2 and frame["answer"].isna().sum() == 2
+
+    def test_what_is_required_and_not_shown_is_an_error(self, client: Client) -> None:
+        run(client, require="better")
+        with pytest.raises(RequirementNotMet, match=r"was required to be not worse\. 1\.0\.0 is worse than 2\.0\.0"):
+            run(client, variants=VERSIONS[::-1], require="not-worse")
+
+    def test_a_second_look_is_judged_more_strictly(self, client: Client) -> None:
+        assert [run(client).decide().look for _ in range(3)] == [1, 2, 3]
+        assert run(client, [{"text": "text 50", "label": "good"}]).decide().look == 1
+
+    def test_repeats_are_told_apart(self, client: Client, loop: FakeLoop) -> None:
+        cmp = run(client, TEXTS[:2], repeat=3)
+        assert len(cmp) == 12 and loop.executions == 12
+        assert cmp["2.0.0", 1] == "good" or str(cmp["2.0.0", 1]) == "good"
+
+    def test_functions_and_several_variants(self, client: Client) -> None:
+        def short(answer: Any, row: Any) -> bool:
+            return len(answer.text) < 5
+
+        cmp = run(client, variants=[*VERSIONS, "greet:production"], checks=[short], decide="short")
+        assert [each.verdict for each in cmp.decisions] == [Verdict.BETTER, Verdict.NOT_SHOWN]
+        assert [variant.name for variant in cmp.plan.variants] == ["1.0.0", "2.0.0", "1.1.0 (production)"]
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ({"max_runs": 10}, "24 runs"),
+            ({"decide": "speed"}, "Nothing here measures 'speed'"),
+            ({"decide": "latency"}, "times measure the queue"),
+            ({"expect": None}, "compares with what is expected"),
+            ({"require": "best"}, "cannot be required"),
+            ({"checks": ["equal"]}, "did you mean equals"),
+            ({"decide": "judge"}, "No judge is named"),
+            ({"concurrency": 0}, "The concurrency is 0"),
+        ],
+    )
+    def test_what_cannot_be_run_is_told_before_anything_is_paid_for(
+        self, client: Client, loop: FakeLoop, options: dict[str, Any], said: str
+    ) -> None:
+        with pytest.raises(InvalidRequest) as caught:
+            run(client, **options)
+        assert said in str(caught.value) and loop.executions == 0
+
+    def test_all_that_is_wrong_with_the_variables_is_told_at_once(self, client: Client) -> None:
+        with pytest.raises(VariableError, match="text is missing"):
+            run(client, [{"txt": "a", "label": "x"}])
+
+    def test_a_version_that_is_not_there_is_named(self, client: Client) -> None:
+        with pytest.raises(Exception, match=r"9\.9\.9"):
+            run(client, variants=["greet@1.0.0", "greet@9.9.9"])
+        with pytest.raises(PromptNotFound):
+            run(client, variants=["nothing"])
+
+
+class TestKept:
+    def test_a_finished_comparison_runs_anew_and_one_that_is_asked_to_takes_what_is_kept(
+        self, client: Client, loop: FakeLoop
+    ) -> None:
+        run(client)
+        run(client)
+        assert loop.executions == 48
+        cmp = run(client, cache=True)
+        assert loop.executions == 48 and cmp.verdict is Verdict.BETTER
+        assert "24 of 24 runs are in the store." in cmp.state.notes
+        assert all("kept answer of" in trial.run.notes[0] for _, trial in cmp)
+
+    def test_only_what_failed_runs_again(self, client: Client, loop: FakeLoop) -> None:
+        inputs = [*TEXTS, {"text": "text 99", "label": "good"}]
+        run(client, inputs)
+        before = loop.executions
+        run(client, inputs, retry_errors=True)
+        assert loop.executions == before + 2
+
+    def test_a_stopped_one_goes_on_where_it_was(self, client: Client, loop: FakeLoop) -> None:
+        stop = Stop()
+
+        class StopsAtSix:
+            def update(self, state: ExperimentState) -> None:
+                if state.phases[Phase.DONE] >= 6:
+                    stop()
+
+            def finish(self, state: ExperimentState) -> None: ...
+
+            def shows(self, trial: Any) -> bool:
+                return True
+
+        first = run(client, view=StopsAtSix(), stop=stop, concurrency=1, interval=0.0)
+        done = first.state.phases[Phase.DONE]
+        assert 6 <= done < 24
+        second = run(client)
+        assert second.state.complete and f"{done} of 24 runs are in the store." in second.state.notes
+        assert loop.executions <= 24 + 1
+
+    def test_fresh_and_without_a_store(self, client: Client, loop: FakeLoop) -> None:
+        run(client, store=False)
+        assert not (Path(os.environ["COZELOOP_MAGIC_HOME"]) / "data" / "runs.db").exists()
+        run(client)
+        run(client, fresh=True)
+        assert loop.executions == 72
+
+    def test_a_killed_process_costs_no_more_than_what_was_under_way(self, loop: FakeLoop, tmp_path: Path) -> None:
+        script = tmp_path / "run.py"
+        script.write_text(
+            "import sys\nfrom cozeloop_magic import compare, new_client\n"
+            f"client = new_client({loop.server.url!r}, '73917', {TOKEN!r})\n"
+            "inputs = [{'text': f'text {n}'} for n in range(30)]\n"
+            f"cmp = compare(client, {VERSIONS!r}, inputs, concurrency=1)\n"
+            "print(len(cmp), cmp.state.complete)\n"
+        )
+        quick = loop.reply
+        loop.reply = lambda version, text: (time.sleep(0.02), quick(version, text))[1]
+        first = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE)
+        ends = time.monotonic() + 60
+        while loop.executions < 30 and time.monotonic() < ends:
+            time.sleep(0.005)
+        first.send_signal(signal.SIGKILL)
+        first.communicate()
+        again = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+        assert again.stdout.split() == ["60", "True"]
+        assert loop.executions <= 61
+
+
+class TestUnderWay:
+    def test_a_server_that_asks_for_patience_loses_nothing(self, client: Client, loop: FakeLoop) -> None:
+        quick, lock, refused = loop.reply, threading.Lock(), []
+
+        def reply(version: str, text: str) -> Any:
+            with lock:
+                if len(refused) < 3:
+                    refused.append(text)
+                    return BUSY
+            return quick(version, text)
+
+        loop.reply = reply
+        cmp = run(client)
+        assert cmp.state.complete and cmp.state.phases[Phase.DONE] == 24
+
+    def test_inputs_may_be_a_file_with_other_names(self, client: Client, tmp_path: Path) -> None:
+        path = tmp_path / "reviews.csv"
+        path.write_text("review,label\ntext 1,good\ntext 3,bad\n")
+        cmp = run(client, str(path), map={"text": "review"})
+        assert str(cmp["2.0.0", 1]) == "bad" and len(list(cmp)) == 4
+
+    def test_a_judge_is_asked_in_both_orders_and_flips_are_ties(self, client: Client, loop: FakeLoop) -> None:
+        names = [{"key": name, "type": "string"} for name in ("input", "expected", "a", "b")]
+        loop.versions["judge"], loop.definitions["3.0.0"] = ["3.0.0"], names
+        quick = loop.reply
+        loop.reply = lambda version, text: "a" if version == "3.0.0" else quick(version, text)
+        cmp = run(client, judge="judge@3.0.0", decide="judge")
+        assert cmp.flips == (12, 12) and cmp.verdict is Verdict.NOT_SHOWN
+
+    def test_blind_ratings_are_kept_and_counted(self, client: Client) -> None:
+        cmp = run(client, decide="human")
+        assert cmp.verdict is Verdict.NOTHING_TO_DECIDE_BY
+        rating = cmp.rate()
+        for pair in list(rating.left):
+            rating.rate(pair, "first" if pair.first != "perhaps" else "second")
+        assert rating.reveal() == "Of 12 pairs you preferred: 1.0.0 0, 2.0.0 12, neither 0."
+        assert cmp.decide("human").verdict is Verdict.BETTER

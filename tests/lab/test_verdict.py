@@ -1,0 +1,177 @@
+"""What a comparison says, and how often it is wrong where there is nothing to find."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from xml.etree import ElementTree
+
+import pytest
+
+from cozeloop_magic.lab.verdict import (
+    Decision,
+    Measure,
+    Value,
+    Verdict,
+    decide,
+    inputs_to_show_anything,
+    what_can_be_shown,
+)
+from cozeloop_magic.lab.wording import interval_svg
+
+PASS = Measure("equals")
+TOKENS = Measure("tokens", higher_is_better=False, unit="tokens")
+
+
+def once(values: Sequence[Value]) -> list[list[Value]]:
+    return [[value] for value in values]
+
+
+def passing(passed: int, of: int) -> list[list[Value]]:
+    return once([True] * passed + [False] * (of - passed))
+
+
+def compared(
+    first: list[list[Value]], second: list[list[Value]], measure: Measure = PASS, by: float = 0.1
+) -> Decision:
+    return decide({"0.1.0": first, "0.2.0": second}, measure, by=by)[0]
+
+
+class TestSentences:
+    def test_better_begins_with_counts(self) -> None:
+        decision = compared(passing(11, 30), passing(24, 30))
+        assert decision.verdict is Verdict.BETTER
+        assert decision.sentence == (
+            "0.2.0 is better than 0.1.0: 24 of 30 inputs pass equals with 0.2.0, 11 with 0.1.0; 13 differ, "
+            "a difference of +43 points (95 % interval +22 to +59)."
+        )
+
+    def test_no_difference_could_be_shown_tells_what_it_would_take(self) -> None:
+        decision = compared(passing(11, 30), passing(13, 30))
+        assert decision.verdict is Verdict.NOT_SHOWN and decision.inputs_needed == 77
+        assert decision.sentence.endswith("To show a difference of 10 points would take about 77 inputs.")
+
+    def test_fewer_than_six_inputs_are_too_few(self) -> None:
+        assert compared(passing(0, 5), passing(5, 5)).verdict is Verdict.TOO_FEW
+        assert compared(passing(0, 6), passing(6, 6)).verdict is Verdict.BETTER
+
+    def test_no_difference_that_matters(self) -> None:
+        decision = compared([[1, 1, 0]] * 100, [[1, 1, 0]] * 100)
+        assert decision.verdict is Verdict.NO_DIFFERENCE_THAT_MATTERS
+        assert decision.sentence.endswith("all of it within ±10 points.")
+
+    def test_the_same_few_answers_are_no_proof_of_no_difference(self) -> None:
+        assert compared([[1, 1, 0]] * 10, [[1, 1, 0]] * 10).verdict is Verdict.NOT_SHOWN
+
+    def test_fewer_tokens_are_better(self) -> None:
+        many, few = once([100.0, 120, 130, 90, 80, 77, 66]), once([50.0, 60, 60, 44, 40, 33, 30])
+        assert compared(many, few, TOKENS, by=10).verdict is Verdict.BETTER
+        assert compared(few, many, TOKENS, by=10).verdict is Verdict.WORSE
+        assert "45.3 tokens with 0.2.0, 94.7 tokens with 0.1.0" in compared(many, few, TOKENS, by=10).sentence
+
+    def test_a_failed_call_drops_its_input_and_is_counted(self) -> None:
+        decision = compared(passing(3, 10), once([True, None, None] + [True] * 7))
+        assert (decision.pairs, decision.dropped) == (8, 2)
+        assert "2 more inputs do not count: they have no value for one of both" in decision.sentence
+
+    def test_nothing_to_decide_by_is_told_apart_from_nothing_left(self) -> None:
+        assert compared([], []).verdict is Verdict.NOTHING_TO_DECIDE_BY
+        assert compared(once([None]), once([True])).verdict is Verdict.TOO_FEW
+
+    def test_before_a_run(self) -> None:
+        assert what_can_be_shown(4) == "With fewer than 6 inputs nothing can be shown; this is a look, not a test."
+        assert "77 or more" in what_can_be_shown(30)
+        assert what_can_be_shown(100).startswith("With 100 inputs a difference of 10 points can be shown")
+        assert inputs_to_show_anything(0.99) == 8
+
+
+class TestPicture:
+    def test_it_is_plain_svg_that_says_what_it_shows(self) -> None:
+        picture = ElementTree.fromstring(interval_svg(compared(passing(11, 30), passing(24, 30))))
+        assert picture.find("title") is not None and {node.tag for node in picture.iter()} <= {
+            "svg", "title", "rect", "line", "circle", "text",
+        }  # fmt: skip
+
+    def test_a_variants_name_stays_text_in_it(self) -> None:
+        decision = decide({"<script>": passing(11, 30), "b": passing(24, 30)}, PASS)[0]
+        assert "<script>" not in interval_svg(decision)
+
+    def test_there_is_none_without_an_interval(self) -> None:
+        assert interval_svg(compared([], [])) == "" and interval_svg(compared(once([0.5]), once([0.7]))) == ""
+
+
+class TestManyVariants:
+    def test_each_is_compared_with_the_first(self) -> None:
+        values = {"a": passing(5, 40), "b": passing(30, 40), "c": passing(6, 40)}
+        decisions = decide(values, PASS)
+        assert [(each.variant, each.verdict) for each in decisions] == [
+            ("b", Verdict.BETTER),
+            ("c", Verdict.NOT_SHOWN),
+        ]
+        assert [round(each.level, 4) for each in decisions] == [0.975, 0.95]
+
+    def test_behind_one_that_cannot_be_shown_nothing_is(self) -> None:
+        values = {"a": passing(0, 40), "b": passing(6, 40), "c": passing(6, 40)}
+        assert [each.verdict for each in decide(values, PASS)] == [Verdict.NOT_SHOWN, Verdict.NOT_SHOWN]
+
+    def test_a_later_look_is_judged_more_strictly(self) -> None:
+        values = {"a": passing(0, 20), "b": passing(6, 20)}
+        assert decide(values, PASS, look=1)[0].verdict is Verdict.BETTER
+        later = decide(values, PASS, look=2)[0]
+        assert later.verdict is Verdict.NOT_SHOWN and later.level == 0.975 and "look 2" in later.sentence
+
+
+class TestErrors:
+    """Of 500 comparisons of equal variants at most 5 % may say better or worse."""
+
+    @staticmethod
+    def false_verdicts(make: Callable[[random.Random], dict[str, list[list[Value]]]], times: int = 500) -> int:
+        chance = random.Random(11)
+        decided = (decide(make(chance), PASS) for _ in range(times))
+        return sum(any(each.verdict in (Verdict.BETTER, Verdict.WORSE) for each in found) for found in decided)
+
+    @pytest.mark.parametrize("inputs", [6, 10, 20, 50])
+    @pytest.mark.parametrize("share", [0.3, 0.5, 0.8])
+    def test_two_equal_variants(self, inputs: int, share: float) -> None:
+        def make(chance: random.Random) -> dict[str, list[list[Value]]]:
+            return {name: once([chance.random() < share for _ in range(inputs)]) for name in "ab"}
+
+        assert self.false_verdicts(make) <= 25
+
+    def test_five_inputs_of_twenty_repeats_each(self) -> None:
+        def make(chance: random.Random) -> dict[str, list[list[Value]]]:
+            def repeats() -> list[list[Value]]:
+                shares = [chance.random() for _ in range(5)]
+                return [[chance.random() < share for _ in range(20)] for share in shares]
+
+            return {name: repeats() for name in "ab"}
+
+        assert self.false_verdicts(make) <= 25
+
+    @pytest.mark.parametrize("inputs", [6, 8, 12])
+    def test_repeats_are_averaged_into_their_input(self, inputs: int) -> None:
+        def make(chance: random.Random) -> dict[str, list[list[Value]]]:
+            def repeats() -> list[list[Value]]:
+                shares = [chance.random() for _ in range(inputs)]
+                return [[chance.random() < share for _ in range(10)] for share in shares]
+
+            return {name: repeats() for name in "ab"}
+
+        assert self.false_verdicts(make, 300) <= 15
+
+    def test_six_equal_variants(self) -> None:
+        def make(chance: random.Random) -> dict[str, list[list[Value]]]:
+            return {name: once([chance.random() < 0.5 for _ in range(30)]) for name in "abcdef"}
+
+        assert self.false_verdicts(make) <= 25
+
+    def test_three_looks_at_ever_more_inputs(self) -> None:
+        chance, wrong = random.Random(5), 0
+        for _ in range(500):
+            first, second = ([chance.random() < 0.5 for _ in range(40)] for _ in "ab")
+            looks = [
+                decide({"a": once(first[:n]), "b": once(second[:n])}, PASS, look=look)[0].verdict
+                for look, n in enumerate((10, 20, 40), 1)
+            ]
+            wrong += bool({Verdict.BETTER, Verdict.WORSE} & set(looks))
+        assert wrong <= 25

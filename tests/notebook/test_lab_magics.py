@@ -1,0 +1,101 @@
+"""``%%loop_compare`` and ``%loop_batch`` in a shell: what they read, what they show, and what they bind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from cozeloop_magic.lab.comparison import Comparison
+from tests.conftest import TOKEN
+from tests.lab.loop import FakeLoop, fake_loop
+
+ROWS = [{"review": f"text {n}", "label": "good" if n % 3 else "bad"} for n in range(12)]
+
+
+@pytest.fixture
+def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLoop]:
+    def reply(version: str, text: str) -> str:
+        return "perhaps" if version == "1.0.0" else "good" if int(text.split()[-1]) % 3 else "bad"
+
+    with fake_loop(reply) as running:
+        monkeypatch.setenv("COZELOOP_API_BASE_URL", running.server.url)
+        monkeypatch.setenv("COZELOOP_WORKSPACE_ID", "73917")
+        monkeypatch.setenv("COZELOOP_API_TOKEN", TOKEN)
+        yield running
+
+
+@pytest.fixture
+def notebook(shell: Any, loop: FakeLoop) -> Any:
+    shell.user_ns["reviews"] = pd.DataFrame(ROWS)
+    return shell
+
+
+def run(shell: Any, code: str) -> Any:
+    return shell.run_cell(code)
+
+
+COMPARE = "%loop_compare greet -v 1.0.0 -v 2.0.0 --inputs reviews --map text=review --expect label --check equals"
+
+
+def test_a_comparison_on_a_data_frame_ends_in_a_verdict(notebook: Any, capsys: Any) -> None:
+    assert run(notebook, f"{COMPARE} --out cmp").success
+    shown = capsys.readouterr()
+    assert shown.out.startswith("2.0.0 is better than 1.0.0: 12 of 12 inputs pass the checks with 2.0.0")
+    assert "24 runs: 2 versions × 12 inputs." in shown.err
+    cmp = notebook.user_ns["cmp"]
+    assert isinstance(cmp, Comparison) and notebook.user_ns["_loop"] is cmp and cmp.verdict == "better"
+    assert TOKEN not in shown.out + shown.err
+
+
+def test_a_cell_gives_each_value_of_a_list_as_an_input(notebook: Any, capsys: Any) -> None:
+    assert run(notebook, "%%loop_compare greet@1.0.0 greet@2.0.0 --grid text\ntext: [text 1, text 3]").success
+    assert "With fewer than 6 inputs nothing can be shown" in capsys.readouterr().err
+    assert len(notebook.user_ns["_loop"]) == 4
+
+
+def test_a_function_of_the_notebook_checks(notebook: Any) -> None:
+    run(notebook, "def short(answer, row):\n    return len(answer.text) < 5")
+    assert run(notebook, COMPARE.replace("equals", "python:short") + " --decide short --quiet").success
+    assert notebook.user_ns["_loop"].verdict == "better"
+
+
+def test_what_is_required_and_not_shown_fails_the_cell_and_binds_all_the_same(notebook: Any, capsys: Any) -> None:
+    backwards = COMPARE.replace("-v 1.0.0 -v 2.0.0", "-v 2.0.0 -v 1.0.0")
+    assert not run(notebook, f"{backwards} --require not-worse --out cmp").success
+    assert "RequirementNotMet" in capsys.readouterr().out and notebook.user_ns["cmp"].verdict == "worse"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("%loop_compare greet --inputs revues", "There is no table revues"),
+        ("%loop_compare greet --set temperature", "--set temperature has no `=`"),
+        ("%loop_compare greet --inputs reviews --price 3", "no pair of numbers"),
+        ("%loop_compare greet --grid text --var text=x", "needs a list of values"),
+        ("%loop_compare greet --chek equals", "did you mean --check?"),
+        ("%loop_compare", "Name the prompt"),
+        ("%loop_batch reviews", "--prompt"),
+        ("%loop_batch reviews --prompt greet --map text", "has no `=`"),
+    ],
+)
+def test_a_slip_is_told_and_nothing_runs(notebook: Any, loop: FakeLoop, capsys: Any, line: str, said: str) -> None:
+    assert not run(notebook, line).success
+    out = capsys.readouterr().out
+    assert said in out and "Traceback" not in out and loop.executions == 0
+
+
+def test_a_batch_labels_a_data_frame(notebook: Any, loop: FakeLoop, capsys: Any) -> None:
+    line = "%loop_batch reviews --prompt greet -v 2.0.0 --map text=review --column said --out labelled"
+    assert run(notebook, line).success
+    assert list(notebook.user_ns["labelled"]["said"]) == [row["label"] for row in ROWS]
+    assert "12 of 12 rows" in capsys.readouterr().err
+    assert run(notebook, line).success and loop.executions == 12
+    assert "12 were in the store" in capsys.readouterr().err
+
+
+def test_a_sample_is_looked_at_first(notebook: Any, loop: FakeLoop) -> None:
+    assert run(notebook, "%loop_batch reviews -p greet -v 2.0.0 --map text=review --sample 3 --out few").success
+    assert len(notebook.user_ns["few"]) == 3 and loop.executions == 3

@@ -45,23 +45,30 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AlreadyExists",
+    "AuthError",
+    "AuthInfoRequiredError",
     "AuthenticationFailed",
     "BadRequest",
     "CellError",
     "ClientClosed",
+    "ClientClosedError",
     "ConfigurationError",
     "ConnectFailed",
     "ContentRejected",
     "DeadlineExceeded",
     "DraftConflict",
+    "InvalidParamError",
     "InvalidRequest",
     "LabelNotFound",
     "LocalLoopError",
     "LoopError",
+    "NetworkError",
+    "ParsePrivateKeyError",
     "PermissionDenied",
     "PromptNotFound",
     "RateLimited",
     "RemoteError",
+    "RemoteServiceError",
     "RequirementNotMet",
     "ServerFailed",
     "StoreError",
@@ -234,6 +241,21 @@ class UnreadableEvent(StreamInterrupted):
 class RemoteError(LoopError):
     """The server said no, with a code."""
 
+    @property
+    def http_code(self) -> int | None:
+        """The official SDK's name of ``http_status``."""
+        return self.http_status
+
+    @property
+    def error_code(self) -> int | None:
+        """The official SDK's name of ``code``."""
+        return self.code
+
+    @property
+    def error_message(self) -> str:
+        """The official SDK's name of ``message``."""
+        return self.message
+
 
 class AuthenticationFailed(RemoteError):
     """The token is missing, wrong or expired."""
@@ -298,6 +320,14 @@ class ServerFailed(RemoteError):
     """The server failed."""
 
     hint = "Run it again; if it stays, ask whoever runs the server."
+
+
+# The official SDK's names: what is raised here where it raises that.
+AuthError = AuthenticationFailed
+AuthInfoRequiredError = InvalidParamError = ParsePrivateKeyError = ConfigurationError
+ClientClosedError = ClientClosed
+NetworkError = TransportError
+RemoteServiceError = RemoteError
 
 
 _BY_CODE: dict[int, type[RemoteError]] = {

@@ -81,7 +81,6 @@ __all__ = [
     "VersionNotFound",
     "kind_of",
     "remote_error",
-    "strip_tracebacks",
     "to_install",
 ]
 
@@ -388,17 +387,3 @@ def remote_error(
 def to_install(extra: str) -> str:
     """Give the hint for an optional part that is not installed."""
     return f'Install it in the checkout: pip install ".[{extra}]"'
-
-
-def strip_tracebacks(error: BaseException) -> BaseException:
-    """Forget the frames of a foreign error and of what caused it: their variables may hold credentials."""
-    seen: set[int] = set()
-    todo = [error]
-    while todo:
-        current = todo.pop()
-        if id(current) not in seen:
-            seen.add(id(current))
-            current.__traceback__ = None
-            inner = (current.__cause__, current.__context__, getattr(current, "reason", None), *current.args)
-            todo += [cause for cause in inner if isinstance(cause, BaseException)]
-    return error

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from cozeloop_magic.errors import AuthenticationFailed, ConfigurationError, strip_tracebacks, to_install
+from cozeloop_magic.errors import AuthenticationFailed, ConfigurationError, to_install
 from cozeloop_magic.transport.call import Call, Timeouts
 from cozeloop_magic.transport.forks import register_after_fork
 from cozeloop_magic.transport.secret import Secret
+from cozeloop_magic.transport.tracebacks import strip_tracebacks
 
 __all__ = ["Auth", "Header", "JWTOAuth", "PersonalToken"]
 

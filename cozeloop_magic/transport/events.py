@@ -10,12 +10,13 @@ from itertools import groupby
 import urllib3
 from sseclient import SSEClient
 
-from cozeloop_magic.errors import LoopError, StreamInterrupted, UnreadableEvent, strip_tracebacks
+from cozeloop_magic.errors import LoopError, StreamInterrupted, UnreadableEvent
 from cozeloop_magic.transport.call import Call
 from cozeloop_magic.transport.endpoint import Endpoint
 from cozeloop_magic.transport.error_responses import error_from_body, error_from_json, parse_json, quoted
 from cozeloop_magic.transport.faults import LARGEST, READ_ERRORS, amount, reason, timed_out
 from cozeloop_magic.transport.reply import LINGER, model_of, notes_of
+from cozeloop_magic.transport.tracebacks import strip_tracebacks
 
 __all__ = ["EventStream"]
 

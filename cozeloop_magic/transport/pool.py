@@ -20,7 +20,6 @@ from cozeloop_magic.errors import (
     ConfigurationError,
     InvalidRequest,
     UnexpectedContent,
-    strip_tracebacks,
 )
 from cozeloop_magic.transport.auth import Header
 from cozeloop_magic.transport.call import Call
@@ -33,6 +32,7 @@ from cozeloop_magic.transport.faults import unsent
 from cozeloop_magic.transport.forks import register_after_fork
 from cozeloop_magic.transport.reply import Reply, log_id_of, read_reply
 from cozeloop_magic.transport.secret import Secret
+from cozeloop_magic.transport.tracebacks import strip_tracebacks
 from cozeloop_magic.version import __version__
 
 __all__ = ["Transport"]

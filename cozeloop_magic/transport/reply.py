@@ -17,13 +17,13 @@ from cozeloop_magic.errors import (
     LoopError,
     StreamInterrupted,
     UnexpectedContent,
-    strip_tracebacks,
 )
 from cozeloop_magic.transport.call import Call
 from cozeloop_magic.transport.endpoint import Endpoint
 from cozeloop_magic.transport.error_responses import error_code, error_from_body, error_message, parse_json, quoted
 from cozeloop_magic.transport.faults import LARGEST, READ_ERRORS, amount, reason, timed_out
 from cozeloop_magic.transport.retry import read_retry_after
+from cozeloop_magic.transport.tracebacks import strip_tracebacks
 
 __all__ = ["LINGER", "Reply", "log_id_of", "model_of", "notes_of", "read_reply"]
 

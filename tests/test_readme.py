@@ -45,10 +45,11 @@ def test_the_scripts_run(loop: Embedded, code: str) -> None:
 
 @pytest.mark.model
 def test_the_cells_run(loop: Embedded) -> None:
-    assert len(CELLS) == 3
-    code = (
-        f"from IPython import get_ipython\nfor cell in {CELLS!r}:\n    get_ipython().run_cell(cell).raise_error()\n"
+    assert len(CELLS) == 5
+    reviews = (
+        "import pandas as pd\nfrom cozeloop_magic.local.samples import reviews\nreviews = pd.DataFrame(reviews())"
     )
+    code = f"from IPython import get_ipython\nfor cell in {[reviews, *CELLS]!r}:\n    get_ipython().run_cell(cell).raise_error()\n"
     assert len(run(loop, "-m", "IPython", "--quick", "-c", code).split()) > 10
 
 

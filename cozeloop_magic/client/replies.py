@@ -13,7 +13,7 @@ from cozeloop_magic.entities.prompt import Prompt, PromptPage
 from cozeloop_magic.entities.wire import Wire
 from cozeloop_magic.errors import LoopError, PromptNotFound, UnexpectedContent
 from cozeloop_magic.transport import Reply
-from cozeloop_magic.transport.error_responses import sentence
+from cozeloop_magic.transport.error_responses import as_sentence
 
 __all__ = [
     "checked",
@@ -89,7 +89,7 @@ def _read(kind: type[W], data: object, essential: str) -> W | None:
 def unreadable(what: str, reply: Reply) -> UnexpectedContent:
     """Make the error for an answer that does not hold what was asked for."""
     return UnexpectedContent(
-        sentence(f"The {what} from {reply.endpoint.name} cannot be read: {reply.excerpt}"),
+        as_sentence(f"The {what} from {reply.endpoint.name} cannot be read: {reply.excerpt}"),
         hint="Run it again; if it stays, ask whoever runs the server.",
         log_id=reply.log_id,
     )

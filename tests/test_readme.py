@@ -46,10 +46,10 @@ def test_the_scripts_run(loop: Embedded, code: str) -> None:
 @pytest.mark.model
 def test_the_cells_run(loop: Embedded) -> None:
     assert len(CELLS) == 5
-    reviews = (
-        "import pandas as pd\nfrom cozeloop_magic.local.samples import reviews\nreviews = pd.DataFrame(reviews())"
-    )
-    code = f"from IPython import get_ipython\nfor cell in {[reviews, *CELLS]!r}:\n    get_ipython().run_cell(cell).raise_error()\n"
+    samples = "from cozeloop_magic.local.samples import reviews"
+    cells = [f"import pandas as pd\n{samples}\nreviews = pd.DataFrame(reviews())", *CELLS]
+    run_all = f"for cell in {cells!r}:\n    get_ipython().run_cell(cell).raise_error()\n"
+    code = f"from IPython import get_ipython\n{run_all}"
     assert len(run(loop, "-m", "IPython", "--quick", "-c", code).split()) > 10
 
 

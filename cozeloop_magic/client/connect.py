@@ -21,7 +21,15 @@ from cozeloop_magic.transport.secret import Secret
 
 __all__ = ["client_for", "new_client"]
 
-_OURS = ("authorization", "accept", "content-type", "content-length", "content-encoding", "transfer-encoding", "host")
+_RESERVED_HEADERS = (
+    "authorization",
+    "accept",
+    "content-type",
+    "content-length",
+    "content-encoding",
+    "transfer-encoding",
+    "host",
+)
 
 
 def new_client(
@@ -80,8 +88,8 @@ def new_client(
     ConfigurationError
         If something is configured but not enough, or cannot be.
     """
-    api_token, jwt_oauth_private_key = _wrapped(api_token), _wrapped(jwt_oauth_private_key)
-    timeouts = _limits(connect_timeout, timeout, first_token_timeout)
+    api_token, jwt_oauth_private_key = _secret(api_token), _secret(jwt_oauth_private_key)
+    timeouts = _timeouts(connect_timeout, timeout, first_token_timeout)
     if isinstance(max_retries, bool) or not isinstance(max_retries, int) or max_retries < 0:
         raise ConfigurationError(f"max_retries is {max_retries!r}; it must be a whole number, 0 for never.")
     cache = _cache(prompt_cache_max_count, prompt_cache_refresh_interval)
@@ -118,16 +126,16 @@ def client_for(
     return Client(connect, transport, timeouts, max_retries=max_retries, prompt_cache=prompt_cache)
 
 
-def _wrapped(secret: str | None) -> Secret | None:
+def _secret(secret: str | None) -> Secret | None:
     return None if secret is None else Secret(secret)
 
 
-def _limits(connect: float, total: float, first_token: float | None) -> Timeouts:
+def _timeouts(connect: float, total: float, first_token: float | None) -> Timeouts:
     named = {"connect_timeout": connect, "timeout": total, "first_token_timeout": first_token}
     for name, value in named.items():
         left_out = value is None and name == "first_token_timeout"
-        if odd := None if left_out else seconds_error(name, value):
-            raise ConfigurationError(odd)
+        if problem := None if left_out else seconds_error(name, value):
+            raise ConfigurationError(problem)
     return Timeouts(connect, total, first_token)
 
 
@@ -148,7 +156,7 @@ def _checked(headers: Mapping[str, str]) -> dict[str, str]:
             raise ConfigurationError(
                 f"{name!r} is no name of a header.", hint="A name is made of letters, digits and hyphens."
             )
-        if name.lower() in _OURS:
+        if name.lower() in _RESERVED_HEADERS:
             raise ConfigurationError(
                 f"The header {name} is the client's own.",
                 hint="Use api_token for the token." if name.lower() == "authorization" else "Leave it out.",

@@ -25,7 +25,7 @@ from tests.client.sdk_names import ABSENT, DIFFERENT
 from tests.client.ways import ClientOf, Serve
 from tests.wire_server import GOOD
 
-with warnings.catch_warnings():  # of authlib and pydantic, about how the SDK (0.1.28) uses them
+with warnings.catch_warnings(record=True):  # of authlib and pydantic, about how the SDK (0.1.28) uses them
     warnings.simplefilter("ignore")
     import cozeloop
     import cozeloop._client

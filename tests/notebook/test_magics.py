@@ -407,6 +407,8 @@ class TestBackground:
         assert answer.result() is answer
         show = shell.display_formatter.format  # type: ignore[union-attr]
         assert show(hello) == show(answer) and "Hello Ada" in show(hello)[0]["text/html"]
+        assert show(answer)[0]["text/plain"] == "Hello Ada"
+        assert show([answer])[0]["text/plain"] == "[<Answer of greet @ 1.2.0: 'Hello Ada'>]"
 
     def test_it_can_be_awaited(self, shell: InteractiveShell, configured: Configured) -> None:
         configured(GREET)
@@ -619,3 +621,11 @@ def test_an_answer_is_a_row(shell: InteractiveShell, configured: Configured) -> 
         3,
     )
     assert repr(shell.user_ns["hello"]) == "<Answer of greet @ 1.2.0: 'Hello Ada'>"
+
+
+def test_an_answer_goes_on_as_text_and_as_message(shell: InteractiveShell, configured: Configured) -> None:
+    server = configured(GREET)
+    assert run(shell, "greet -o hello").success
+    assert run(shell, "greet", "name = _loop\nnote: {}\n---\n@user = hello").success
+    assert sent(server)["variable_vals"][0]["value"] == "Hello Ada"
+    assert sent(server)["messages"] == [{"role": "user", "content": "Hello Ada"}]

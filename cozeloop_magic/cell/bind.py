@@ -10,6 +10,7 @@ from cozeloop_magic.cell.literal import parse_value
 from cozeloop_magic.cell.parse import CellSpec, Expression, MessageSpec, Value
 from cozeloop_magic.entities import prompt
 from cozeloop_magic.entities.prompt import ContentPart, Message
+from cozeloop_magic.entities.variables import message_of
 from cozeloop_magic.errors import CellError, InvalidRequest
 
 __all__ = ["bind_messages", "bind_variables", "option_to_text", "option_to_value", "options_to_variables"]
@@ -67,6 +68,9 @@ def _value(source: Value | Expression, namespace: dict[str, Any]) -> Any:
 
 def _message(spec: MessageSpec, namespace: dict[str, Any]) -> Message:
     content = _value(spec.source, namespace)
+    said = message_of(content)
+    if said is not None and said.role == spec.role and isinstance(content, str):
+        return said  # an answer of the model, with the tools it asks for
     if isinstance(content, str):
         return Message(spec.role, content, tool_call_id=spec.tool_call_id)
     parts = [content] if isinstance(content, ContentPart) else content

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, overload
 
 from cozeloop_magic.client.cache import PromptCache
@@ -205,7 +207,11 @@ class Client:
         return self._stream(request, self._caller.call(timeout, streamed=True))
 
     def _run(self, request: ExecuteRequest, call: Call) -> ExecuteResult:
-        return checked(_read_result(self._caller.post(_EXECUTE, execute_body(request), call), call))
+        began = time.monotonic()
+        result = checked(_read_result(self._caller.post(_EXECUTE, execute_body(request), call), call))
+        asked = {name: getattr(request, name) for name in ("prompt_key", "version", "label")}
+        seconds = time.monotonic() - began
+        return replace(result, **asked, ttft=seconds, latency=seconds)
 
     def _stream(self, request: ExecuteRequest, call: Call) -> StreamReader:
         body, attempts = execute_body(request), self._caller.attempts(call)

@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cozeloop_magic.entities import wire
+from cozeloop_magic.entities.table import to_pandas
 from cozeloop_magic.entities.wire import Wire
 from cozeloop_magic.printable import printable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "ContentPart",
@@ -300,6 +304,10 @@ class ExecuteResult(Wire):
         How many times the call had to be made again before it was answered.
     notes : tuple of str
         Remarks of the embedded Loop (response header ``X-Loop-Notes``): what works there and not on the platform.
+    prompt_key, version, label : str or None
+        Of a whole answer: which prompt was asked for.
+    ttft, latency : float or None
+        Of a whole answer: seconds to its first text and to its end, which came together.
     """
 
     message: Message | None = wire.of(Message)
@@ -309,11 +317,25 @@ class ExecuteResult(Wire):
     model: str | None = None
     retries: int = 0
     notes: tuple[str, ...] = ()
+    prompt_key: str | None = field(default=None, compare=False)
+    version: str | None = field(default=None, compare=False)
+    label: str | None = field(default=None, compare=False)
+    ttft: float | None = field(default=None, compare=False)
+    latency: float | None = field(default=None, compare=False)
+
+    @property
+    def complete(self) -> bool:
+        """Whether it came to its end, with a finish reason; `finish_reason` tells whether that was a good one."""
+        return bool(self.finish_reason)
 
     @property
     def text(self) -> str:
         """The answer's text; empty where there is none."""
         return self.message.text if self.message else ""
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return one row: the prompt, the text, why it ended, tokens and times (needs the ``[batch]`` extra)."""
+        return to_pandas([self])
 
     def __str__(self) -> str:
         return self.text

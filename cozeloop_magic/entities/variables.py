@@ -18,11 +18,11 @@ from enum import Enum
 from typing import Any
 
 from cozeloop_magic.entities import wire
-from cozeloop_magic.entities.prompt import ContentPart, ExecuteResult, Message, VariableType
+from cozeloop_magic.entities.prompt import ContentPart, Message, VariableType
 from cozeloop_magic.entities.wire import Wire
 from cozeloop_magic.errors import VariableError
 
-__all__ = ["HALVES_OUT", "VariableVal", "decode", "encode", "encode_all"]
+__all__ = ["HALVES_OUT", "VariableVal", "decode", "encode", "encode_all", "message_of"]
 
 HALVES_OUT = "Take it out, for example with text.encode(errors='replace').decode()."
 """What to do about half a character (a lone surrogate), which JSON in UTF-8 cannot hold."""
@@ -66,21 +66,27 @@ def encode(key: str, value: Any) -> VariableVal:
 
 def _encoded(key: str, value: Any) -> VariableVal:
     items = list(value) if isinstance(value, (list, tuple)) else [value]
-    messages = [_message(item) for item in items]
+    messages = [message_of(item) for item in items]
     if items and None not in messages:
-        return VariableVal(key, placeholder_messages=tuple(message for message in messages if message))
+        # An answer is a text and a message: which of them is read, the variable's declared type says.
+        text = _text(key, value) if all(isinstance(item, str) for item in items) else None
+        return VariableVal(key, text, tuple(message for message in messages if message))
     if items and all(isinstance(item, ContentPart) for item in items):
         return VariableVal(key, multi_part_values=tuple(items))
+    return VariableVal(key, _text(key, value))
+
+
+def _text(key: str, value: Any) -> str:
     value = _plain(value, key)
     try:
-        return VariableVal(key, value=value if isinstance(value, str) else _json(value, key))
+        return str(value) if isinstance(value, str) else _json(value, key)
     except RecursionError:
         raise VariableError(f"Variable {key} holds itself, or is nested too deep for JSON.") from None
 
 
-def _message(item: Any) -> Message | None:
-    """Give a message, also that of an answer: what the model said last is what a conversation goes on with."""
-    item = item.message if isinstance(item, ExecuteResult) else item
+def message_of(item: Any) -> Message | None:
+    """Return a message, also that of an answer: a conversation goes on with what the model said last."""
+    item = item if isinstance(item, Message) else getattr(item, "message", None)
     return item if isinstance(item, Message) else None
 
 

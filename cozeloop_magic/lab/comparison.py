@@ -81,7 +81,7 @@ class Comparison:
         trial = Trial(self.plan.input_of_row(row), self.plan.variant_of(variant), *repeat)
         if trial not in self.state.trials:
             raise IndexError(f"There is no repeat {trial.repeat}; there are {self.plan.repeat}.")
-        return Answer.of(self.state.trials[trial].run)
+        return Answer(self.state.trials[trial].run)
 
     @property
     def decisions(self) -> tuple[Decision, ...]:

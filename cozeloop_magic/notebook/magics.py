@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class, needs_local_scope, no_var_expand
-from IPython.core.magic_arguments import argument, magic_arguments
+from IPython.core.magic_arguments import argument, kwds, magic_arguments
 from traitlets import Bool, Float, Integer, TraitError, Unicode, validate
 
 from cozeloop_magic.notebook.interrupts import delay_interrupt
@@ -27,6 +27,15 @@ __all__ = ["LoopMagics"]
 _QUOTED = re.compile(r"""(?<![^\s=])(?:"[^"]*"|'[^']*')""")
 _WORD = re.compile(rf"(?:{_QUOTED.pattern}|\S)+")
 _OPEN = re.compile(r"(?<![^\s=])[\"']")
+
+# IPython writes "::" and one % before them, and argparse takes %% for %.
+_EXAMPLES = """%%loop_prompt ptaas_demo --version 0.0.1 --out answer
+  topic: history
+  user_request: a story of the sea
+  ---
+  Keep the answer brief.
+
+  %%loop_prompt ptaas_demo --label production --var topic=$topic --var user_request="a poem" """
 
 _PREFERENCES = ("timeout", "plain", "refresh_rate", "fold_height", "short_errors")
 
@@ -63,6 +72,7 @@ class LoopMagics(Magics):
     @needs_local_scope
     @line_cell_magic
     @magic_arguments()
+    @kwds(usage=_EXAMPLES)
     @argument("prompt_key", help="The prompt to run. `$name` or `{name}` takes it from Python, here and below.")
     @argument("-v", "--version", help="The version to run; the latest, where neither this nor a label is given.")
     @argument("-l", "--label", help="The label whose version to run, such as production.")

@@ -134,7 +134,7 @@ class Session:
         """Have IPython show an error as its sentence, without a traceback; the cell fails all the same."""
         sentence, *source = printable(": ".join(filter(None, (type(error).__name__, str(error))))).split("\n")
         lines = [_wrap(sentence), *source]
-        error._render_traceback_ = lambda: lines  # type: ignore[attr-defined]  # IPython's own hook
+        error._render_traceback_ = partial(list, lines)  # type: ignore[attr-defined]  # IPython's own hook
         return error
 
     def _request(self, args: argparse.Namespace, cell: str, names: Mapping[str, Any]) -> ExecuteRequest:
@@ -163,7 +163,7 @@ class Session:
             return
         state = run()
         if state.error is None or has_output(state):  # else there is no answer, and an older one stays
-            self.bind(Answer.of(state), "_loop", args.out)
+            self.bind(Answer(state), "_loop", args.out)
         if state.error is not None:
             raise state.error
         if stop.asked:
@@ -226,9 +226,16 @@ class Session:
         display = self._shell.display_formatter
         assert display is not None
         display.mimebundle_formatter.for_type(Answer, lambda answer, **_: bundle(answer.state))
+        display.formatters["text/plain"].for_type(Answer, _print_answer)  # else IPython takes its own for text
         display.mimebundle_formatter.for_type(
-            BackgroundAnswer, lambda behind, **_: bundle(behind.answer.state) if behind.answer else None
+            BackgroundAnswer, lambda behind, **_: None if behind.answer is None else bundle(behind.answer.state)
         )
+
+
+def _print_answer(answer: Answer, printer: Any, cycle: bool) -> None:
+    """Print an answer that ends a cell as the run did; within something else, its repr."""
+    alone = len(printer.stack) <= 1
+    printer.text(bundle(answer.state)["text/plain"] if alone else repr(answer))
 
 
 class _Silent:

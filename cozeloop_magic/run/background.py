@@ -90,9 +90,8 @@ class BackgroundAnswer:
         return self._future.result() if self.done and not self._future.exception() else None
 
     def __repr__(self) -> str:
-        return (
-            f"<BackgroundAnswer to {self.request.prompt_key}: {repr(self.answer) if self.answer else 'on its way'}>"
-        )
+        how = "on its way" if self.answer is None else repr(self.answer)
+        return f"<BackgroundAnswer to {self.request.prompt_key}: {how}>"
 
     def __str__(self) -> str:
         return repr(self) if self.answer is None else str(self.answer)
@@ -105,6 +104,6 @@ class BackgroundAnswer:
 
     def _run(self, run: Callable[[], RunState]) -> None:
         try:
-            self._future.set_result(Answer.of(run()))
+            self._future.set_result(Answer(run()))
         except BaseException as error:
             self._future.set_exception(error)

@@ -13,6 +13,9 @@ import pytest
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
 from cozeloop_magic import errors
+from cozeloop_magic.entities.prompt import ExecuteRequest, ExecuteResult, FunctionCall, Message, Role, ToolCall
+from cozeloop_magic.run.answer import Answer
+from cozeloop_magic.run.state import Arrived, RunState, fold
 from tests.conftest import TOKEN
 from tests.wire_server import WHOLE, Script, WireServer, answer, by_path, delta, event, last, stream
 
@@ -407,6 +410,8 @@ class TestBackground:
         assert answer.result() is answer
         show = shell.display_formatter.format  # type: ignore[union-attr]
         assert show(hello) == show(answer) and "Hello Ada" in show(hello)[0]["text/html"]
+        assert show(answer)[0]["text/plain"] == "Hello Ada"
+        assert show([answer])[0]["text/plain"] == "[<Answer of greet @ 1.2.0: 'Hello Ada'>]"
 
     def test_it_can_be_awaited(self, shell: InteractiveShell, configured: Configured) -> None:
         configured(GREET)
@@ -598,6 +603,12 @@ def test_the_manual_is_the_magics_help(shell: InteractiveShell) -> None:
         assert option in manual
 
 
+def test_the_manual_begins_with_two_examples(shell: InteractiveShell) -> None:
+    manual = shell.find_cell_magic("loop_prompt").__doc__
+    assert manual.startswith("::\n\n  %%loop_prompt ptaas_demo --version")
+    assert manual.index("\n  %loop_prompt ptaas_demo --label") < manual.index("Run a versioned prompt")
+
+
 def test_config_names_the_server_where_the_environment_does_not(
     shell: InteractiveShell, serve: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -619,3 +630,22 @@ def test_an_answer_is_a_row(shell: InteractiveShell, configured: Configured) -> 
         3,
     )
     assert repr(shell.user_ns["hello"]) == "<Answer of greet @ 1.2.0: 'Hello Ada'>"
+
+
+def test_an_answer_goes_on_as_text_and_as_message(shell: InteractiveShell, configured: Configured) -> None:
+    server = configured(GREET)
+    assert run(shell, "greet -o hello").success
+    assert run(shell, "greet", "name = _loop\nnote: {}\n---\n@user = hello").success
+    assert sent(server)["variable_vals"][0]["value"] == "Hello Ada"
+    assert sent(server)["messages"] == [{"role": "user", "content": "Hello Ada"}]
+
+
+def test_an_answer_that_asks_for_tools_goes_on_with_them(shell: InteractiveShell, configured: Configured) -> None:
+    server = configured(GREET)
+    call = ToolCall(0, "c1", function_call=FunctionCall("look_up", "{}"))
+    message = Message(Role.ASSISTANT, "", tool_calls=(call,))
+    state = fold(RunState(ExecuteRequest("greet")), Arrived(0.1, ExecuteResult(message, "tool_calls")))
+    shell.user_ns["asked"] = Answer(state)
+    assert run(shell, "greet", CELL + "---\n@assistant = asked\n@tool c1\n42").success
+    assistant, tool = sent(server)["messages"]
+    assert assistant["tool_calls"][0]["id"] == tool["tool_call_id"] == "c1"

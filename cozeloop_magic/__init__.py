@@ -29,24 +29,45 @@ __all__ = [
     "unload_ipython_extension",
 ]
 
-_HOMES = {
-    "Client": "cozeloop_magic.client.client",
-    "batch": "cozeloop_magic.lab.batch",
-    "compare": "cozeloop_magic.lab.compare",
-    "new_client": "cozeloop_magic.client.connect",
+ENV_API_BASE_URL = "COZELOOP_API_BASE_URL"
+ENV_WORKSPACE_ID = "COZELOOP_WORKSPACE_ID"
+ENV_API_TOKEN = "COZELOOP_API_TOKEN"
+ENV_JWT_OAUTH_CLIENT_ID = "COZELOOP_JWT_OAUTH_CLIENT_ID"
+ENV_JWT_OAUTH_PRIVATE_KEY = "COZELOOP_JWT_OAUTH_PRIVATE_KEY"
+ENV_JWT_OAUTH_PUBLIC_KEY_ID = "COZELOOP_JWT_OAUTH_PUBLIC_KEY_ID"
+CN_BASE_URL = "https://api.coze.cn"
+
+_MODULES = {
+    "cozeloop_magic.client.client": ("Client",),
+    "cozeloop_magic.client.connect": ("new_client",),
+    "cozeloop_magic.client.reader": ("AsyncStreamReader", "StreamReader"),
+    "cozeloop_magic.client.functions": (
+        "add_log_handler",
+        "aexecute_prompt",
+        "close",
+        "execute_prompt",
+        "flush",
+        "get_prompt",
+        "prompt_format",
+        "set_default_client",
+        "set_log_level",
+        "workspace_id",
+    ),
+    "cozeloop_magic.entities.prompt": ("Message", "Prompt"),
+    "cozeloop_magic.lab.batch": ("batch",),
+    "cozeloop_magic.lab.compare": ("compare",),
 }
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
-    home = _HOMES.get(name)
-    if home is None:
-        errors = import_module("cozeloop_magic.errors")
-        if name not in errors.__all__:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(errors, name)
-    return getattr(import_module(home), name)
+    home = _HOMES.get(name, "cozeloop_magic.errors")
+    module = import_module(home)
+    if name not in module.__all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(module, name)
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

@@ -45,23 +45,30 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AlreadyExists",
+    "AuthError",
+    "AuthInfoRequiredError",
     "AuthenticationFailed",
     "BadRequest",
     "CellError",
     "ClientClosed",
+    "ClientClosedError",
     "ConfigurationError",
     "ConnectFailed",
     "ContentRejected",
     "DeadlineExceeded",
     "DraftConflict",
+    "InvalidParamError",
     "InvalidRequest",
     "LabelNotFound",
     "LocalLoopError",
     "LoopError",
+    "NetworkError",
+    "ParsePrivateKeyError",
     "PermissionDenied",
     "PromptNotFound",
     "RateLimited",
     "RemoteError",
+    "RemoteServiceError",
     "RequirementNotMet",
     "ServerFailed",
     "StoreError",
@@ -74,7 +81,6 @@ __all__ = [
     "VersionNotFound",
     "kind_of",
     "remote_error",
-    "strip_tracebacks",
     "to_install",
 ]
 
@@ -234,6 +240,21 @@ class UnreadableEvent(StreamInterrupted):
 class RemoteError(LoopError):
     """The server said no, with a code."""
 
+    @property
+    def http_code(self) -> int | None:
+        """The official SDK's name of ``http_status``."""
+        return self.http_status
+
+    @property
+    def error_code(self) -> int | None:
+        """The official SDK's name of ``code``."""
+        return self.code
+
+    @property
+    def error_message(self) -> str:
+        """The official SDK's name of ``message``."""
+        return self.message
+
 
 class AuthenticationFailed(RemoteError):
     """The token is missing, wrong or expired."""
@@ -300,6 +321,14 @@ class ServerFailed(RemoteError):
     hint = "Run it again; if it stays, ask whoever runs the server."
 
 
+# The official SDK's names: what is raised here where it raises that.
+AuthError = AuthenticationFailed
+AuthInfoRequiredError = InvalidParamError = ParsePrivateKeyError = ConfigurationError
+ClientClosedError = ClientClosed
+NetworkError = TransportError
+RemoteServiceError = RemoteError
+
+
 _BY_CODE: dict[int, type[RemoteError]] = {
     600500101: PermissionDenied,
     600500201: BadRequest,
@@ -358,17 +387,3 @@ def remote_error(
 def to_install(extra: str) -> str:
     """Give the hint for an optional part that is not installed."""
     return f'Install it in the checkout: pip install ".[{extra}]"'
-
-
-def strip_tracebacks(error: BaseException) -> BaseException:
-    """Forget the frames of a foreign error and of what caused it: their variables may hold credentials."""
-    seen: set[int] = set()
-    todo = [error]
-    while todo:
-        current = todo.pop()
-        if id(current) not in seen:
-            seen.add(id(current))
-            current.__traceback__ = None
-            inner = (current.__cause__, current.__context__, getattr(current, "reason", None), *current.args)
-            todo += [cause for cause in inner if isinstance(cause, BaseException)]
-    return error

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from cozeloop_magic import Client, new_client
+from cozeloop_magic.client.default import DEFAULT
 from tests.wire_server import Script, WireServer
 
 TOKEN = "pat_s3cr3t-t0ken"
@@ -28,6 +29,7 @@ def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
         if name.lower().endswith(("_proxy", "_ca_bundle")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("COZELOOP_MAGIC_HOME", str(tmp_path_factory.mktemp("home")))
+    monkeypatch.setattr(DEFAULT, "_client", None)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ a value, keys given twice, anchors and tags are refused.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from decimal import Decimal
@@ -16,13 +17,17 @@ import yaml
 
 from cozeloop_magic.errors import CellError
 
-__all__ = ["BLANKS", "BLOCK", "opens", "parse_block", "parse_value"]
+__all__ = ["BLANKS", "BLOCK", "common_indent", "opens", "parse_block", "parse_value"]
 
 BLANKS = " \t"
 """What around a value is no part of it; other blanks, such as U+3000, are text."""
 
 BLOCK = re.compile(r"[|>][-+]?")
 """What stands after ``name:`` where the text is indented below it."""
+
+
+_WINDOWS_PATH = re.compile(r'"(?:[A-Za-z]:|\.{1,2}|\\)?\\[^\\"]')
+_PYTHONS_WORD = "is Python's word"
 
 
 def opens(text: str) -> bool:
@@ -42,10 +47,15 @@ def parse_value(text: str, line: int = 1, column: int = 1, source: str = "") -> 
     """
     if text[0] not in "\"'[{" or _is_json(text):
         return text
+    if _WINDOWS_PATH.match(text):
+        raise CellError(
+            "in double quotes a backslash begins an escape.", line=line, column=column, source=source or text,
+            hint="Write the path without quotes, or in single ones: 'C:\\new'.",
+        )  # fmt: skip
     try:
         node = _compose(text, line - 1)
     except CellError as error:
-        if "escape" in error.message or "twice" in error.message:
+        if any(word in error.message for word in ("escape", "twice", _PYTHONS_WORD)):
             hint = "Double the backslash, or write the text without quotes." if "escape" in error.message else None
             raise CellError(
                 error.message, line=line, column=column + error.column - 1, source=source or text, hint=hint
@@ -57,10 +67,15 @@ def parse_value(text: str, line: int = 1, column: int = 1, source: str = "") -> 
 
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text, object_pairs_hook=_unique)
+        json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return False
     return opens(text)
+
+
+def _refuse_constant(name: str) -> Any:
+    """Take no NaN and Infinity, which Python reads and JSON does not have."""
+    raise ValueError(name)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -105,7 +120,17 @@ class _Loader(yaml.SafeLoader):
         node: yaml.Node | None = super().compose_node(parent, index)
         if isinstance(node, yaml.MappingNode):
             self._refuse_keys(node)
+        elif parent is not None and isinstance(node, yaml.ScalarNode):
+            self._refuse_python(node)
         return node
+
+    @staticmethod
+    def _refuse_python(node: yaml.ScalarNode) -> None:
+        """Refuse None and NaN, which would be sent as the text that they are; True and False are taken as meant."""
+        if node.style is None and node.value in ("None", "NaN", "nan", "inf", "Infinity", "-inf", "-Infinity"):
+            write = "null" if node.value == "None" else "a finite number"
+            problem = f"{node.value} {_PYTHONS_WORD}; write {write}, or put it in quotes"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
 
     def construct_number(self, node: yaml.ScalarNode) -> Decimal:
         return Decimal(node.value)
@@ -127,7 +152,7 @@ class _Loader(yaml.SafeLoader):
 
 
 for _tag, _pattern, _first in (
-    ("bool", r"true|false", "tf"),
+    ("bool", r"true|false|True|False", "tfTF"),
     ("null", r"null|", ["n", ""]),
     ("int", r"-?(0|[1-9]\d*)", "-0123456789"),
     ("float", r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?", "-0123456789"),
@@ -184,6 +209,8 @@ def parse_block(lines: Sequence[str], at: int, after: int, rest: str) -> Any:
     """Read a value over several lines: YAML, or text below ``|``."""
     if rest and not opens(rest) and rest[0] not in "\"'" and not BLOCK.fullmatch(rest):
         raise _no_block(lines, at, rest)
+    if rest[:1] == "|" and BLOCK.fullmatch(rest):
+        return _literal_block(lines[at + 1 : after], rest[1:])
     text = "\n".join([rest, *lines[at + 1 : after]])
     if rest[:1] in ("|", ">"):
         text += "\n"
@@ -195,6 +222,24 @@ def parse_block(lines: Sequence[str], at: int, after: int, rest: str) -> Any:
             raise _no_block(lines, at, rest)
         return lines[at + 1].strip(BLANKS)
     return _construct(node, at)
+
+
+def common_indent(lines: Sequence[str]) -> str:
+    """Return the blanks that all lines begin with which are not blank themselves."""
+    indents = [line[: len(line) - len(line.lstrip(BLANKS))] for line in lines if line.strip(BLANKS)]
+    return os.path.commonprefix(indents)  # noqa: RUF071  # of characters, as it is meant
+
+
+def _literal_block(lines: Sequence[str], chomping: str) -> str:
+    """Return the text below ``|``, to the letter: what all its lines begin with alike is their indent.
+
+    YAML would break it at U+2028 and U+0085, refuse control characters and tabs, and a first line that is indented
+    deeper than the others.
+    """
+    indent = common_indent(lines)
+    text = "\n".join(line.removeprefix(indent) if line.strip(BLANKS) else "" for line in lines)
+    kept = text.rstrip("\n")
+    return {"": kept + "\n", "-": kept, "+": text + "\n"}[chomping]
 
 
 def _no_block(lines: Sequence[str], at: int, rest: str) -> CellError:

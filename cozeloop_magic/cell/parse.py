@@ -19,20 +19,27 @@ from __future__ import annotations
 
 import ast
 import difflib
+import json
 import re
 import tokenize
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cozeloop_magic.cell.literal import BLANKS, BLOCK, opens, parse_block, parse_value
+from cozeloop_magic.cell.literal import BLANKS, BLOCK, common_indent, opens, parse_block, parse_value
 from cozeloop_magic.entities.prompt import Role
 from cozeloop_magic.errors import CellError
 
 __all__ = ["CellSpec", "Expression", "MessageSpec", "Value", "Variable", "parse_cell"]
 
 _SEPARATOR = "---"
-_ENTRY = re.compile(r"(?P<name>[^\W\d][\w-]*)[ \t]*(?P<sign>:(?=[ \t]|$)|=(?!=))[ \t]*(?P<rest>.*)")
+_UNSEEN = "\ufeff\u200b\u200c\u200d\u2060"  # they come along where a cell is pasted, and mean nothing before a name
+_ENTRY = re.compile(
+    rf"[{_UNSEEN}]*(?P<name>[^\W\d][\w-]*)[ \t\u00a0\u3000]*"
+    r"(?P<sign>:(?=[ \t\u00a0\u3000]|$)|=(?!=))(?:[\u00a0\u3000][ \t]*|[ \t]*)(?P<rest>.*)"
+)
+_LIKE_SEPARATOR = re.compile(r"[-\u2010-\u2015\u2212\ufe58\ufe63\uff0d\u3161\u30fc]{1,}\s*")
 _ROLES = ("user", "assistant", "system", "tool")
 _MARK = re.compile(
     r"@(?P<role>user|assistant|system|tool)(?:(?<=tool)[ \t]+(?P<id>[^\s=]+))?[ \t]*(?:=(?!=)[ \t]*(?P<code>\S.*))?$"
@@ -90,9 +97,42 @@ def parse_cell(text: str) -> CellSpec:
     CellError
         With the line and column, where a line is neither a variable nor a message.
     """
-    lines = text.replace("\r\n", "\n").split("\n")
+    lines = _dedented(text.replace("\r\n", "\n").split("\n"))
+    if (pasted := _pasted_object(lines)) is not None:
+        return CellSpec(pasted)
+    _refuse_front_matter(lines)
     variables, below = _parse_variables(lines)
     return CellSpec(tuple(variables), tuple(_parse_messages(lines, below)))
+
+
+def _dedented(lines: list[str]) -> list[str]:
+    """Take off what all lines of a body are indented by."""
+    indent = common_indent(lines)
+    return [line.removeprefix(indent) for line in lines] if indent else lines
+
+
+def _pasted_object(lines: Sequence[str]) -> tuple[Variable, ...] | None:
+    """Read a body that is one JSON object: its fields are the variables."""
+    text = "\n".join(lines).strip()
+    if not text.startswith("{"):
+        return None
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return tuple(Variable(name, Value(value), 1) for name, value in fields.items())
+
+
+def _refuse_front_matter(lines: Sequence[str]) -> None:
+    """Refuse ``---`` above the variables, as Markdown files have it: here nothing would stand above it."""
+    filled = [at for at, line in enumerate(lines) if line.strip()]
+    separators = [at for at in filled if lines[at].rstrip() == _SEPARATOR]
+    if len(separators) > 1 and separators[0] == filled[0] and _ENTRY.match(lines[filled[1]]):
+        raise CellError(
+            "nothing stands above the first `---`, so what follows would be a message.",
+            line=separators[0] + 1, source=lines[separators[0]],
+            hint="Take the first `---` away: variables stand above the line, messages below it.",
+        )  # fmt: skip
 
 
 def _parse_variables(lines: Sequence[str]) -> tuple[list[Variable], int]:
@@ -153,10 +193,24 @@ def _not_an_entry(line: str, at: int) -> CellError:
         return CellError(
             _EXPECTED + ".", line=at + 1, column=tight.end() + 1, source=line, hint="Put a blank after the colon."
         )
-    wide = re.match(r"([^\W\d][\w-]*)\s*：", line)
+    wide = re.match(r"([^\W\d][\w-]*)\s*([：﹕＝﹦])", line)
     if wide:
-        hint = f"Write a plain colon and a blank: `{wide[1]}: ...`."
+        colon = wide[2] in "：﹕"
+        plain = f"colon and a blank: `{wide[1]}: ...`" if colon else f"equals sign: `{wide[1]} = ...`"
+        hint = f"This is {unicodedata.name(wide[2])}. Write a plain {plain}."
         return CellError(_EXPECTED + ".", line=at + 1, column=wide.end(), source=line, hint=hint)
+    if _LIKE_SEPARATOR.fullmatch(line):
+        return CellError("this is no separator.", line=at + 1, source=line, hint="Write three plain hyphens: `---`.")
+    quoted = re.match(r"([\"'])([^\W\d][\w-]*)\1\s*:", line)
+    if quoted:
+        return CellError(
+            _EXPECTED + ".", line=at + 1, source=line,
+            hint=f"Write `{quoted[2]}: ...` without quotes and without a comma at the end, or a whole JSON object.",
+        )  # fmt: skip
+    bare = re.match(r"([^\W\d][\w-]*)[ \t]+\S", line)
+    if bare and at == 0:
+        hint = f"Write `{bare[1]}: ...` with a colon. Or is it a message? Is the line with `---` missing above it?"
+        return CellError(_EXPECTED + ".", line=at + 1, source=line, hint=hint)
     return CellError(_EXPECTED + ".", line=at + 1, source=line, hint="Is the line with `---` missing above it?")
 
 
@@ -286,7 +340,10 @@ def _parse_messages(lines: Sequence[str], below: int) -> list[MessageSpec]:
 def _check_mark(role: Role, tool_call_id: str | None, at: int, line: str) -> None:
     if role is Role.TOOL and not tool_call_id:
         raise CellError(
-            "a tool message needs the id of the call it answers.", line=at + 1, source=line, hint="Write `@tool ID`."
+            "a tool message needs the id of the call it answers.",
+            line=at + 1,
+            source=line,
+            hint="Write `@tool ID`; as text, write `@user = '...'`.",
         )
 
 

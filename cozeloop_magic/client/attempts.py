@@ -57,7 +57,7 @@ class Attempts:
         """Wait as long as the policy says, or raise the fault."""
         seconds = self._seconds(fault)
         if seconds is None or not self._call.wait(seconds):
-            fault = self._call.ended() if seconds is not None and self._call.cancelled else fault
+            fault = self._call.cancelled_error() if seconds is not None and self._call.cancelled else fault
             raise fault.with_traceback(None)  # inner frames hold the server's words, which may echo credentials
         self._call.retries += 1
         log.debug("retry %d in %.2f s: %s", self._call.retries, seconds, fault)

@@ -30,11 +30,11 @@ from cozeloop_magic.template.render import render
 from cozeloop_magic.transport import EventStream, Reply, Transport
 from cozeloop_magic.transport.call import Call, Timeouts
 from cozeloop_magic.transport.endpoint import Connector, Endpoint
-from cozeloop_magic.transport.error_responses import quoted
+from cozeloop_magic.transport.error_responses import excerpt
 
 __all__ = ["Client"]
 
-_PARTING = 1.0  # seconds for threads to notice that their call was ended
+_CLOSE_TIMEOUT = 1.0  # seconds for threads to notice that their call was ended
 _EXECUTE = "/v1/loop/prompts/execute"
 _EXECUTE_STREAMING = "/v1/loop/prompts/execute_streaming"
 _MGET = "/v1/loop/prompts/mget"
@@ -99,7 +99,7 @@ class Client:
     def close(self) -> None:
         """Close every connection, also under a call or a stream; further calls raise `ClientClosed`."""
         self._caller.close()
-        self._threads.close(_PARTING)
+        self._threads.close(_CLOSE_TIMEOUT)
 
     def flush(self) -> None:
         """Do nothing: the official SDK sends its traces here, and this client makes none."""
@@ -330,5 +330,5 @@ def _read_result(reply: Reply, call: Call) -> ExecuteResult | LoopError:
         return result
     strange = result.extra.get("finish_reason")
     why = f"its finish reason is not text but {strange}" if strange else "it came without a finish reason"
-    what = f"The answer from {reply.endpoint.name} is not complete: {quoted(why, reply.endpoint)}."
+    what = f"The answer from {reply.endpoint.name} is not complete: {excerpt(why, reply.endpoint)}."
     return StreamInterrupted(what, log_id=reply.log_id, partial=result)

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from cozeloop_magic.client.cache import PromptCache
 from cozeloop_magic.client.client import Client
+from cozeloop_magic.client.default import DEFAULT
 from cozeloop_magic.client.settings import Settings
 from cozeloop_magic.errors import ConfigurationError, RemoteError, StreamInterrupted
 from cozeloop_magic.transport import Transport
 from cozeloop_magic.transport.auth import Auth, JWTOAuth, PersonalToken
 from cozeloop_magic.transport.call import Call, Timeouts, seconds_error
-from cozeloop_magic.transport.endpoint import Endpoint
+from cozeloop_magic.transport.endpoint import Connector, Endpoint
 from cozeloop_magic.transport.secret import Secret
 
 __all__ = ["client_for", "new_client"]
 
-_OURS = ("authorization", "accept", "content-type", "content-length", "content-encoding", "transfer-encoding", "host")
+_RESERVED_HEADERS = (
+    "authorization",
+    "accept",
+    "content-type",
+    "content-length",
+    "content-encoding",
+    "transfer-encoding",
+    "host",
+)
 
 
 def new_client(
@@ -34,8 +45,11 @@ def new_client(
     first_token_timeout: float | None = None,
     max_retries: int = 2,
     headers: Mapping[str, str] | None = None,
+    prompt_cache_max_count: int = 100,
+    prompt_cache_refresh_interval: float = 0.0,
+    prompt_trace: bool = False,
 ) -> Client:
-    """Make a client.
+    """Make a client; the first that is made is also that of module-level calls, unless another is set.
 
     What is not given is taken from the environment (``COZELOOP_API_BASE_URL``, ``COZELOOP_WORKSPACE_ID``,
     ``COZELOOP_API_TOKEN``, ``COZELOOP_JWT_OAUTH_*``). Nothing configured at all, or ``api_base_url="local"``: the
@@ -61,16 +75,26 @@ def new_client(
         never.
     headers : Mapping[str, str], optional
         Sent with every call. Proxies and CA bundles are taken from the environment, as requests does.
+    prompt_cache_max_count : int
+        How many definitions of prompts are kept.
+    prompt_cache_refresh_interval : float
+        Seconds that a definition which may change (the latest, a label's) may be used before it is asked for again;
+        0 asks every time, so that what was just committed is what runs.
+    prompt_trace : bool
+        Of the official SDK: taken, but no trace is sent.
 
     Raises
     ------
     ConfigurationError
         If something is configured but not enough, or cannot be.
     """
-    api_token, jwt_oauth_private_key = _wrapped(api_token), _wrapped(jwt_oauth_private_key)
-    timeouts = _limits(connect_timeout, timeout, first_token_timeout)
+    api_token, jwt_oauth_private_key = _secret(api_token), _secret(jwt_oauth_private_key)
+    timeouts = _timeouts(connect_timeout, timeout, first_token_timeout)
     if isinstance(max_retries, bool) or not isinstance(max_retries, int) or max_retries < 0:
         raise ConfigurationError(f"max_retries is {max_retries!r}; it must be a whole number, 0 for never.")
+    cache = _cache(prompt_cache_max_count, prompt_cache_refresh_interval)
+    if prompt_trace:
+        warnings.warn("prompt_trace: this client sends no traces; the platform writes its own.", stacklevel=2)
     arguments = {
         "api_base_url": api_base_url,
         "workspace_id": workspace_id,
@@ -79,7 +103,10 @@ def new_client(
         "jwt_oauth_private_key": jwt_oauth_private_key,
         "jwt_oauth_public_key_id": jwt_oauth_public_key_id,
     }
-    return client_for(Settings.gather(arguments), timeouts, max_retries=max_retries, headers=_checked(headers or {}))
+    options: dict[str, Any] = {"max_retries": max_retries, "headers": _checked(headers or {}), "prompt_cache": cache}
+    client = client_for(Settings.gather(arguments), timeouts, **options)
+    DEFAULT.offer(client)
+    return client
 
 
 def client_for(
@@ -88,26 +115,36 @@ def client_for(
     *,
     max_retries: int = 2,
     headers: Mapping[str, str] | None = None,
+    prompt_cache: PromptCache | None = None,
 ) -> Client:
     """Make the client that `settings` describe."""
     transport = Transport(trust_env=not settings.local, headers=headers)
-    if settings.local:
-        return Client(_embedded, transport, timeouts, max_retries=max_retries)
-    endpoint = _endpoint(settings, transport)
-    return Client(lambda *, progress=None, failed=None: endpoint, transport, timeouts, max_retries=max_retries)
+    connect: Connector = _embedded
+    if not settings.local:
+        endpoint = _endpoint(settings, transport)
+        connect = lambda *, progress=None, failed=None: endpoint  # noqa: E731
+    return Client(connect, transport, timeouts, max_retries=max_retries, prompt_cache=prompt_cache)
 
 
-def _wrapped(secret: str | None) -> Secret | None:
+def _secret(secret: str | None) -> Secret | None:
     return None if secret is None else Secret(secret)
 
 
-def _limits(connect: float, total: float, first_token: float | None) -> Timeouts:
+def _timeouts(connect: float, total: float, first_token: float | None) -> Timeouts:
     named = {"connect_timeout": connect, "timeout": total, "first_token_timeout": first_token}
     for name, value in named.items():
         left_out = value is None and name == "first_token_timeout"
-        if odd := None if left_out else seconds_error(name, value):
-            raise ConfigurationError(odd)
+        if problem := None if left_out else seconds_error(name, value):
+            raise ConfigurationError(problem)
     return Timeouts(connect, total, first_token)
+
+
+def _cache(max_count: int, refresh_interval: float) -> PromptCache:
+    if isinstance(max_count, bool) or not isinstance(max_count, int) or max_count < 1:
+        raise ConfigurationError(f"prompt_cache_max_count is {max_count!r}; it must be a whole number above 0.")
+    if refresh_interval != 0 and (problem := seconds_error("prompt_cache_refresh_interval", refresh_interval)):
+        raise ConfigurationError(problem)
+    return PromptCache(max_count, refresh_interval)
 
 
 def _checked(headers: Mapping[str, str]) -> dict[str, str]:
@@ -119,7 +156,7 @@ def _checked(headers: Mapping[str, str]) -> dict[str, str]:
             raise ConfigurationError(
                 f"{name!r} is no name of a header.", hint="A name is made of letters, digits and hyphens."
             )
-        if name.lower() in _OURS:
+        if name.lower() in _RESERVED_HEADERS:
             raise ConfigurationError(
                 f"The header {name} is the client's own.",
                 hint="Use api_token for the token." if name.lower() == "authorization" else "Leave it out.",

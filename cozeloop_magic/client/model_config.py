@@ -54,7 +54,7 @@ def _committed(prompts: Prompts, prompt_key: str, version: str) -> dict[str, Any
 
 def _near_miss(name: str, known: set[str]) -> str:
     close = difflib.get_close_matches(name.lower(), known, n=1)
-    return f"Did you mean {close[0]}?" if close else f"There are {', '.join(sorted(known))}."
+    return f"It is probably {close[0]} that is meant." if close else f"There are {', '.join(sorted(known))}."
 
 
 def _check(name: str, value: Any) -> None:

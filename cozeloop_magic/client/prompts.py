@@ -22,6 +22,7 @@ from cozeloop_magic.client.replies import (
 from cozeloop_magic.entities.authoring import CommitPage, DraftInfo, PromptCommit, PromptDetail, PromptRecord
 from cozeloop_magic.entities.prompt import PromptPage, PromptSummary
 from cozeloop_magic.errors import DraftConflict, InvalidRequest, PromptNotFound, UnexpectedContent
+from cozeloop_magic.printable import printable
 
 __all__ = ["Prompts"]
 
@@ -190,7 +191,10 @@ class Prompts:
             if not page.has_more:
                 return
             if page.next_page_token in ("", token):
-                raise UnexpectedContent("The list of versions goes on, but does not say where.")
+                raise UnexpectedContent(
+                    "The server's list of versions goes on, but it does not say where.",
+                    hint="Ask whoever runs the server.",
+                )
             token = page.next_page_token
 
     def delete(self, prompt_id: str) -> None:
@@ -212,6 +216,10 @@ def _same(there: DraftInfo, expected: DraftInfo) -> bool:
 
 
 def _who_and_when(draft: DraftInfo) -> str:
-    whose = f"by {draft.user_id}" if draft.user_id else "by somebody"
-    base = f", begun from version {draft.base_version}" if draft.base_version else ""
-    return f"The prompt has a draft {whose}{base} that is not committed yet; it was left as it is."
+    whose = _in_one_line(draft.user_id) or "somebody"
+    base = f"begun from version {_in_one_line(draft.base_version)} and " if draft.base_version else ""
+    return f"The prompt has a draft by {whose}, {base}not committed yet; it was left as it is."
+
+
+def _in_one_line(text: str | None) -> str:
+    return printable(" ".join((text or "").split()))[:80]

@@ -17,6 +17,7 @@ from cozeloop_magic.entities.stream import PieceReader, ResultBuilder, join_resu
 from cozeloop_magic.errors import InvalidRequest, LoopError, RemoteError
 from cozeloop_magic.printable import replace_surrogates
 from cozeloop_magic.transport import LINGER, EventStream
+from cozeloop_magic.transport.call import POLL_INTERVAL
 from cozeloop_magic.transport.error_responses import SURROGATE_ESCAPE, error_code, error_message
 from cozeloop_magic.transport.forks import register_after_fork
 
@@ -25,8 +26,7 @@ __all__ = ["AsyncStreamReader", "Reopen", "StreamReader"]
 _JSON = json.JSONDecoder(strict=False)
 _PARTS = {"message", "finish_reason", "usage"}  # of a piece of an answer
 _USUAL = ("data", "message")  # kinds of event that hold a piece of an answer
-_FOR_USAGE = 0.5  # seconds that usage may come after the finish reason
-_TICK = 0.1  # seconds between looks whether anybody still reads
+_USAGE_TIMEOUT = 0.5  # seconds that usage may come after the finish reason
 
 Reopen = Callable[[LoopError], EventStream]
 """Makes the call again after a fault, or raises the fault."""
@@ -47,14 +47,14 @@ class StreamReader:
     def __init__(self, events: EventStream, reopen: Reopen) -> None:
         self._reopen = reopen
         self._builder = ResultBuilder()
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         self._done = self._closed = False
-        self._take(events)
+        self._attach(events)
         register_after_fork(self)
 
     def after_fork(self) -> None:
         """Leave the stream to the parent."""
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         self._closed = True
 
     def __iter__(self) -> Iterator[ExecuteResult]:
@@ -67,7 +67,7 @@ class StreamReader:
         self.close()
 
     def __next__(self) -> ExecuteResult:
-        with self._turn:  # threads that read one stream share its pieces
+        with self._lock:  # threads that read one stream share its pieces
             return self._read()
 
     def _read(self) -> ExecuteResult:
@@ -102,26 +102,26 @@ class StreamReader:
         """Stop reading and free the connection. Who goes on iterating is told that the answer is not complete."""
         self._closed = True
         self._events.call.cancel()
-        self._dropped()
+        self._finalizer()
 
-    def _take(self, events: EventStream) -> None:
+    def _attach(self, events: EventStream) -> None:
         self._events = events
         self._pieces = _pieces(events)
-        self._dropped = weakref.finalize(self, events.close)
-        self._dropped.atexit = False
+        self._finalizer = weakref.finalize(self, events.close)
+        self._finalizer.atexit = False
         if self._closed:  # meanwhile
-            self._dropped()
+            self._finalizer()
 
     def _next(self) -> ExecuteResult:
         if self._closed:
-            raise self._events.ended()
+            raise self._events.incomplete_error()
         try:
             return next(self._pieces)
         except LoopError as error:
             if self._builder or not error.repeatable:
                 raise
-            self._dropped()
-            self._take(self._reopen(error))
+            self._finalizer()
+            self._attach(self._reopen(error))
             return self._next()
 
     def _finished(self, last: ExecuteResult) -> ExecuteResult:
@@ -134,7 +134,7 @@ class StreamReader:
         """
         rest = []
         try:
-            with self._events.call.within(LINGER if last.usage else _FOR_USAGE):
+            with self._events.call.fail_after(LINGER if last.usage else _USAGE_TIMEOUT):
                 for piece in self._pieces:
                     rest.append(piece)
                     self._builder.add(piece)
@@ -143,7 +143,7 @@ class StreamReader:
         except LoopError:
             pass  # the stream's end, or none in time: the answer is complete
         self._done = True
-        self._dropped.detach()
+        self._finalizer.detach()
         self._events.close(complete=True)
         return join_results([last, *rest]) if rest else last
 
@@ -155,18 +155,18 @@ def _pieces(events: EventStream) -> Iterator[ExecuteResult]:
     strange = ""
     for name, data in events:
         body = _object(events, name, data)
-        if name.lower() == "error" or (body and _refuses(name, body)):
-            raise events.refused(data)
+        if name.lower() == "error" or (body and _is_error_event(name, body)):
+            raise events.error_event(data)
         piece = read(body) if body else None
         if (piece is None or piece.message is None) and body and body.get("message"):
             raise events.unreadable("holds a message that cannot be read", body["message"])
         if body and body.get("finish_reason") and not isinstance(body["finish_reason"], str):
-            events.odd_reason = body["finish_reason"]
+            events.unreadable_finish_reason = body["finish_reason"]
         if piece is not None:
-            if not events.spoke and _says(piece):
-                events.call.spoke()
-                events.spoke = True
-            if piece.finish_reason and strange and not events.spoke:
+            if not events.has_content and _has_content(piece):
+                events.call.got_first_token()
+                events.has_content = True
+            if piece.finish_reason and strange and not events.has_content:
                 raise events.unreadable("ends it without text, after one that is no piece of an answer", strange)
             yield piece
         elif data.strip() == "[DONE]":
@@ -174,11 +174,11 @@ def _pieces(events: EventStream) -> Iterator[ExecuteResult]:
         elif name in _USUAL:
             strange = data if body else strange
         else:
-            events.aside = data
-    raise events.ended()
+            events.last_unknown = data
+    raise events.incomplete_error()
 
 
-def _refuses(name: str, body: Mapping[str, Any]) -> bool:
+def _is_error_event(name: str, body: Mapping[str, Any]) -> bool:
     """Tell whether an event says no: by a code, which one of an unknown kind may have without words, or in words."""
     if body.get("error"):
         return True
@@ -187,10 +187,10 @@ def _refuses(name: str, body: Mapping[str, Any]) -> bool:
     return bool(error_code(body) and error_message(body))
 
 
-def _says(piece: ExecuteResult) -> bool:
+def _has_content(piece: ExecuteResult) -> bool:
     """Tell whether a piece holds something of an answer; the first often names the role alone."""
-    said = piece.message
-    return bool(said and (said.content or said.reasoning_content or said.tool_calls or said.parts))
+    message = piece.message
+    return bool(message and (message.content or message.reasoning_content or message.tool_calls or message.parts))
 
 
 def _object(events: EventStream, name: str, data: str) -> dict[str, Any] | None:
@@ -234,8 +234,8 @@ class AsyncStreamReader:
     def __init__(self, reader: StreamReader, threads: Threads) -> None:
         self._pump = _Pump(reader, asyncio.get_running_loop())
         self._ended = False
-        self._dropped = weakref.finalize(self, self._pump.close)
-        self._dropped.atexit = False
+        self._finalizer = weakref.finalize(self, self._pump.close)
+        self._finalizer.atexit = False
         threads.start(self._pump.run)
 
     def __aiter__(self) -> AsyncIterator[ExecuteResult]:
@@ -269,7 +269,7 @@ class AsyncStreamReader:
 
     def close(self) -> None:
         """Stop reading and free the connection. Who goes on iterating is told that the answer is not complete."""
-        self._dropped()
+        self._finalizer()
 
 
 class _Pump:
@@ -299,7 +299,7 @@ class _Pump:
         """Wait until one more piece has been taken, unless nobody will."""
         while not self.reader.closed:
             try:
-                return self._taken.get(timeout=_TICK)
+                return self._taken.get(timeout=POLL_INTERVAL)
             except Empty:
                 pass
 

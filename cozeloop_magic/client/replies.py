@@ -13,7 +13,7 @@ from cozeloop_magic.entities.prompt import Prompt, PromptPage
 from cozeloop_magic.entities.wire import Wire
 from cozeloop_magic.errors import LoopError, PromptNotFound, UnexpectedContent
 from cozeloop_magic.transport import Reply
-from cozeloop_magic.transport.error_responses import sentence
+from cozeloop_magic.transport.error_responses import as_sentence
 
 __all__ = [
     "checked",
@@ -25,6 +25,9 @@ __all__ = [
     "read_record",
     "unreadable",
 ]
+
+_AGAIN = "Run it again; if it stays, ask whoever runs the server."
+_LOOK = "Look whether it is there before it is tried again."
 
 T = TypeVar("T")
 W = TypeVar("W", bound=Wire)
@@ -66,12 +69,12 @@ def read_commits(reply: Reply) -> CommitPage | LoopError:
 def read_prompt_id(reply: Reply) -> str | LoopError:
     """Read the id of a prompt that was made (``POST /v1/loop/prompts``)."""
     prompt_id = str(_data(reply).get("prompt_id") or "")
-    return prompt_id if prompt_id.isdecimal() else unreadable("id of the prompt", reply)
+    return prompt_id if prompt_id.isdecimal() else unreadable("id of the new prompt", reply, _LOOK)
 
 
 def read_draft_info(reply: Reply) -> DraftInfo | LoopError:
     """Read what became of a draft (``POST /v1/loop/prompts/:id/drafts/save``)."""
-    return _read(DraftInfo, _data(reply).get("draft_info"), "") or unreadable("draft's record", reply)
+    return _read(DraftInfo, _data(reply).get("draft_info"), "") or unreadable("record of the draft", reply, _LOOK)
 
 
 def _data(reply: Reply) -> Mapping[str, Any]:
@@ -86,10 +89,10 @@ def _read(kind: type[W], data: object, essential: str) -> W | None:
     return None if value is None or essential in value.extra else value
 
 
-def unreadable(what: str, reply: Reply) -> UnexpectedContent:
+def unreadable(what: str, reply: Reply, hint: str = _AGAIN) -> UnexpectedContent:
     """Make the error for an answer that does not hold what was asked for."""
     return UnexpectedContent(
-        sentence(f"The {what} from {reply.endpoint.name} cannot be read: {reply.excerpt}"),
-        hint="Run it again; if it stays, ask whoever runs the server.",
+        as_sentence(f"The {what} from {reply.endpoint.name} cannot be read: {reply.excerpt}"),
+        hint=hint,
         log_id=reply.log_id,
     )

@@ -51,10 +51,12 @@ def execute_body(request: ExecuteRequest) -> dict[str, Any]:
         "variable_vals": [variable.to_json() for variable in variables],
         "messages": [message.to_json() for message in request.messages],
         "custom_model_config": model and dict(model),
-        "custom_tools": [tool.to_json() for tool in request.custom_tools or ()],
         "custom_tool_call_config": tool_calls and tool_calls.to_json(),
     }
-    return {name: value for name, value in body.items() if value}
+    given = {name: value for name, value in body.items() if value}
+    if request.custom_tools is not None:  # an empty list takes the prompt's tools away
+        given["custom_tools"] = [tool.to_json() for tool in request.custom_tools]
+    return given
 
 
 def _check_kinds(request: ExecuteRequest) -> None:

@@ -65,9 +65,9 @@ class Settings:
             If something is configured but not enough: what is missing is named, and nothing else is fallen back to.
         """
         places = (
-            _taken(arguments or {}),
-            _taken(os.environ if environ is None else environ, _PREFIX),
-            _taken(config or {}),
+            _read_values(arguments or {}),
+            _read_values(os.environ if environ is None else environ, _PREFIX),
+            _read_values(config or {}),
         )
         values: dict[str, str] = {}
         sources: dict[str, str] = {}
@@ -84,7 +84,7 @@ class Settings:
         return cls(sources=sources, **values)  # type: ignore[arg-type]  # mypy: any str might be `local`
 
 
-def _taken(place: Mapping[str, str | None], prefix: str = "") -> dict[str, str]:
+def _read_values(place: Mapping[str, str | None], prefix: str = "") -> dict[str, str]:
     """Take what a place has, secrets wrapped at once: any frame may be shown by an error."""
     found = {}
     for name in _NAMES:

@@ -23,10 +23,12 @@ __all__ = [
     "FunctionCall",
     "LLMConfig",
     "Message",
+    "MessageLikeObject",
     "Prompt",
     "PromptPage",
     "PromptSummary",
     "PromptTemplate",
+    "PromptVariable",
     "Role",
     "TemplateType",
     "TokenUsage",
@@ -326,6 +328,10 @@ class ExecuteResult(Wire):
         why = f"finish reason: {self.finish_reason}" if self.finish_reason else "incomplete: no finish reason"
         usage = f"{self.usage.input_tokens:,} → {self.usage.output_tokens:,} tokens" if self.usage else None
         return " · ".join(filter(None, (why, self.model, usage)))
+
+
+MessageLikeObject = Message | list[Message]
+PromptVariable = str | Message | list[Message]
 
 
 def format_tool_calls(result: ExecuteResult) -> str:

@@ -8,6 +8,10 @@ The unit is one input, on which both variants ran. Sources:
   the exact binomial form.
 - R. A. Fisher (1935), The Design of Experiments: the sign-flip (permutation) test of paired differences.
 - S. Holm (1979), A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6.
+- B. Phipson, G. K. Smyth (2010), Permutation p-values should never be zero, Statistical Applications in Genetics and
+  Molecular Biology 9.
+- J. L. Fleiss, J. Cohen, B. S. Everitt (1969), Large sample standard errors of kappa and weighted kappa,
+  Psychological Bulletin 72.
 - R. J. Connor (1987), Sample size for testing differences in proportions for the paired-sample design, Biometrics 43.
 """
 
@@ -22,6 +26,7 @@ from typing import NamedTuple
 __all__ = [
     "Interval",
     "PairedCounts",
+    "cohens_kappa",
     "holm",
     "inputs_needed_for_means",
     "inputs_needed_for_proportions",
@@ -121,24 +126,32 @@ def mcnemar_exact(counts: PairedCounts) -> float:
 def sign_flip_test(differences: Sequence[float], seed: int = 0) -> float:
     """Return the two-sided p that the mean difference is as far from 0 as it is, if each sign were chance.
 
-    Up to 12 differences that are not 0, all sign flips are counted; beyond, 9,999 random ones and the observed one.
+    Up to 12 differences that are not 0, all sign flips are counted. Beyond, 9,999 random ones and the observed one
+    (Phipson and Smyth 2010), so that p is never below 1/10,000; it does not depend on the order of the differences.
     """
-    sizes = [abs(each) for each in differences if each]
+    sizes = sorted(abs(each) for each in differences if each)
     if not sizes:
         return 1.0
-    observed = abs(math.fsum(differences)) * (1 - 1e-12)
+    # What is equal in real numbers may differ in the last digits of its sum.
+    observed = abs(math.fsum(differences)) - 1e-12 * math.fsum(sizes)
     if len(sizes) <= _EXACT_SIGN_FLIPS:
-        sums = [0.0]
-        for size in sizes:
-            sums = [total + signed for total in sums for signed in (size, -size)]
+        sums = _signed_sums(sizes)
         return sum(abs(total) >= observed for total in sums) / len(sums)
     chance = random.Random(seed)
-    whole, hits = math.fsum(sizes), 0
+    tables = [_signed_sums(sizes[start : start + 8]) for start in range(0, len(sizes), 8)]
+    hits = 1
     for _ in range(_RANDOM_SIGN_FLIPS):
-        bits = chance.getrandbits(len(sizes))
-        flipped = sum(size for i, size in enumerate(sizes) if bits >> i & 1)
-        hits += abs(whole - 2 * flipped) >= observed
-    return (hits + 1) / (_RANDOM_SIGN_FLIPS + 1)
+        flips = chance.randbytes(len(tables))  # a byte is the signs of eight differences
+        total = sum(table[byte % len(table)] for table, byte in zip(tables, flips, strict=True))
+        hits += abs(total) >= observed
+    return hits / (_RANDOM_SIGN_FLIPS + 1)
+
+
+def _signed_sums(sizes: Sequence[float]) -> list[float]:
+    sums = [0.0]
+    for size in sizes:
+        sums = [total + signed for total in sums for signed in (size, -size)]
+    return sums
 
 
 def t_interval(differences: Sequence[float], level: float = 0.95) -> Interval:
@@ -163,8 +176,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def level_of_look(look: int, level: float = 0.95) -> float:
     """Return the confidence level of the n-th look at the same question, counted from 1.
 
-    Each look after the first may err half as often as the one before, so that however often one looks, the chance of
-    one false "better" or "worse" stays below twice that of a single look (a geometric series; Bonferroni).
+    Each look after the first may err half as often as the one before, so that however often one looks, all later ones
+    together add at most what the first one may err (Bonferroni over a geometric series). A first look at the full
+    level leaves nothing to spend, so no rule could keep continuous values at 5 % over all looks; 0/1 values stay
+    below it, because the exact test spends about half of its level.
     """
     return 1 - (1 - level) / 2.0 ** (look - 1)
 
@@ -197,6 +212,31 @@ def inputs_needed_for_means(deviation: float, difference: float, level: float = 
     """
     z_level, z_power = NormalDist().inv_cdf((1 + level) / 2), NormalDist().inv_cdf(POWER)
     return max(2, math.ceil(((z_level + z_power) * deviation / difference) ** 2 + z_level**2 / 2))
+
+
+def cohens_kappa(table: Sequence[Sequence[int]], level: float = 0.95) -> tuple[float, Interval] | None:
+    """Return how far two raters agree beyond chance, with its large-sample interval; None where chance explains all.
+
+    Parameters
+    ----------
+    table : square table of int
+        How many items the first rater put into category i and the second into j.
+    """
+    size, total = range(len(table)), sum(map(sum, table))
+    if not total:
+        return None
+    shares = [[count / total for count in row] for row in table]
+    rows = [sum(row) for row in shares]
+    columns = [sum(shares[i][j] for i in size) for j in size]
+    agreed, chance = sum(shares[i][i] for i in size), sum(rows[i] * columns[i] for i in size)
+    if math.isclose(chance, 1):
+        return None
+    kappa = (agreed - chance) / (1 - chance)
+    on = sum(shares[i][i] * (1 - (rows[i] + columns[i]) * (1 - kappa)) ** 2 for i in size)
+    off = sum(shares[i][j] * (columns[i] + rows[j]) ** 2 for i in size for j in size if i != j) * (1 - kappa) ** 2
+    variance = (on + off - (kappa - chance * (1 - kappa)) ** 2) / (total * (1 - chance) ** 2)
+    half = NormalDist().inv_cdf((1 + level) / 2) * math.sqrt(max(0.0, variance))
+    return kappa, Interval(max(-1.0, kappa - half), min(1.0, kappa + half))
 
 
 # Student's t, from the regularised incomplete beta function (Press et al., Numerical Recipes, 6.4).

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from html import escape
 
-from cozeloop_magic.lab.verdict import Decision, Verdict
+from cozeloop_magic.lab.verdict import Decision, Verdict, inputs_to_show_anything
 
 __all__ = ["interval_svg", "sentence"]
 
@@ -18,7 +18,8 @@ def sentence(decision: Decision) -> str:
         case Verdict.TOO_FEW if decision.pairs == 0:
             return f"Too few to decide: no input has a value for both variants{_dropped(decision)}."
         case Verdict.TOO_FEW:
-            return f"Too few to decide: {_reached(decision)}. {_needed(decision)}"
+            fewest = inputs_to_show_anything(decision.level)
+            return f"Too few to decide: {_reached(decision)}. It takes {fewest} inputs at least to show anything."
         case Verdict.NOT_SHOWN:
             return f"No difference could be shown: {_reached(decision)}, {_interval(decision)}. {_needed(decision)}"
         case Verdict.NO_DIFFERENCE_THAT_MATTERS:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
+from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class, needs_local_scope, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 from traitlets import Bool, Float, Integer, TraitError, Unicode, validate
 
@@ -201,6 +201,33 @@ class LoopMagics(Magics):
 
         args = self._read_alone(line, LoopMagics.loop_batch)
         self._told(lambda: run_batch(self._session, args, cell or "", self._config, local_ns))
+
+    @no_var_expand
+    @cell_magic
+    @magic_arguments()
+    @argument("prompt_key", help="The prompt to write; it is made if it is not there.")
+    @argument("-v", "--version", help="The version to commit; a new prompt begins with 0.1.0.")
+    @argument("--bump", metavar="PART", help="Raise the last version's major, minor or patch.")
+    @argument("-m", "--message", default="", metavar="WHY", help="Why it changed.")
+    @argument("--draft", action="store_true", help="Save without committing.")
+    @argument("-o", "--out", metavar="NAME", help="Bind what became of it to this name.")
+    def loop_define(self, line: str, cell: str) -> None:
+        """Write a prompt in a cell, and commit it as a version; what changed is shown word by word.
+
+        Above `---` stand settings as YAML, below it the messages; variables are found by their tags:
+
+            %%loop_define greeting --version 0.1.0 --message "the first one"
+            model: {temperature: 0.2}
+            ---
+            @system
+            You greet people.
+            @user
+            Greet {{name}}.
+        """
+        from cozeloop_magic.notebook.defining import run_definition
+
+        args = self._read_alone(line, LoopMagics.loop_define)
+        self._told(lambda: run_definition(self._session, args, cell, self._config))
 
     @classmethod
     def unregister(cls, shell: InteractiveShell) -> None:

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from cozeloop_magic.errors import AuthenticationFailed, ConfigurationError, strip_tracebacks, to_install
-from cozeloop_magic.transport.call import Call, Timeouts
+from cozeloop_magic.errors import AuthenticationFailed, ConfigurationError, to_install
+from cozeloop_magic.transport.call import POLL_INTERVAL, Call, Timeouts
 from cozeloop_magic.transport.forks import register_after_fork
 from cozeloop_magic.transport.secret import Secret
+from cozeloop_magic.transport.tracebacks import strip_tracebacks
 
 __all__ = ["Auth", "Header", "JWTOAuth", "PersonalToken"]
 
-_TICK = 0.05  # seconds between looks whether another call has renewed the token
 _LIFETIME = 900  # seconds an access token is asked for
 _REFRESH_AHEAD = 60  # seconds before it ends that a new one is fetched
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -128,18 +128,18 @@ class JWTOAuth:
         """Give the header's value; many threads wait for one exchange, each as long as its call may."""
         call = call or Call(Timeouts())
         while (token := self._fresh()) is None:
-            if self._is_mine(call):
-                token = self._token = self._renewed(call)
+            if self._is_renewer(call):
+                token = self._token = self._renew(call)
                 break
-            if not call.wait(_TICK):
-                raise call.ended() if call.cancelled else call.exceeded(self._audience)
+            if not call.wait(POLL_INTERVAL):
+                raise call.cancelled_error() if call.cancelled else call.timeout_error(self._audience)
         return token.header
 
-    def _is_mine(self, call: Call) -> bool:
+    def _is_renewer(self, call: Call) -> bool:
         """Tell whether this call is the one to renew: the first, or the next where that one has failed or is gone."""
         with self._lock:
             renewer = self._renewer()
-            if renewer is None or renewer is call or renewer.over:
+            if renewer is None or renewer is call or renewer.finished:
                 self._renewer = weakref.ref(call)
                 return True
             return False
@@ -156,7 +156,7 @@ class JWTOAuth:
         token = self._token
         return token if token is not None and time.time() + _REFRESH_AHEAD < token.ends else None
 
-    def _renewed(self, call: Call) -> _Token:
+    def _renew(self, call: Call) -> _Token:
         body = {"grant_type": _GRANT, "duration_seconds": _LIFETIME}
         claim = Header(Secret(f"Bearer {self._claim()}"), self.hint)
         try:

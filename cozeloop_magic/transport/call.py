@@ -15,10 +15,13 @@ from typing import Any
 
 from cozeloop_magic.errors import ClientClosed, DeadlineExceeded
 
-__all__ = ["LONGEST", "Call", "Calls", "Timeouts", "seconds_error"]
+__all__ = ["LONGEST", "POLL_INTERVAL", "Call", "Calls", "Timeouts", "seconds_error"]
 
 LONGEST = 2_000_000
 """Seconds that a limit may have: some systems count the milliseconds of a wait in 31 bits."""
+
+POLL_INTERVAL = 0.05
+"""Seconds between looks whether something that another thread does is there, or still wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +122,11 @@ class Call:
         self.retries = 0
         self.sent_at = self.begun_at = time.monotonic()
         self._first_token = limits.first_token if streamed else None
-        self._ends = self.begun_at + self._limit
-        self._step_ends = math.inf
+        self._deadline = self.begun_at + self._limit
+        self._step_deadline = math.inf
         self._pid = os.getpid()
         self._socket: socket.socket | None = None
-        self._over = threading.Event()
+        self._cancellation = threading.Event()
         self._holding = threading.Lock()
         calls = _CALLS.get()
         self.paced = calls is not None and calls.paced
@@ -133,10 +136,10 @@ class Call:
     @property
     def cancelled(self) -> bool:
         """Whether it was ended from outside."""
-        return self._over.is_set()
+        return self._cancellation.is_set()
 
     @property
-    def over(self) -> bool:
+    def finished(self) -> bool:
         """Whether it may do nothing more: it was ended, or its time is."""
         return self.cancelled or self.expired
 
@@ -154,7 +157,7 @@ class Call:
         TimeoutError
             If none are.
         """
-        left = min(self._ends, self._step_ends) - time.monotonic()
+        left = min(self._deadline, self._step_deadline) - time.monotonic()
         if left <= 0:
             raise TimeoutError
         return left
@@ -162,22 +165,22 @@ class Call:
     @property
     def expired(self) -> bool:
         """Whether no time is left."""
-        return time.monotonic() >= self._ends
+        return time.monotonic() >= self._deadline
 
-    def spoke(self) -> None:
+    def got_first_token(self) -> None:
         """Note that the answer's first token came."""
         if self._first_token is not None:
             self._first_token = None
-            self._ends = self.begun_at + self._limit
+            self._deadline = self.begun_at + self._limit
 
     @contextmanager
-    def within(self, seconds: float) -> Iterator[None]:
+    def fail_after(self, seconds: float) -> Iterator[None]:
         """Leave it at most some seconds for what is done inside; `expired` still tells of the call's own limit."""
-        before, self._step_ends = self._step_ends, min(self._step_ends, time.monotonic() + seconds)
+        before, self._step_deadline = self._step_deadline, min(self._step_deadline, time.monotonic() + seconds)
         try:
             yield
         finally:
-            self._step_ends = before
+            self._step_deadline = before
 
     def attempt(self) -> None:
         """Note that the request is sent, again perhaps."""
@@ -186,11 +189,11 @@ class Call:
 
     def wait(self, seconds: float) -> bool:
         """Wait, unless too little time is left or the call is ended meanwhile; tell whether it did."""
-        if time.monotonic() + seconds >= self._ends:
+        if time.monotonic() + seconds >= self._deadline:
             return False
-        return not self._over.wait(seconds)
+        return not self._cancellation.wait(seconds)
 
-    def hold(self, sock: socket.socket) -> None:
+    def attach(self, sock: socket.socket) -> None:
         """Take the socket that the call goes over, or what wraps it where a proxy is reached by TLS, too.
 
         Raises
@@ -203,17 +206,17 @@ class Call:
         if self.cancelled:
             raise ConnectionAbortedError("the call was cancelled")
 
-    def release(self) -> None:
+    def detach(self) -> None:
         """Let go of the socket: it may be another call's next."""
         with self._holding:
             self._socket = None
 
     def cancel(self) -> None:
         """End the call; a thread that reads or waits wakes up."""
-        self._over.set()
-        self.cut()
+        self._cancellation.set()
+        self.close_socket()
 
-    def cut(self) -> None:
+    def close_socket(self) -> None:
         """Cut the connection of the attempt under way; a thread that reads wakes up."""
         if self._pid != os.getpid():  # after a fork the socket is the parent's, too
             return
@@ -226,11 +229,11 @@ class Call:
             except OSError:
                 pass  # it is gone already
 
-    def ended(self) -> ClientClosed:
+    def cancelled_error(self) -> ClientClosed:
         """Make the error for a call that was ended from outside."""
         return ClientClosed("The call was ended before its answer came.", hint="")
 
-    def exceeded(self, server: str, log_id: str | None = None) -> DeadlineExceeded:
+    def timeout_error(self, server: str, log_id: str | None = None) -> DeadlineExceeded:
         """Make the error for the limit that passed."""
         if self._limit < self.limits.total:
             what = f"No text came from {server} within {self._limit:g} s, the limit for the first token."

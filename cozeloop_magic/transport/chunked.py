@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["Unchunker"]
+__all__ = ["ChunkedDecoder"]
 
 _LONGEST = 65536  # bytes of a line between chunks, as http.client has it
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
 
 
-class Unchunker:
+class ChunkedDecoder:
     """Takes the framing off a chunked body, however it is cut.
 
     Attributes
     ----------
-    ended, broken : bool
+    is_complete, is_malformed : bool
         Whether the body came to its end, or to what is no chunk.
     """
 
     def __init__(self) -> None:
-        self.ended = self.broken = False
+        self.is_complete = self.is_malformed = False
         self._left = 0  # bytes of the chunk that are still to come, its closing line break included
         self._rest = b""
         self._in_trailer = False
@@ -29,11 +29,11 @@ class Unchunker:
         """Take what came and give what is content of it."""
         data = self._rest + fresh if self._rest else fresh
         at, size, left, found = 0, len(data), self._left, []
-        while at < size and not (self.ended or self.broken):
+        while at < size and not (self.is_complete or self.is_malformed):
             if not left:
                 end = data.find(b"\n", at)
                 if end < 0:
-                    self.broken = size - at > _LONGEST
+                    self.is_malformed = size - at > _LONGEST
                     break
                 left = self._line(data[at:end])
                 at = end + 1
@@ -49,10 +49,10 @@ class Unchunker:
     def _line(self, line: bytes) -> int:
         """Read a line between chunks, and give the bytes of the chunk that it begins."""
         if self._in_trailer:
-            self.ended = not line.strip()
+            self.is_complete = not line.strip()
             return 0
         number = line.partition(b";")[0].strip()
         size = int(number, 16) if _SIZE.fullmatch(number) else -1
-        self.broken = size < 0
+        self.is_malformed = size < 0
         self._in_trailer = size == 0
         return size + 2 if size > 0 else 0

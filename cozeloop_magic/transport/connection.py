@@ -21,7 +21,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from cozeloop_magic.transport.call import Call
-from cozeloop_magic.transport.chunked import Unchunker
+from cozeloop_magic.transport.chunked import ChunkedDecoder
 from cozeloop_magic.transport.dial import dial
 from cozeloop_magic.transport.secret import Secret, redact
 
@@ -30,11 +30,11 @@ __all__ = ["CALL", "Adapter"]
 CALL: ContextVar[Call] = ContextVar("CALL")
 """The call that this thread is making: urllib3 hands nothing of ours on to a connection."""
 
-_EXACT = 0.01  # seconds a read may outlast its limit, because setting a socket's timeout costs a system call
+_TIMEOUT_SLACK = 0.01  # seconds a read may outlast its limit, because setting a socket's timeout costs a system call
 _READ_SIZE = 65536
 
 
-class _Incoming(io.RawIOBase):
+class _SocketReader(io.RawIOBase):
     """What a socket receives for one call.
 
     Attributes
@@ -58,8 +58,8 @@ class _Incoming(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         left = self._call.remaining()
-        if not left <= self._timeout <= left + _EXACT:
-            self._timeout = left + _EXACT
+        if not left <= self._timeout <= left + _TIMEOUT_SLACK:
+            self._timeout = left + _TIMEOUT_SLACK
             self._socket.settimeout(self._timeout)
         count = self._file.readinto(buffer)
         if count:
@@ -68,7 +68,7 @@ class _Incoming(io.RawIOBase):
         return count
 
     def close(self) -> None:
-        self._call.release()
+        self._call.detach()
         self._file.close()
         super().close()
 
@@ -78,18 +78,20 @@ class _Response(http.client.HTTPResponse):
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         self._call = CALL.get()
-        self._incoming = _Incoming(sock, self._call)
-        super().__init__(self._incoming, *args, **kwargs)  # type: ignore[arg-type]  # it has the makefile() of a socket
-        self._unchunker = Unchunker()
+        self._reader = _SocketReader(sock, self._call)
+        super().__init__(self._reader, *args, **kwargs)  # type: ignore[arg-type]  # it has the makefile() of a socket
+        self._decoder = ChunkedDecoder()
 
     def begin(self) -> None:
         """Read the headers; left to itself, http.client takes those that break off for complete."""
         try:
             super().begin()
         except http.client.BadStatusLine as error:
-            if not (self._torn() and "HTTP/".startswith(str(error)[:5])):  # an alert of TLS, say, is no HTTP at all
+            if not (
+                self._is_truncated() and "HTTP/".startswith(str(error)[:5])
+            ):  # an alert of TLS, say, is no HTTP at all
                 raise
-        if self._torn():
+        if self._is_truncated():
             raise ConnectionAbortedError(errno.ECONNABORTED, "the other side hung up in the middle of the headers")
         self.msg.defects.clear()  # urllib3 logs the lines that are no headers, and they may echo credentials
         self.msg.set_payload("")
@@ -102,8 +104,8 @@ class _Response(http.client.HTTPResponse):
                 return version, status, reason
             http.client.parse_headers(self.fp)
 
-    def _torn(self) -> bool:
-        return self._incoming.ended and self._call.answered
+    def _is_truncated(self) -> bool:
+        return self._reader.ended and self._call.answered
 
     def read1(self, n: int = -1) -> bytes:
         if not self.chunked:
@@ -111,17 +113,17 @@ class _Response(http.client.HTTPResponse):
         content = b""
         while not content and self.fp is not None:
             fresh = self.fp.read1(_READ_SIZE)
-            content = self._unchunker.feed(fresh)
-            if self._unchunker.ended:
+            content = self._decoder.feed(fresh)
+            if self._decoder.is_complete:
                 self.close()
-            elif not content and self._unchunker.broken:
+            elif not content and self._decoder.is_malformed:
                 raise ConnectionAbortedError(errno.ECONNABORTED, "what came is not framed in chunks as announced")
             elif not content and not fresh:
                 raise http.client.IncompleteRead(content)
         return content
 
 
-class _Kept:
+class _CallConnection:
     """What both kinds of connection do alike: tell their call what happens to it."""
 
     host: str
@@ -130,18 +132,18 @@ class _Kept:
     _dns_host: str
     proxy: Any
     _round_trip = 0.0  # seconds it took to be made
-    _served = False  # whether it has answered before
-    _held: list[bytes] | None = None  # what a request has written so far
+    _has_answered = False  # whether it has answered before
+    _buffered: list[bytes] | None = None  # what a request has written so far
     _secrets: Sequence[Secret] = ()  # the headers of the request that nobody may read
     debuglevel = 0  # what http.client would print holds the token
 
     def connect(self) -> None:
         call = CALL.get()
-        self._served = False
+        self._has_answered = False
         call.proxied = self.proxy is not None
-        with call.within(call.limits.connect):
+        with call.fail_after(call.limits.connect):
             super().connect()  # type: ignore[misc]
-        call.hold(self.sock)  # before anything is sent: a call that was ended meanwhile must not begin a run
+        call.attach(self.sock)  # before anything is sent: a call that was ended meanwhile must not begin a run
         call.connected = True
         self.sock.settimeout(call.remaining())  # a large request takes longer to send than to connect
 
@@ -163,29 +165,29 @@ class _Kept:
         call = CALL.get()
         self._secrets = [value for value in (kwargs.get("headers") or {}).values() if isinstance(value, Secret)]
         if self.sock is not None:
-            call.reused, call.connected, call.round_trip = self._served, True, self._round_trip
-            call.hold(self.sock)
+            call.reused, call.connected, call.round_trip = self._has_answered, True, self._round_trip
+            call.attach(self.sock)
             self.sock.settimeout(call.remaining())  # the last call may have left it next to nothing
-        held: list[bytes] = []
-        self._held = held
+        buffered: list[bytes] = []
+        self._buffered = buffered
         try:
             super().request(*args, **kwargs)  # type: ignore[misc]
         finally:
-            self._held = None
-        self.send(b"".join(held))
+            self._buffered = None
+        self.send(b"".join(buffered))
 
     def send(self, data: Any) -> None:
         """Send at once what a request's head and body are: each step costs as much as a small answer's reading."""
-        if self._held is None:
+        if self._buffered is None:
             self._debug("send:", data)
             super().send(data)  # type: ignore[misc]
         else:
-            self._held.append(data)
+            self._buffered.append(data)
 
     def getresponse(self) -> Any:
-        CALL.get().hold(self.sock)
+        CALL.get().attach(self.sock)
         response = super().getresponse()  # type: ignore[misc]
-        self._served = True
+        self._has_answered = True
         self._debug("reply:", f"HTTP/{response.version / 10} {response.status} {response.reason}")
         for name, value in response.headers.items():
             self._debug("header:", f"{name}: {value}")
@@ -198,27 +200,27 @@ class _Kept:
             print(what, repr(redact(shown, self._secrets)))
 
 
-class _Connection(_Kept, HTTPConnection):
+class _Connection(_CallConnection, HTTPConnection):
     response_class = _Response
 
 
-class _SecureConnection(_Kept, HTTPSConnection):
+class _SecureConnection(_CallConnection, HTTPSConnection):
     response_class = _Response
-    _grip: socket.socket | None = None
+    _socket_copy: socket.socket | None = None
 
     def connect(self) -> None:
         try:
             super().connect()
         finally:
-            if self._grip is not None:
-                self._grip.close()
+            if self._socket_copy is not None:
+                self._socket_copy.close()
 
     def _new_conn(self) -> socket.socket:
         """Connect with a second hand on the socket: TLS takes the first away as long as hands are shaken."""
         sock = super()._new_conn()
-        self._grip = sock.dup()
+        self._socket_copy = sock.dup()
         try:
-            CALL.get().hold(self._grip)
+            CALL.get().attach(self._socket_copy)
         except ConnectionAbortedError:
             sock.close()
             raise
@@ -228,7 +230,7 @@ class _SecureConnection(_Kept, HTTPSConnection):
         """Ask a proxy for the way through; its answer, when it is closed, lets go of the socket."""
         super()._tunnel()
         call = CALL.get()
-        call.hold(self._grip or self.sock)
+        call.attach(self._socket_copy or self.sock)
         self.sock.settimeout(call.remaining())
 
 

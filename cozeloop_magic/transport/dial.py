@@ -11,12 +11,11 @@ from typing import Any
 
 from urllib3.util.connection import allowed_gai_family
 
-from cozeloop_magic.transport.call import Call
+from cozeloop_magic.transport.call import POLL_INTERVAL, Call
 
 __all__ = ["dial", "is_loopback"]
 
 _AT_LEAST = 0.01  # seconds for each address
-_TICK = 0.05  # seconds between looks whether a call that waits for a name is still wanted
 
 
 class _Socket(socket.socket):
@@ -46,12 +45,12 @@ def dial(host: str, port: int, call: Call) -> socket.socket:
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.settimeout(max((ends - time.monotonic()) / (len(addresses) - tried), _AT_LEAST))
-            call.hold(sock)
+            call.attach(sock)
             sock.connect(address)
             sock.settimeout(max(ends - time.monotonic(), _AT_LEAST))  # what is left for a handshake
             return sock
         except BaseException as error:
-            call.release()
+            call.detach()
             sock.close()
             if not isinstance(error, OSError):
                 raise
@@ -77,16 +76,16 @@ def _addresses(host: str, port: int, call: Call, ends: float) -> list[Any]:
         return _look_up(host, port)
     found: SimpleQueue[list[Any] | Exception] = SimpleQueue()
 
-    def get_checked_prompt() -> None:
+    def look_up() -> None:
         try:
             found.put(_look_up(host, port))
         except Exception as error:
             found.put(error)
 
-    threading.Thread(target=get_checked_prompt, name="cozeloop-name", daemon=True).start()
+    threading.Thread(target=look_up, name="cozeloop-name", daemon=True).start()
     while True:
         try:
-            answer = found.get(timeout=_TICK)
+            answer = found.get(timeout=POLL_INTERVAL)
         except Empty:
             if call.cancelled:
                 raise ConnectionAbortedError("the call was cancelled") from None

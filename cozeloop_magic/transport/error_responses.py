@@ -26,13 +26,13 @@ from cozeloop_magic.transport.endpoint import Endpoint
 
 __all__ = [
     "SURROGATE_ESCAPE",
+    "as_sentence",
     "error_code",
     "error_from_body",
     "error_from_json",
     "error_message",
+    "excerpt",
     "parse_json",
-    "quoted",
-    "sentence",
 ]
 
 _CHECK_ADDRESS = "Check COZELOOP_API_BASE_URL, and any proxy or login page in between."
@@ -101,11 +101,11 @@ def error_from_json(
     """Make the error for an answer ``{code, msg}``, or an OAuth one ``{error, error_code, error_message}``."""
     code = error_code(body)
     known = code if isinstance(code, int) and "code" in body else None
-    number = f"code {quoted(str(code), endpoint)}" if code else f"HTTP {http_status}" if http_status >= 400 else ""
-    what = _said(body, endpoint)
+    number = f"code {excerpt(str(code), endpoint)}" if code else f"HTTP {http_status}" if http_status >= 400 else ""
+    what = _reason(body, endpoint)
     if not endpoint.local:  # whose words are sentences of their own
         what = f"{endpoint.origin} {'failed' if kind_of(known, http_status) is ServerFailed else 'refused'}: {what}"
-    error = remote_error(sentence(what, number), code=known, http_status=http_status, log_id=log_id)
+    error = remote_error(as_sentence(what, number), code=known, http_status=http_status, log_id=log_id)
     if endpoint.local:
         error.hint = ""  # it says itself what to do
     elif isinstance(error, AuthenticationFailed):
@@ -115,11 +115,11 @@ def error_from_json(
     return error
 
 
-def _said(body: Mapping[str, Any], endpoint: Endpoint) -> str:
+def _reason(body: Mapping[str, Any], endpoint: Endpoint) -> str:
     """Give the words of a refusal, or failing them what else it holds."""
     rest = {name: value for name, value in body.items() if value and name != "code"}
     said = error_message(body) or (json.dumps(rest, ensure_ascii=False) if rest else "it gave no reason")
-    return quoted(said, endpoint)
+    return excerpt(said, endpoint)
 
 
 def _unexpected(
@@ -127,14 +127,14 @@ def _unexpected(
 ) -> LoopError:
     """Make the error for an answer that is no Loop server's: a redirect, a web page, an empty body."""
     if 300 <= status < 400:
-        where = quoted(_site(headers.get("Location", "")), endpoint) or "nowhere"
+        where = excerpt(_site(headers.get("Location", "")), endpoint) or "nowhere"
         what = f"{endpoint.origin} redirects to {where}; a call with a token is not sent on."
         hint = "Set COZELOOP_API_BASE_URL to the API's own address."
         return UnexpectedContent(what, hint=hint, http_status=status, log_id=log_id)
-    excerpt = quoted(_readable(content, headers), endpoint)
-    with_what = f"with what is no Loop answer: {excerpt}" if excerpt else "without a word"
+    shown = excerpt(_readable(content, headers), endpoint)
+    with_what = f"with what is no Loop answer: {shown}" if shown else "without a word"
     who = f"The proxy on the way to {endpoint.origin}" if status == 407 else endpoint.origin
-    what = sentence(f"{who} answered HTTP {status} {with_what}")
+    what = as_sentence(f"{who} answered HTTP {status} {with_what}")
     if status >= 400:
         error: LoopError = remote_error(what, http_status=status, log_id=log_id)
     else:
@@ -154,7 +154,7 @@ def _site(location: str) -> str:
     return f"{target.scheme}://{host}".removeprefix(":") if host else location
 
 
-def sentence(text: str, number: str = "") -> str:
+def as_sentence(text: str, number: str = "") -> str:
     """End a text that others wrote as a sentence ends; `number` comes before its full stop."""
     if number:
         return f"{text.rstrip('.。')} [{number}]."
@@ -173,7 +173,7 @@ def _readable(content: bytes, headers: Mapping[str, str]) -> str:
     return text
 
 
-def quoted(text: str, endpoint: Endpoint) -> str:
+def excerpt(text: str, endpoint: Endpoint) -> str:
     """Make a server's words safe to show: one line, not long, no control characters, no credentials."""
     for secret in endpoint.secrets():
         text = secret.hidden_in(text)

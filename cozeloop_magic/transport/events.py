@@ -10,21 +10,22 @@ from itertools import groupby
 import urllib3
 from sseclient import SSEClient
 
-from cozeloop_magic.errors import LoopError, StreamInterrupted, UnreadableEvent, strip_tracebacks
+from cozeloop_magic.errors import LoopError, StreamInterrupted, UnreadableEvent
 from cozeloop_magic.transport.call import Call
 from cozeloop_magic.transport.endpoint import Endpoint
-from cozeloop_magic.transport.error_responses import error_from_body, error_from_json, parse_json, quoted
-from cozeloop_magic.transport.faults import LARGEST, READ_ERRORS, amount, reason, timed_out
+from cozeloop_magic.transport.error_responses import error_from_body, error_from_json, excerpt, parse_json
+from cozeloop_magic.transport.faults import LARGEST, READ_ERRORS, pluralize, reason, timed_out
 from cozeloop_magic.transport.reply import LINGER, model_of, notes_of
+from cozeloop_magic.transport.tracebacks import strip_tracebacks
 
 __all__ = ["EventStream"]
 
 logging.getLogger("sseclient").disabled = True  # it logs what a server says, which may echo credentials
 
 _READ_SIZE = 65536
-_START = 65536  # bytes of what may turn out to be no stream
-_MANY = 100  # lines of one event
-_JOINT = "\x1f"  # in place of a line's end: JSON holds none
+_EXAMINED = 65536  # bytes of what may turn out to be no stream
+_MANY_LINES = 100  # lines of one event
+_LINE_JOINT = "\x1f"  # in place of a line's end: JSON holds none
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -39,11 +40,11 @@ class EventStream:
         What the headers tell.
     bytes_read, events_read : int
         How much came.
-    spoke : bool
+    has_content : bool
         Whether any of an answer was in it; whoever reads the events says so.
-    aside : str
+    last_unknown : str
         The last event of a kind that is not known, for a stream that ends early: it may tell why.
-    odd_reason : object
+    unreadable_finish_reason : object
         What came in place of a finish reason, which is text.
     """
 
@@ -53,22 +54,22 @@ class EventStream:
         self.model = model_of(raw.headers, endpoint)
         self.notes = notes_of(raw.headers, endpoint)
         self.bytes_read = self.events_read = 0
-        self.spoke = False
-        self.aside = ""
-        self.odd_reason: object = None
+        self.has_content = False
+        self.last_unknown = ""
+        self.unreadable_finish_reason: object = None
         self._start = b""
-        self._broke: LoopError | None = None
+        self._read_error: LoopError | None = None
         self._raw = raw
         self._endpoint = endpoint
         self._open = True
-        self._torn = False
+        self._is_truncated = False
         self._reading = threading.Lock()
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         try:
             for event in SSEClient(self._events()).events():
                 self.events_read += 1
-                yield event.event, event.data.replace(_JOINT, "\n")
+                yield event.event, event.data.replace(_LINE_JOINT, "\n")
         except UnicodeDecodeError as error:
             self.events_read += 1
             raise self.unreadable("is not UTF-8") from strip_tracebacks(error)
@@ -88,17 +89,17 @@ class EventStream:
                     pending.clear()  # to parse it would take seconds
                     raise self._too_large()
         except LoopError as error:
-            self._broke = error
+            self._read_error = error
         if pending:
-            self._torn = True
+            self._is_truncated = True
             yield _plain(bytes(pending)) + b"\n\n"
-        if self._broke is not None:
-            raise self._broke
+        if self._read_error is not None:
+            raise self._read_error
 
     def _chunks(self) -> Iterator[bytes]:
         """Give bytes as soon as they are there: of all ways to read, `read1` alone never waits for more."""
         while chunk := self._read():
-            if not self.events_read and len(self._start) < _START:
+            if not self.events_read and len(self._start) < _EXAMINED:
                 self._start += chunk
                 if self._start.removeprefix(_BOM).lstrip().startswith((b"{", b"<")):
                     raise self._no_stream()
@@ -110,7 +111,7 @@ class EventStream:
             with self._reading:
                 return self._raw.read1(_READ_SIZE, decode_content=True)
         except READ_ERRORS as error:
-            raise self._broken(error) from strip_tracebacks(error)
+            raise self._map_read_error(error) from strip_tracebacks(error)
         finally:
             if not self._open:  # closed meanwhile, from another thread
                 self._raw.close()
@@ -118,60 +119,62 @@ class EventStream:
     def _no_stream(self) -> LoopError:
         """Make the error for JSON or a page that calls itself a stream."""
         try:
-            with self.call.within(LINGER):
-                while len(self._start) < _START and (more := self._read()):
+            with self.call.fail_after(LINGER):
+                while len(self._start) < _EXAMINED and (more := self._read()):
                     self._start += more
         except LoopError:
             pass  # what there is says enough
-        return self._words()
+        return self._error_from_body()
 
-    def _words(self) -> LoopError:
+    def _error_from_body(self) -> LoopError:
         return error_from_body(
             self._start, self._endpoint, http_status=self._raw.status, headers=self._raw.headers, log_id=self.log_id
         )
 
-    def _broken(self, error: Exception) -> LoopError:
+    def _map_read_error(self, error: Exception) -> LoopError:
         if not self._open or self.call.cancelled:
             return self._closed()
         if timed_out(error):
-            return self.call.exceeded(self._endpoint.name, self.log_id)
+            return self.call.timeout_error(self._endpoint.name, self.log_id)
         return self.interrupted(reason(error))
 
     def _closed(self) -> StreamInterrupted:
         return self.interrupted("the client was closed" if self._open else "its reader was closed")
 
-    def ended(self) -> LoopError:
+    def incomplete_error(self) -> LoopError:
         """Make the error for a stream that ended, or was ended, before its answer did."""
         if not self._open or self.call.cancelled:
             return self._closed()
         if not self.events_read and self._start.strip():
-            return self._words()
-        why = "the stream ended " + ("in the middle of an event" if self._torn else "without a finish reason")
-        if self.odd_reason:
-            why = f"its finish reason is not text but {quoted(str(self.odd_reason), self._endpoint)}"
-        return self.interrupted(f"{why}, after it said: {quoted(self.aside, self._endpoint)}" if self.aside else why)
+            return self._error_from_body()
+        why = "the stream ended " + ("in the middle of an event" if self._is_truncated else "without a finish reason")
+        if self.unreadable_finish_reason:
+            why = f"its finish reason is not text but {excerpt(str(self.unreadable_finish_reason), self._endpoint)}"
+        return self.interrupted(
+            f"{why}, after it said: {excerpt(self.last_unknown, self._endpoint)}" if self.last_unknown else why
+        )
 
     def interrupted(self, why: str) -> StreamInterrupted:
         """Make the error for a stream that broke off."""
         return StreamInterrupted(
             f"The answer from {self._endpoint.name} broke off: {why} "
-            f"({amount(self.events_read, 'event')}, {amount(self.bytes_read, 'byte')} received).",
+            f"({pluralize(self.events_read, 'event')}, {pluralize(self.bytes_read, 'byte')} received).",
             hint=self._hint,
             log_id=self.log_id,
         )
 
     @property
     def _hint(self) -> str | None:
-        return None if self.spoke else "Run it again."
+        return None if self.has_content else "Run it again."
 
     def unreadable(self, why: str, what: object = "") -> LoopError:
         """Make the error for an event that cannot be read; `what` is quoted."""
-        if self._torn:
-            return self._broke or self.ended()
-        why += f": {quoted(str(what), self._endpoint)}" if what else ""
+        if self._is_truncated:
+            return self._read_error or self.incomplete_error()
+        why += f": {excerpt(str(what), self._endpoint)}" if what else ""
         return UnreadableEvent(
             f"Event {self.events_read:,} of the answer from {self._endpoint.name} {why} "
-            f"({amount(self.bytes_read, 'byte')} received).",
+            f"({pluralize(self.bytes_read, 'byte')} received).",
             hint=self._hint,
             log_id=self.log_id,
         )
@@ -184,7 +187,7 @@ class EventStream:
             log_id=self.log_id,
         )
 
-    def refused(self, data: str) -> LoopError:
+    def error_event(self, data: str) -> LoopError:
         """Make the error for an ``event: error``, whose data is JSON ``{code, msg}`` or plain text."""
         body = parse_json(data)
         if not isinstance(body, dict):
@@ -199,7 +202,7 @@ class EventStream:
         if complete and self._drained() and not self.call.cancelled:  # else it was cut meanwhile
             self._raw.release_conn()
             return
-        self.call.cut()
+        self.call.close_socket()
         if self._reading.acquire(blocking=False):
             try:
                 self._raw.close()
@@ -209,7 +212,7 @@ class EventStream:
 
     def _drained(self) -> bool:
         try:
-            with self.call.within(LINGER):
+            with self.call.fail_after(LINGER):
                 return not self._raw.read1(_READ_SIZE, decode_content=True)
         except READ_ERRORS:
             return False
@@ -221,14 +224,14 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     A carriage return that ends a chunk is a line's end at once, and its line feed is left out if it comes.
     """
     returned = False
-    for chunk in _without_mark(chunks):
+    for chunk in _without_bom(chunks):
         if returned:
             chunk = chunk.removeprefix(b"\n")
         returned = chunk.endswith(b"\r")
         yield chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in chunk else chunk
 
 
-def _without_mark(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _without_bom(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Leave out a byte order mark at the start, also one that comes in pieces."""
     start: bytes | None = b""
     for chunk in chunks:
@@ -246,7 +249,7 @@ def _without_mark(chunks: Iterable[bytes]) -> Iterator[bytes]:
 def _plain(events: bytes) -> bytes:
     """Leave out the line that names the usual kind of event: it is what the parser spends a third of its time on."""
     events = events.removeprefix(b"event: data\n").replace(b"\nevent: data\n", b"\n")
-    return _in_one_line(events) if events.count(b"\ndata:") > _MANY + events.count(b"\n\n") else events
+    return _in_one_line(events) if events.count(b"\ndata:") > _MANY_LINES + events.count(b"\n\n") else events
 
 
 def _in_one_line(events: bytes) -> bytes:
@@ -254,6 +257,6 @@ def _in_one_line(events: bytes) -> bytes:
     lines: list[bytes] = []
     for is_data, group in groupby(events.split(b"\n"), lambda line: line.startswith(b"data:")):
         found = list(group)
-        data = _JOINT.encode().join(line[5:].removeprefix(b" ") for line in found)
+        data = _LINE_JOINT.encode().join(line[5:].removeprefix(b" ") for line in found)
         lines += [b"data:" + data] if is_data else found
     return b"\n".join(lines)

@@ -22,7 +22,7 @@ from cozeloop_magic.errors import (
 from cozeloop_magic.transport.call import Call
 from cozeloop_magic.transport.endpoint import Endpoint
 
-__all__ = ["LARGEST", "READ_ERRORS", "amount", "reason", "timed_out", "unsent"]
+__all__ = ["LARGEST", "READ_ERRORS", "map_exception", "pluralize", "reason", "timed_out"]
 
 LARGEST = 100_000_000
 """Bytes that a whole answer, or one event of a stream, may have: a compressed one may unpack to any size."""
@@ -37,12 +37,12 @@ _OUT_OF_DATE = (9, 10)  # OpenSSL's: not valid yet, and no longer
 _SLACK = 0.05  # seconds beyond a round trip, after which a server may have begun what it hung up on
 
 
-def unsent(error: BaseException, endpoint: Endpoint, call: Call) -> LoopError:
+def map_exception(error: BaseException, endpoint: Endpoint, call: Call) -> LoopError:
     """Make the error for a call to which no answer came."""
     if call.cancelled:
-        return call.ended()
+        return call.cancelled_error()
     if isinstance(error, requests.Timeout) or _caused_by(error, TimeoutError):
-        return call.exceeded(endpoint.name) if call.expired else _no_connection_in_time(endpoint.name, call)
+        return call.timeout_error(endpoint.name) if call.expired else _no_connection_in_time(endpoint.name, call)
     if type(error) is OSError and error.errno is None:  # requests looks for the certificates before it connects
         return ConfigurationError(f"{error}.", hint="Check REQUESTS_CA_BUNDLE.")
     if isinstance(error, requests.exceptions.SSLError):
@@ -133,7 +133,7 @@ def _hung_up(error: BaseException, endpoint: Endpoint, call: Call) -> StreamInte
     return fault
 
 
-def amount(count: int, noun: str) -> str:
+def pluralize(count: int, noun: str) -> str:
     """Count things for a person."""
     return f"{count:,} {noun}{'s' * (count != 1)}"
 

@@ -16,17 +16,17 @@ class AfterFork(Protocol):
         """Make the copy fit for use, in the child and before anything else runs there."""
 
 
-_minded: weakref.WeakSet[AfterFork] = weakref.WeakSet()
+_registered: weakref.WeakSet[AfterFork] = weakref.WeakSet()
 
 
-def register_after_fork(each: AfterFork) -> None:
+def register_after_fork(instance: AfterFork) -> None:
     """See that `after_fork` is called in every child, as long as the object lives."""
-    _minded.add(each)
+    _registered.add(instance)
 
 
 def _after_fork() -> None:
-    for each in list(_minded):
-        each.after_fork()
+    for instance in list(_registered):
+        instance.after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork

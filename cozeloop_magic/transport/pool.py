@@ -20,26 +20,26 @@ from cozeloop_magic.errors import (
     ConfigurationError,
     InvalidRequest,
     UnexpectedContent,
-    strip_tracebacks,
 )
 from cozeloop_magic.transport.auth import Header
 from cozeloop_magic.transport.call import Call
 from cozeloop_magic.transport.connection import CALL, Adapter
 from cozeloop_magic.transport.dial import is_loopback
 from cozeloop_magic.transport.endpoint import Endpoint
-from cozeloop_magic.transport.error_responses import sentence
+from cozeloop_magic.transport.error_responses import as_sentence
 from cozeloop_magic.transport.events import EventStream
-from cozeloop_magic.transport.faults import unsent
+from cozeloop_magic.transport.faults import map_exception
 from cozeloop_magic.transport.forks import register_after_fork
 from cozeloop_magic.transport.reply import Reply, log_id_of, read_reply
 from cozeloop_magic.transport.secret import Secret
+from cozeloop_magic.transport.tracebacks import strip_tracebacks
 from cozeloop_magic.version import __version__
 
 __all__ = ["Transport"]
 
 log = logging.getLogger("cozeloop_magic")
 
-_REMEMBERED = 16  # addresses and environments
+_MAX_PREPARED = 16  # addresses and environments
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _ENVIRONMENT = (*_PROXIES, *map(str.upper, _PROXIES), "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
@@ -61,15 +61,15 @@ class Transport:
         self._headers = {name: Secret(value) for name, value in (headers or {}).items()}
         self._inherited: list[requests.Session] = []
         self._closed = False
-        self._begin()
+        self._reset()
         register_after_fork(self)
 
     def after_fork(self) -> None:
         """Begin anew: the connections are the parent's, neither used nor closed here."""
         self._inherited.append(self._session)
-        self._begin()
+        self._reset()
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self._lock = threading.Lock()
         self._calls: weakref.WeakSet[Call] = weakref.WeakSet()
         self._prepared: dict[tuple[str | None, ...], tuple[requests.PreparedRequest, dict[str, Any]]] = {}
@@ -168,7 +168,7 @@ class Transport:
         known = (method, base_url, *map(os.environ.get, _ENVIRONMENT))
         prepared = self._prepared.get(known)
         if prepared is None:
-            if len(self._prepared) >= _REMEMBERED:
+            if len(self._prepared) >= _MAX_PREPARED:
                 self._prepared.clear()
             prepared = self._prepared[known] = self._prepare(method, base_url)
         return prepared[0].copy(), prepared[1]
@@ -179,7 +179,7 @@ class Transport:
             request = self._session.prepare_request(plain)
         except ValueError as error:  # requests.exceptions.InvalidURL is one
             raise ConfigurationError(
-                sentence(f"The Loop server's address {base_url!r} cannot be used: {error}"),
+                as_sentence(f"The Loop server's address {base_url!r} cannot be used: {error}"),
                 hint="Check COZELOOP_API_BASE_URL.",
             ) from None
         settings: dict[str, Any] = dict(self._session.merge_environment_settings(base_url, {}, True, None, None))
@@ -202,7 +202,7 @@ class Transport:
             left = call.remaining()
             return adapter.send(request, timeout=left, **settings)
         except Exception as error:
-            fault = unsent(error, endpoint, call)
+            fault = map_exception(error, endpoint, call)
             raise fault from strip_tracebacks(error)
         except BaseException as error:  # an interrupt: inner frames hold the request as it is sent
             raise error.with_traceback(None)  # noqa: B904

@@ -17,13 +17,13 @@ from cozeloop_magic.errors import (
     LoopError,
     StreamInterrupted,
     UnexpectedContent,
-    strip_tracebacks,
 )
 from cozeloop_magic.transport.call import Call
 from cozeloop_magic.transport.endpoint import Endpoint
-from cozeloop_magic.transport.error_responses import error_code, error_from_body, error_message, parse_json, quoted
-from cozeloop_magic.transport.faults import LARGEST, READ_ERRORS, amount, reason, timed_out
+from cozeloop_magic.transport.error_responses import error_code, error_from_body, error_message, excerpt, parse_json
+from cozeloop_magic.transport.faults import LARGEST, READ_ERRORS, pluralize, reason, timed_out
 from cozeloop_magic.transport.retry import read_retry_after
+from cozeloop_magic.transport.tracebacks import strip_tracebacks
 
 __all__ = ["LINGER", "Reply", "log_id_of", "model_of", "notes_of", "read_reply"]
 
@@ -31,7 +31,7 @@ LINGER = 0.05
 """Seconds that an answer which is complete may take to end its body before its connection is given up."""
 
 _READ_SIZE = 65536
-_LISTENING = 2.0  # seconds that a server which gives no answer may take to say why
+_ERROR_BODY_TIMEOUT = 2.0  # seconds that a server which gives no answer may take to say why
 
 
 class Reply(NamedTuple):
@@ -46,25 +46,25 @@ class Reply(NamedTuple):
     @property
     def excerpt(self) -> str:
         """Some of it, safe to show."""
-        return quoted(json.dumps(self.body, ensure_ascii=False), self.endpoint)
+        return excerpt(json.dumps(self.body, ensure_ascii=False), self.endpoint)
 
 
 def log_id_of(response: requests.Response, endpoint: Endpoint) -> str | None:
     """Give the server's id of the call, without what no id holds: it is shown with every error."""
     log_id = response.headers.get("x-tt-logid") or response.headers.get("X-Log-ID")
-    return re.sub(r"[^!-~•]", "�", quoted(log_id, endpoint)[:128]) if log_id else None
+    return re.sub(r"[^!-~•]", "�", excerpt(log_id, endpoint)[:128]) if log_id else None
 
 
 def model_of(headers: Mapping[str, str], endpoint: Endpoint) -> str | None:
     """Give the name of the model that answers, where the embedded Loop tells it; safe to show."""
     model = headers.get("X-Loop-Model")
-    return quoted(model, endpoint) if model else None
+    return excerpt(model, endpoint) if model else None
 
 
 def notes_of(headers: Mapping[str, str], endpoint: Endpoint) -> tuple[str, ...]:
     """Return the embedded Loop's remarks on a call; safe to show."""
     lines = unquote(headers.get("X-Loop-Notes", "")).split("\n") if endpoint.local else ()
-    return tuple(quoted(line, endpoint) for line in lines if line)
+    return tuple(excerpt(line, endpoint) for line in lines if line)
 
 
 def read_reply(response: requests.Response, endpoint: Endpoint, call: Call, *, bare: bool = False) -> Reply:
@@ -115,10 +115,10 @@ def _no_json(content: bytes, response: requests.Response, endpoint: Endpoint) ->
     except json.JSONDecodeError as error:
         if error.pos >= len(error.doc.rstrip()) or error.msg.startswith("Unterminated"):
             what = "its JSON is not complete" if content else "nothing of it came"
-            return _broken_off(response, endpoint, what, len(content))
+            return _incomplete(response, endpoint, what, len(content))
         why = f"is JSON that cannot be read: {error.msg.lower()} at character {error.pos + 1}"
     return UnexpectedContent(
-        f"The answer from {endpoint.name} {why} ({amount(len(content), 'byte')} received).",
+        f"The answer from {endpoint.name} {why} ({pluralize(len(content), 'byte')} received).",
         hint="Run it again; if it stays, ask whoever runs the server.",
         http_status=response.status_code,
         log_id=log_id_of(response, endpoint),
@@ -130,7 +130,7 @@ def _content(response: requests.Response, endpoint: Endpoint, call: Call) -> byt
     content = bytearray()
     failed = response.status_code >= 400
     try:
-        with call.within(_LISTENING) if failed else nullcontext():
+        with call.fail_after(_ERROR_BODY_TIMEOUT) if failed else nullcontext():
             while piece := response.raw.read1(_READ_SIZE, decode_content=True):
                 content += piece
                 if len(content) > LARGEST:
@@ -141,21 +141,21 @@ def _content(response: requests.Response, endpoint: Endpoint, call: Call) -> byt
                     break
     except READ_ERRORS as error:
         if call.cancelled:
-            raise call.ended() from strip_tracebacks(error)
+            raise call.cancelled_error() from strip_tracebacks(error)
         if failed and not call.expired:
             return bytes(content)
         if timed_out(error):
-            raise call.exceeded(endpoint.name, log_id_of(response, endpoint)) from strip_tracebacks(error)
-        raise _broken_off(response, endpoint, reason(error), len(content)) from strip_tracebacks(error)
+            raise call.timeout_error(endpoint.name, log_id_of(response, endpoint)) from strip_tracebacks(error)
+        raise _incomplete(response, endpoint, reason(error), len(content)) from strip_tracebacks(error)
     if call.cancelled:  # which ends a body that ends with its connection
-        raise call.ended()
+        raise call.cancelled_error()
     return bytes(content)
 
 
 def _await_end(response: requests.Response, call: Call) -> None:
     """Give a body that is complete a moment to end: a connection that is at its end serves again."""
     try:
-        with call.within(LINGER):
+        with call.fail_after(LINGER):
             response.raw.read1(_READ_SIZE, decode_content=True)
     except READ_ERRORS:
         pass  # it is closed
@@ -170,9 +170,9 @@ def _too_large(response: requests.Response, endpoint: Endpoint) -> UnexpectedCon
     )
 
 
-def _broken_off(response: requests.Response, endpoint: Endpoint, why: str, count: int) -> StreamInterrupted:
+def _incomplete(response: requests.Response, endpoint: Endpoint, why: str, count: int) -> StreamInterrupted:
     return StreamInterrupted(
-        f"The answer from {endpoint.name} broke off: {why} ({amount(count, 'byte')} received).",
+        f"The answer from {endpoint.name} broke off: {why} ({pluralize(count, 'byte')} received).",
         hint="Run it again.",
         http_status=response.status_code,
         log_id=log_id_of(response, endpoint),

@@ -171,6 +171,8 @@ class PlainGridView:
 def _metadata(state: ExperimentState) -> dict[str, Any]:
     """Return a small record of a comparison: which variants, how many runs and what they show; no text."""
     record = {
+        "prompt_key": ", ".join(dict.fromkeys(variant.prompt_key for variant in state.plan.variants)),
+        "phase": (Phase.DONE if state.complete else Phase.INTERRUPTED).value,
         "variants": [str(variant.asked) for variant in state.plan.variants],
         "runs": len(state.trials),
         "failed": state.phases[Phase.FAILED],

@@ -25,6 +25,7 @@ from markdown_it.rules_block import StateBlock, blockquote, list_block, table
 from markdown_it.rules_block.table import escapedSplit, getLine
 from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
+from markdown_it.rules_inline.state_inline import Delimiter
 from markdown_it.token import Token
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.dollarmath.index import math_inline_dollar
@@ -138,6 +139,34 @@ def _bracket_math(state: StateInline, silent: bool) -> bool:
     return True
 
 
+_CJK = re.compile(
+    "[\u1100-\u11ff\u2e80-\ua4cf\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff]"
+)
+
+
+def _emphasis(state: StateInline, silent: bool) -> bool:
+    """Do as markdown-it does, and let ``**`` between CJK characters and punctuation open and close as it is meant.
+
+    Chinese and Japanese put no blanks around words, so CommonMark takes ``是**“重点”**内`` for asterisks. This is the
+    rule of the proposed CJK-friendly amendments to CommonMark.
+    """
+    marker = state.src[state.pos]
+    if silent or marker not in ("_", "*"):
+        return False
+    scanned = state.scanDelims(state.pos, marker == "*")
+    before = state.src[state.pos - 1] if state.pos else " "
+    end = state.pos + scanned.length
+    after = state.src[end] if end < state.posMax else " "
+    star = marker == "*"
+    opens = scanned.can_open or (star and not after.isspace() and bool(_CJK.match(before)))
+    closes = scanned.can_close or (star and not before.isspace() and bool(_CJK.match(after)))
+    for _ in range(scanned.length):
+        state.push("text", "", 0).content = marker
+        state.delimiters.append(Delimiter(ord(marker), scanned.length, len(state.tokens) - 1, -1, opens, closes))
+    state.pos = end
+    return True
+
+
 def _whole_table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     """Do as markdown-it does, which leaves out what a row has more than the head; and keep that, too."""
     first = len(state.tokens)
@@ -221,6 +250,7 @@ def _parser(*steps: str, depth: int) -> MarkdownIt:
     parser.use(dollarmath_plugin, allow_labels=False, allow_blank_lines=False)
     for kind in ("math_inline", "math_inline_double", "math_block"):
         parser.add_render_rule(kind, getattr(_Renderer, kind))
+    parser.inline.ruler.at("emphasis", _emphasis)
     parser.inline.ruler.at("math_inline", _dollar_math)
     parser.inline.ruler.before("escape", "bracket_math", _bracket_math)
     parser.block.ruler.at("table", _whole_table, {"alt": ["paragraph", "reference"]})  # as markdown-it has it

@@ -218,7 +218,6 @@ class TestErrors:
         [
             ("tell me a joke", 1, 1, "Is the line with `---` missing"),
             ("a: 1\n  b", 2, 1, "ends with its line"),
-            ("\n  a: 1", 2, 1, "continues nothing"),
             ("a:1", 1, 3, "blank after the colon"),
             ("主题：人工智能", 1, 3, "plain colon and a blank: `主题: ...`"),
             ("x = [\n---\n1]", 1, 5, "no Python expression"),
@@ -230,7 +229,7 @@ class TestErrors:
             ("a: |2\n  x", 1, 4, "a block begins with `|`, `|-`"),
             ("a: >-1\n  x", 1, 4, "a block begins with `|`, `|-`"),
             ("a: |pipe\n  x", 2, 1, "ends with its line"),
-            ('a: "C:\\data"', 1, 8, "escape"),
+            ('a: "C:\\data"', 1, 4, "escape"),
             ("a: {b: 1, b: 2}", 1, 11, "b is given twice"),
             ("a:\n  b: 1\n  b: 2", 3, 3, "b is given twice"),
             ("a:\n  1: x\n  1.0: y", 3, 3, "1.0 is given twice, first as 1; put keys in quotes"),
@@ -271,3 +270,47 @@ class TestErrors:
             parse_cell(text)
         except CellError as error:
             assert str(error)
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ('o: {"debug": False, "deep": [True]}', {"o": {"debug": False, "deep": [True]}}),
+        ("a: True", {"a": "True"}),
+        ("\ufefftopic: x\n\u200bb: y", {"topic": "x", "b": "y"}),
+        ("topic:\u00a0x\nb:\u3000y", {"topic": "x", "b": "y"}),
+        ('{"topic": "physics", "n": 3}', {"topic": "physics", "n": 3}),
+        ("  topic: physics\n  b: 2", {"topic": "physics", "b": "2"}),
+        ("t: |\n  a\u2028b\u0085c\x1bd\x0ce", {"t": "a\u2028b\u0085c\x1bd\x0ce\n"}),
+        ("t: |-\n    deep\n  a\n\n  b", {"t": "  deep\na\n\nb"}),
+        ("t: |\n\ta\n\t\tb", {"t": "a\n\tb\n"}),
+        ('s: "a\\nb"', {"s": "a\nb"}),
+        ("s: 'C:\\new\\table.txt'", {"s": "C:\\new\\table.txt"}),
+        ("s: C:\\new\\table.txt", {"s": "C:\\new\\table.txt"}),
+    ],
+)
+def test_what_can_only_be_meant_in_one_way_is_taken_so(text: str, values: dict[str, object]) -> None:
+    assert {each.name: each.source.value for each in parse_cell(text).variables} == values
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('o: {"name": None}', "None is Python's word; write null"),
+        ("l: [1, NaN]", "NaN is Python's word; write a finite number"),
+        ('s: "C:\\new\\table.txt"', "Write the path without quotes"),
+        ('s: "..\\temp"', "Write the path without quotes"),
+        ("topic＝x", "FULLWIDTH EQUALS SIGN"),
+        ("topic: x\n———\nhi", "Write three plain hyphens"),
+        ("topic: x\n－－－\nhi", "Write three plain hyphens"),
+        ("topic: x\n----\nhi", "Write three plain hyphens"),
+        ("---\ntopic: x\n---\nhi", "nothing stands above the first `---`"),
+        ("topic physics", "Write `topic: ...` with a colon"),
+        ('"topic": "physics",', "without quotes and without a comma"),
+        ("---\n@tool\ncode", "as text, write `@user"),
+    ],
+)
+def test_a_slip_is_named_with_what_to_write(text: str, said: str) -> None:
+    with pytest.raises(CellError) as caught:
+        parse_cell(text)
+    assert said in str(caught.value)

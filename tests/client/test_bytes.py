@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cozeloop_magic import Client, errors
 from cozeloop_magic.entities.stream import join_results
-from cozeloop_magic.transport.chunked import Unchunker
+from cozeloop_magic.transport.chunked import ChunkedDecoder
 from cozeloop_magic.transport.events import _lines
 from tests.client.faults import JSON_HEAD
 from tests.client.ways import ALL_WAYS, WHOLE_WAYS, ClientOf, Serve, read_stream, read_whole
@@ -58,9 +58,9 @@ def test_line_ends_become_line_feeds_wherever_they_are_cut(data: st.DataObject, 
 @settings(max_examples=200, deadline=None)
 def test_chunks_are_joined_wherever_they_are_cut(data: st.DataObject, parts: list[bytes]) -> None:
     framed = b"".join(map(chunk, [*parts, b""]))
-    unchunker = Unchunker()
+    unchunker = ChunkedDecoder()
     assert b"".join(map(unchunker.feed, data.draw(cuts(framed)))) == b"".join(parts)
-    assert unchunker.ended and not unchunker.broken
+    assert unchunker.is_complete and not unchunker.is_malformed
 
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r", b"mixed"])

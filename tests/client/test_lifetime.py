@@ -283,7 +283,7 @@ class TestLifetime:
     @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
     def test_a_stream_stays_with_the_parent(self, serve: Serve, client_of: ClientOf) -> None:
         reader = client_of(serve(STREAMED)).execute_prompt("greet", stream=True)
-        with reader._turn:  # as another thread may, at that moment
+        with reader._lock:  # as another thread may, at that moment
             if (child := os.fork()) == 0:
                 try:
                     next(reader)

@@ -210,8 +210,8 @@ def test_cutting_a_secure_connection_leaves_it_secure(serve: Serve, secure: Secu
     with socket.create_connection(("127.0.0.1", server.port)) as plain:
         with trusting.wrap_socket(plain, server_hostname="127.0.0.1") as connection:
             call = Call(Timeouts())
-            call.hold(connection)
-            call.cut()
+            call.attach(connection)
+            call.close_socket()
             assert connection.cipher() is not None  # else what a thread is about to send would go out as it is
             with pytest.raises(OSError):
                 connection.sendall(b"Authorization: Bearer secret")

@@ -318,7 +318,7 @@ class TestModelConfigWith:
     def test_a_setting_that_there_is_not_is_refused(self, serve: Serve, client_of: ClientOf) -> None:
         client = client_of(serve(self.script()))
         with pytest.raises(
-            errors.InvalidRequest, match=r"no model setting 'temprature'\. Did you mean temperature\?"
+            errors.InvalidRequest, match=r"no model setting 'temprature'\. It is probably temperature"
         ):
             client.model_config_with("greet", "1.0.0", {"temprature": 0.7})
         with pytest.raises(

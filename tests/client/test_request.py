@@ -117,6 +117,13 @@ class TestRequestOfEveryWay:
             "custom_tool_call_config": {"tool_choice": "auto"},
         }
 
+    def test_takes_the_prompts_tools_away_by_an_empty_list(
+        self, serve: Serve, client_of: ClientOf, read: Any
+    ) -> None:
+        server = serve(GOOD)
+        read(client_of(server), custom_tools=[])
+        assert server.requests[0].body["custom_tools"] == []
+
     def test_is_not_sent_where_the_server_would_ignore_a_part(
         self, serve: Serve, client_of: ClientOf, read: Any
     ) -> None:

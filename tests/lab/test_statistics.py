@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import random
 
+import numpy as np
 import pytest
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.inter_rater import cohens_kappa
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
@@ -43,6 +45,27 @@ def test_newcombe_is_the_unpaired_interval_where_outcomes_are_not_correlated(lev
             assert statistics.newcombe_interval(table, level) == (near(low), near(high))
             checked += 1
     assert checked > 10
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_newcombe_from_its_definition_with_foreign_parts(level: float) -> None:
+    """Wilson's limits by statsmodels, the correlation of the outcomes by numpy, then the paper's formula."""
+    for table in TABLES:
+        first, second, n = table.both + table.first_only, table.both + table.second_only, table.total
+        if not (0 < first < n and 0 < second < n):
+            continue
+        pairs = np.repeat([(1, 1), (1, 0), (0, 1), (0, 0)], list(table), axis=0)
+        phi = float(np.corrcoef(pairs.T)[0, 1])
+        if phi > 0:
+            phi = max(0.0, phi - n / 2 / math.sqrt(first * (n - first) * second * (n - second)))
+        (low1, high1), (low2, high2) = (
+            proportion_confint(passed, n, alpha=1 - level, method="wilson") for passed in (first, second)
+        )
+        p1, p2 = first / n, second / n
+        below = np.array([[1, -phi], [-phi, 1]])
+        low = p2 - p1 - math.sqrt(max(0, np.array([p2 - low2, high1 - p1]) @ below @ [p2 - low2, high1 - p1]))
+        high = p2 - p1 + math.sqrt(max(0, np.array([high2 - p2, p1 - low1]) @ below @ [high2 - p2, p1 - low1]))
+        assert statistics.newcombe_interval(table, level) == (near(low), near(high))
 
 
 def test_a_published_example() -> None:
@@ -100,6 +123,36 @@ def test_sign_flips_drawn_at_random_come_near_the_exact_share_and_are_never_0() 
     exact = 2 / 2**14
     for seed in range(3):
         assert 0 < statistics.sign_flip_test(sample, seed) <= exact + 0.002
+
+
+def test_sign_flips_drawn_at_random_are_those_of_the_whole_distribution() -> None:
+    for size in (13, 17, 40):
+        sample = [CHANCE.gauss(0.3, 1) for _ in range(size)]
+        expected = stats.permutation_test(
+            (sample,), lambda x, axis: x.mean(axis=axis), permutation_type="samples", n_resamples=9_999, rng=3
+        ).pvalue
+        assert statistics.sign_flip_test(sample) == pytest.approx(expected, abs=0.025)
+
+
+def test_sign_flips_do_not_depend_on_order_or_on_the_last_digit() -> None:
+    sample = [CHANCE.gauss(0.2, 1) for _ in range(30)]
+    assert statistics.sign_flip_test(sample) == statistics.sign_flip_test(sample[::-1])
+    assert statistics.sign_flip_test([0.1, 0.2, -0.3]) == 1.0  # their sum is 5.6e-17 in floating point
+    assert statistics.sign_flip_test([1 / 3] * 5 + [2 / 3]) == statistics.sign_flip_test([1] * 5 + [2])
+
+
+def test_cohens_kappa() -> None:
+    for _ in range(100):
+        table = [[CHANCE.randrange(9) for _ in range(3)] for _ in range(3)]
+        expected = cohens_kappa(table)
+        found = statistics.cohens_kappa(table)
+        assert found is not None and found[0] == near(float(expected.kappa))
+        low, high = float(expected.kappa_low), float(expected.kappa_upp)
+        assert found[1] == (near(max(low, -1.0)), near(min(high, 1.0)))
+
+
+def test_kappa_cannot_be_told_where_only_one_thing_was_ever_said() -> None:
+    assert statistics.cohens_kappa([[7, 0], [0, 0]]) is None and statistics.cohens_kappa([[0, 0], [0, 0]]) is None
 
 
 def test_holm() -> None:

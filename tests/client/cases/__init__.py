@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.client.cases import answers, asking, reaching
+from tests.client.cases import answers, asking, authoring, reaching
 from tests.client.cases.stage import Case, Stage
 
 __all__ = ["CASES", "Case", "Stage"]
@@ -19,6 +19,7 @@ CASES: dict[str, dict[str, Case]] = {
     "A client that cannot be made": asking.SET_UP,
     "What cannot be sent": asking.UNSENT,
     "Definitions and lists": asking.DEFINITIONS,
+    "Authors' calls": authoring.AUTHORING,
     "Rendered by the embedded Loop, or for a dry run": asking.RENDERED,
     "In a cell": asking.CELLS,
     "Not installed": asking.MISSING,

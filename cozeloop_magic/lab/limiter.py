@@ -14,7 +14,7 @@ __all__ = ["Limiter"]
 
 _NEAR = 0.9  # of where the server asked for patience last; above it, it is asked again soon
 _FIRST_GUESS = 0.25  # seconds a call takes, as long as none was answered
-_LONGEST = 8.0  # seconds between two calls at most, where the server names none
+_LONGEST = 1.0  # seconds between two calls at most, where the server names none: its limits are of calls a second
 
 
 class Limiter:
@@ -39,9 +39,10 @@ class Limiter:
         self._refused_at = float(most)
         self._seconds_a_call = 60 / rpm if rpm else 0.0
         self._seconds_a_token = 60 / tpm if tpm else 0.0
-        self._not_before = self._next_call = self._next_tokens = 0.0
-        self._cut_at = float("-inf")
+        self._not_before = self._next_tokens = 0.0
+        self._begun_at = self._cut_at = float("-inf")
         self._seconds = _FIRST_GUESS
+        self._in_storm = False
         self.running = 0
 
     @property
@@ -53,13 +54,13 @@ class Limiter:
         """Give the seconds until the next call may begin; None as long as enough are running."""
         if self.running >= self.concurrency:
             return None
-        return max(self._not_before, self._next_call, self._next_tokens, now) - now
+        apart = max(self._seconds_a_call, self._seconds_apart)
+        return max(self._not_before, self._begun_at + apart, self._next_tokens, now) - now
 
     def begin(self, now: float) -> None:
         """Note that a call begins."""
         self.running += 1
-        if apart := max(self._seconds_a_call, self._seconds_apart):
-            self._next_call = max(self._next_call, now) + apart
+        self._begun_at = now
 
     def end(self) -> None:
         """Note that a call ended that says nothing about the server's limits."""
@@ -68,13 +69,13 @@ class Limiter:
     def answered(self, begun: float, now: float, tokens: int = 0) -> None:
         """Note that a call that began at `begun` was answered."""
         self.running -= 1
+        self._in_storm = False
         self._seconds += ((now - begun) - self._seconds) / 4
         near = _NEAR * self._refused_at
         if self._allowed < near:
-            grown = min(self._allowed + min(1.0, self._allowed / 4), near)
+            self._allowed = min(self._allowed + min(2 * self._allowed, 1.0), near, self._most)
         else:
-            grown = self._allowed + min(1 / self._allowed, self._allowed / 20)
-        self._allowed = min(grown, self._most)
+            self._allowed = min(self._allowed + min(1 / self._allowed, self._allowed / 20), self._most)
         if self._seconds_a_token:
             self._next_tokens = max(self._next_tokens, now) + tokens * self._seconds_a_token
 
@@ -82,7 +83,9 @@ class Limiter:
         """Note that the server asks to be left alone, of a call that began at `begun`; give the seconds all wait."""
         self.running -= 1
         if begun > self._cut_at:
-            self._refused_at = self._allowed
+            if not self._in_storm:  # refusals in a row tell nothing of what is allowed when it is over
+                self._refused_at = self._allowed
+            self._in_storm = True
             self._allowed = max(self._allowed / 2, min(self._seconds / _LONGEST, 1.0))
             self._cut_at = now
         pause = self._seconds_apart if retry_after is None else retry_after

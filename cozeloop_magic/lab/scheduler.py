@@ -30,7 +30,7 @@ __all__ = ["Scheduler"]
 _PATIENCE = 0.1  # seconds of one wait: on Windows no signal is heard before it ends
 _PARTING = 1.0  # seconds for threads to notice that their call was ended
 _UNTOLD = 1024  # runs that may have ended without the caller having taken notice
-_BACKOFF, _LONGEST_BACKOFF = 0.25, 8.0  # seconds a task waits that was refused twice in a row, and at most
+_BACKOFF, _LONGEST_BACKOFF = 0.25, 2.0  # seconds a task waits that was refused twice in a row, and at most
 
 
 @dataclass(order=True)
@@ -258,10 +258,9 @@ class Scheduler(Generic[Task]):
                 for piece in self._pieces(run.request):
                     run.arrived(piece, tell)
             end: Event = Finished(run.clock())
-        except ClientClosed:
-            end = Interrupted(run.clock())
         except LoopError as error:
-            end = Failed(run.clock(), error)
+            ended = self._ended or isinstance(error, ClientClosed)  # a stream that was cut says that it broke off
+            end = Interrupted(run.clock()) if ended else Failed(run.clock(), error)
         if not self._waits(number, turn, run, end):
             self._settle(number, turn, run, end)
 
@@ -312,6 +311,7 @@ class Scheduler(Generic[Task]):
             self._limiter.answered(turn.begun, now, usage.input_tokens + usage.output_tokens if usage else 0)
             self._answered_at = now
         elif state.error is not None and asks_for_patience(state.error):
-            self._limiter.refused(turn.begun, now, state.error.retry_after)
+            asked = state.error.retry_after  # nobody waits longer than patience lasts
+            self._limiter.refused(turn.begun, now, asked if (asked or 0.0) <= self._patience else None)
         else:
             self._limiter.end()

@@ -35,7 +35,7 @@ _EXAMPLES = """%%loop_prompt ptaas_demo --version 0.0.1 --out answer
   ---
   Keep the answer brief.
 
-  %%loop_prompt ptaas_demo --label production --var topic=$topic --var user_request="a poem" """
+  %%loop_prompt ptaas_demo -v 0.0.1 --var topic=history --var user_request="a poem" """
 
 _PREFERENCES = ("timeout", "plain", "refresh_rate", "fold_height", "short_errors")
 

@@ -606,7 +606,7 @@ def test_the_manual_is_the_magics_help(shell: InteractiveShell) -> None:
 def test_the_manual_begins_with_two_examples(shell: InteractiveShell) -> None:
     manual = shell.find_cell_magic("loop_prompt").__doc__
     assert manual.startswith("::\n\n  %%loop_prompt ptaas_demo --version")
-    assert manual.index("\n  %loop_prompt ptaas_demo --label") < manual.index("Run a versioned prompt")
+    assert manual.index("\n  %loop_prompt ptaas_demo -v 0.0.1 --var topic") < manual.index("Run a versioned prompt")
 
 
 def test_config_names_the_server_where_the_environment_does_not(

@@ -86,7 +86,7 @@ def parse_definition(text: str, evaluate: Callable[[str], Any] = literal) -> Def
     CellError
         With the line of what cannot be read.
     """
-    lines = text.replace("\r\n", "\n").split("\n")
+    lines = _lines(text)
     settings, below = _parse_settings(lines)
     messages = _parse_messages(lines, below, evaluate)
     template_type = settings.get("template", TemplateType.NORMAL.value)
@@ -103,6 +103,10 @@ def parse_definition(text: str, evaluate: Callable[[str], Any] = literal) -> Def
             detail[name] = settings[setting]
     detail |= {name: value for name, value in more.items() if name != "prompt_template"}
     return Definition(detail, str(settings.get("name") or ""), str(settings.get("description") or ""))
+
+
+def _lines(text: str) -> list[str]:
+    return text.replace("\r\n", "\n").split("\n")
 
 
 # Settings.
@@ -337,7 +341,7 @@ def _format_message(message: Json) -> str:
 
 def _reads_as(text: str, message: Json) -> bool:
     try:
-        return _parse_messages(text.split("\n"), 0, literal) == [message]
+        return _parse_messages(_lines(text), 0, literal) == [message]
     except CellError:
         return False
 

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from argparse import ArgumentParser, Namespace
+from collections import ChainMap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class, needs_local_scope, no_var_expand
+from IPython.core.magic import (
+    Magics,
+    cell_magic,
+    line_cell_magic,
+    line_magic,
+    magics_class,
+    needs_local_scope,
+    no_var_expand,
+)
 from IPython.core.magic_arguments import argument, kwds, magic_arguments
 from traitlets import Bool, Float, Integer, TraitError, Unicode, validate
 
@@ -30,12 +40,17 @@ _EXAMPLES = """%%loop_prompt ptaas_demo --version 0.0.1 --out answer
 
   %%loop_prompt ptaas_demo -v 0.0.1 --var topic=history --var user_request="a poem" """
 
+_MANUAL = re.compile(r"(\s*%loop\s+[\w-]+)\s*\?{1,2}\s*$")
 _PREFERENCES = ("timeout", "plain", "refresh_rate", "fold_height", "short_errors")
 
 
 @magics_class
 class LoopMagics(Magics):
     """Run versioned prompts of a Coze Loop server."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell)
+        shell.input_transformers_cleanup.append(_read_manuals)
 
     api_base_url = Unicode("", help="The Loop server, where COZELOOP_API_BASE_URL names none.").tag(config=True)
     workspace_id = Unicode("", help="The workspace, where COZELOOP_WORKSPACE_ID names none.").tag(config=True)
@@ -232,11 +247,29 @@ class LoopMagics(Magics):
             args = self._read_alone(line, LoopMagics.loop_define)
             run_definition(self._session, args, cell, self._config)
 
+    @no_var_expand
+    @needs_local_scope
+    @line_magic
+    @magic_arguments()
+    @argument("verb", nargs="?", help="What to do; without one, where calls go and what the verbs are.")
+    @argument("arguments", nargs="*", help="The verb's own; `%%loop VERB?` is their manual.")
+    def loop(self, line: str, *, local_ns: dict[str, Any]) -> object:
+        """Find, read and manage prompts and runs: `%loop` alone lists the verbs.
+
+        What a verb gives is a value, `rows = %loop prompts`, and shows itself where it ends a cell.
+        """
+        with self._told():
+            with delay_interrupt():
+                from cozeloop_magic.notebook.verbs import Context, run_verb
+            context = Context(self._session, self._config, ChainMap(local_ns, self._session.namespace))
+            return run_verb(context, line, self._read_by)
+
     @classmethod
     def unregister(cls, shell: InteractiveShell) -> None:
         """Undo ``shell.register_magics``, for which IPython has no call."""
         magics = shell.magics_manager.registry.pop(cls.__name__)
         shell.configurables.remove(magics)
+        shell.input_transformers_cleanup.remove(_read_manuals)
         for kind, names in magics.magics.items():
             for name in names:
                 shell.magics_manager.magics[kind].pop(name, None)
@@ -276,13 +309,16 @@ class LoopMagics(Magics):
             raise shorten(error) from None
 
     def _read(self, line: str, into: Namespace) -> Namespace:
-        return self._read_alone(line, LoopMagics.loop_prompt, into)
+        parser: ArgumentParser = LoopMagics.loop_prompt.parser  # type: ignore[union-attr]  # put there by magic_arguments
+        return self._read_by(line, parser, into)
 
-    def _read_alone(self, line: str, magic: Any, into: Namespace | None = None) -> Namespace:
+    def _read_alone(self, line: str, magic: Any) -> Namespace:
         """Read the options of a magic that no setting adds to."""
+        return self._read_by(line, magic.parser)
+
+    def _read_by(self, line: str, parser: ArgumentParser, into: Namespace | None = None) -> Namespace:
         from cozeloop_magic.notebook.options import read_line
 
-        parser: ArgumentParser = magic.parser  # put there by magic_arguments
         return read_line(line, parser, into or Namespace(), self._session.namespace)
 
     @cached_property
@@ -292,3 +328,10 @@ class LoopMagics(Magics):
 
         assert self.shell is not None
         return Session(self.shell)
+
+
+def _read_manuals(lines: list[str]) -> list[str]:
+    """Read ``%loop VERB?`` as a question for the verb's manual; IPython would look for a name VERB."""
+    if lines and lines[0].lstrip().startswith("%%"):
+        return lines
+    return [f"{asked[1]} --help\n" if (asked := _MANUAL.match(line)) else line for line in lines]

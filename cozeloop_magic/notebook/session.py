@@ -22,6 +22,7 @@ class Session:
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
         self._client: tuple[Settings, Client] | None = None
+        self.arguments: dict[str, str] = {}  # of ``%loop use``: they come before the environment and %config
         self._in_kernel = getattr(shell, "kernel", None) is not None
         self.left_behind = LeftBehind()
         show_answers(shell)
@@ -47,7 +48,7 @@ class Session:
 
     def connected(self, config: Mapping[str, str]) -> Client:
         """Return the client of the present settings; the same one as long as they stay the same."""
-        settings = Settings.gather(config=config)
+        settings = Settings.gather(self.arguments, config=config)
         if self._client is None or self._client[0] != settings:
             if self._client is not None:
                 self._client[1].close()

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import re
 from argparse import ArgumentParser, Namespace
+from collections import ChainMap
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class, needs_local_scope, no_var_expand
+from IPython.core.magic import (
+    Magics,
+    cell_magic,
+    line_cell_magic,
+    line_magic,
+    magics_class,
+    needs_local_scope,
+    no_var_expand,
+)
 from IPython.core.magic_arguments import argument, kwds, magic_arguments
 from traitlets import Bool, Float, Integer, TraitError, Unicode, validate
 
@@ -37,12 +46,17 @@ _EXAMPLES = """%%loop_prompt ptaas_demo --version 0.0.1 --out answer
 
   %%loop_prompt ptaas_demo -v 0.0.1 --var topic=history --var user_request="a poem" """
 
+_MANUAL = re.compile(r"(\s*%loop\s+[\w-]+)\s*\?{1,2}\s*$")
 _PREFERENCES = ("timeout", "plain", "refresh_rate", "fold_height", "short_errors")
 
 
 @magics_class
 class LoopMagics(Magics):
     """Run versioned prompts of a Coze Loop server."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell)
+        shell.input_transformers_cleanup.append(_read_manuals)
 
     api_base_url = Unicode("", help="The Loop server, where COZELOOP_API_BASE_URL names none.").tag(config=True)
     workspace_id = Unicode("", help="The workspace, where COZELOOP_WORKSPACE_ID names none.").tag(config=True)
@@ -239,11 +253,32 @@ class LoopMagics(Magics):
         args = self._read_alone(line, LoopMagics.loop_define)
         self._told(lambda: run_definition(self._session, args, cell, self._config))
 
+    @no_var_expand
+    @needs_local_scope
+    @line_magic
+    @magic_arguments()
+    @argument("verb", nargs="?", help="What to do; without one, where calls go and what the verbs are.")
+    @argument("arguments", nargs="*", help="The verb's own; `%%loop VERB?` is their manual.")
+    def loop(self, line: str, *, local_ns: dict[str, Any]) -> object:
+        """Find, read and manage prompts and runs: `%loop` alone lists the verbs.
+
+        What a verb gives is a value, `rows = %loop prompts`, and shows itself where it ends a cell.
+        """
+        from cozeloop_magic.notebook.session import python_name
+        from cozeloop_magic.notebook.verbs import Context, run_verb
+
+        def read(rest: str, parser: ArgumentParser) -> Namespace:
+            return self._parse(rest, Namespace(), parser)
+
+        context = Context(self._session, self._config, ChainMap(local_ns, self._session.namespace))
+        return self._told(lambda: run_verb(context, line, read, python_name))
+
     @classmethod
     def unregister(cls, shell: InteractiveShell) -> None:
         """Undo ``shell.register_magics``, for which IPython has no call."""
         magics = shell.magics_manager.registry.pop(cls.__name__)
         shell.configurables.remove(magics)
+        shell.input_transformers_cleanup.remove(_read_manuals)
         for kind, names in magics.magics.items():
             for name in names:
                 shell.magics_manager.magics[kind].pop(name, None)
@@ -266,12 +301,12 @@ class LoopMagics(Magics):
     def _config(self) -> dict[str, str]:
         return {"api_base_url": self.api_base_url, "workspace_id": self.workspace_id}
 
-    def _told(self, work: Callable[[], object]) -> None:
+    def _told(self, work: Callable[[], object]) -> object:
         """Do what a magic says; an error shows as its sentence."""
         from cozeloop_magic.errors import LoopError
 
         try:
-            work()
+            return work()
         except (LoopError, KeyboardInterrupt) as error:
             raise (self._session.shortly(error) if self.short_errors else error) from None
 
@@ -309,3 +344,10 @@ def _refuse_slips(words: Iterable[str], parser: ArgumentParser) -> None:
             raise UsageError(f"the quote in {word} is not closed")
         if word.startswith("-") and f"-{word}".partition("=")[0] in parser._option_string_actions:
             raise UsageError(f"unrecognized arguments: {word}")
+
+
+def _read_manuals(lines: list[str]) -> list[str]:
+    """Read ``%loop VERB?`` as a question for the verb's manual; IPython would look for a name VERB."""
+    if lines and lines[0].lstrip().startswith("%%"):
+        return lines
+    return [f"{asked[1]} --help\n" if (asked := _MANUAL.match(line)) else line for line in lines]

@@ -43,7 +43,7 @@ from cozeloop_magic.view.messages import show_messages
 from cozeloop_magic.view.render import bundle, has_output
 from cozeloop_magic.view.terminal import TerminalView
 
-__all__ = ["Session"]
+__all__ = ["Session", "python_name"]
 
 _SETTING = "%config LoopMagics.options"
 _NO_KEY, _NO_VALUE = "Name the prompt to run.", "Leave the option out for its default."
@@ -59,6 +59,7 @@ class Session:
         self._shell = shell
         self._client: tuple[Settings, Client] | None = None
         self._behind: dict[str, tuple[str, WeakSet[Stop]]] = {}  # by cell: its execution, and what that left behind
+        self.arguments: dict[str, str] = {}  # of ``%loop use``: they come before the environment and %config
         self._in_kernel = getattr(shell, "kernel", None) is not None
         self._show_answers()
         shell.events.register("pre_run_cell", self._stop_earlier)
@@ -95,7 +96,7 @@ class Session:
         """
         try:
             names = ChainMap(local_names, self._shell.user_ns)
-            _option(args, "out", _python_name)
+            _option(args, "out", python_name)
             _option(args, "timeout", _seconds)
             request = self._request(args, cell, names)
             client = self.connected(config)
@@ -203,7 +204,7 @@ class Session:
 
     def connected(self, config: Mapping[str, str]) -> Client:
         """Give the client of the present settings; the same one as long as they stay the same."""
-        settings = Settings.gather(config=config)
+        settings = Settings.gather(self.arguments, config=config)
         if self._client is None or self._client[0] != settings:
             if self._client is not None:
                 self._client[1].close()
@@ -285,7 +286,14 @@ def _text(given: str | None, names: Mapping[str, Any], what: str, hint: str = _N
     return text
 
 
-def _python_name(text: str) -> str:
+def python_name(text: str) -> str:
+    """Give the name that ``--out`` says.
+
+    Raises
+    ------
+    InvalidRequest
+        If it is none.
+    """
     if not text.isidentifier() or keyword.iskeyword(text):
         raise InvalidRequest(f"--out {text} is no Python name.", hint="Write letters, digits and _.")
     return text

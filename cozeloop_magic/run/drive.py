@@ -10,10 +10,11 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from queue import Empty, SimpleQueue
+from typing import Any
 
 from cozeloop_magic.client.client import Client
 from cozeloop_magic.entities.prompt import ExecuteRequest, Prompt
@@ -112,6 +113,8 @@ def drive(
     timeout: float | None = None,
     interval: float = 0.05,
     stop: Stop | None = None,
+    settings: Mapping[str, Any] | None = None,
+    notes: tuple[str, ...] = (),
 ) -> RunState:
     """Run a request from start to end and show it all the way.
 
@@ -127,6 +130,10 @@ def drive(
         Seconds between paints.
     stop : Stop or None
         What stops it from another thread. An interrupt of the main thread is a stop, too.
+    settings : Mapping[str, Any], optional
+        Of the model: what replaces the version's own, see `Client.model_config_with`.
+    notes : tuple of str
+        What is known already that the reader should know.
 
     Returns
     -------
@@ -134,10 +141,10 @@ def drive(
         The last state. A failed or interrupted run returns, too: its state says so and holds what came.
     """
     stop = stop or Stop()
-    state = RunState(request)
+    state = RunState(request, settings=settings or {}, notes=notes)
     with stop.on_interrupt():
         view.update(state)
-        work = _Work(lambda work: _work(work, client, request, stream, timeout), stop)
+        work = _Work(lambda work: _work(work, client, request, stream, timeout, settings), stop)
         try:
             for event in work.events(interval):
                 state = fold(state, event)
@@ -151,7 +158,14 @@ def drive(
     return state
 
 
-def _work(work: _Work, client: Client, request: ExecuteRequest, stream: bool, timeout: float | None) -> None:
+def _work(
+    work: _Work,
+    client: Client,
+    request: ExecuteRequest,
+    stream: bool,
+    timeout: float | None,
+    settings: Mapping[str, Any] | None,
+) -> None:
     """Do what may block."""
     endpoint = client.connect(lambda text: work.tell(Preparing(text)))
     unchecked = version = None
@@ -164,9 +178,14 @@ def _work(work: _Work, client: Client, request: ExecuteRequest, stream: bool, ti
     except _FATAL:
         raise
     except RemoteError as error:
+        if settings:
+            raise  # of which configuration they replace a part is not known
         unchecked = error.message
+    if settings:
+        config = client.model_config_with(request.prompt_key, request.version or "", settings)
+        request = replace(request, custom_model_config=config)
     notes = (f"variables not checked: {unchecked}",) if unchecked is not None else ()
-    work.begin(Prepared(endpoint.origin, version, notes))
+    work.begin(Prepared(endpoint.origin, version, notes, request.custom_model_config))
     for piece in client.stream(request, timeout) if stream else [client.run(request, timeout)]:
         work.tell(Arrived(work.clock(), piece))
 

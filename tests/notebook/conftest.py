@@ -1,10 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
+from cozeloop_magic.local.seeds import read_seeds
+from cozeloop_magic.local.store import Store
 from tests.conftest import TOKEN
+from tests.local.conftest import TOKEN as LOCAL_TOKEN
+from tests.local.conftest import Parrot, Server
 from tests.wire_server import Script, WireServer
 
 
@@ -22,3 +28,22 @@ def configured(
         return server
 
     return start
+
+
+@pytest.fixture(scope="module")
+def parrot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An embedded Loop with the prompts that it brings, and a model that repeats what it hears."""
+    with closing(Store(tmp_path_factory.mktemp("store") / "prompts.db")) as store:
+        store.seed(read_seeds())
+        server = Server(store, Parrot())
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def seeded(parrot: Server, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> InteractiveShell:
+    """A shell whose calls go there."""
+    monkeypatch.setenv("COZELOOP_API_BASE_URL", parrot.url)
+    monkeypatch.setenv("COZELOOP_WORKSPACE_ID", parrot.workspace_id)
+    monkeypatch.setenv("COZELOOP_API_TOKEN", LOCAL_TOKEN)
+    return shell

@@ -57,6 +57,7 @@ class LoopMagics(Magics):
         config=True
     )
     fold_height = Integer(1200, min=0, help="Pixels above which an answer is folded; 0 never folds.").tag(config=True)
+    keep = Bool(True, help="Keep the answers of comparisons and batches; --off keeps none of one.").tag(config=True)
     short_errors = Bool(True, help="Show an error as its sentence alone; False adds the traceback.").tag(config=True)
 
     @validate("timeout")
@@ -276,8 +277,8 @@ class LoopMagics(Magics):
             raise (self._session.shortly(error) if self.short_errors else error) from None
 
     def _read_alone(self, line: str, magic: Any) -> Namespace:
-        """Read the options of a magic that no setting adds to."""
-        return self._parse(line, Namespace(), magic.parser)
+        """Read the options of a magic that only `keep` adds to."""
+        return self._parse(line, Namespace(off=not self.keep), magic.parser)
 
     def _read(self, line: str, into: Namespace, *, of_setting: bool = False) -> Namespace:
         parser: ArgumentParser = LoopMagics.loop_prompt.parser  # type: ignore[union-attr]  # put there by magic_arguments

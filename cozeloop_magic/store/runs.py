@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from cozeloop_magic.errors import ConfigurationError
 from cozeloop_magic.run.state import Phase
 from cozeloop_magic.store.database import Connection, Database, Row
 from cozeloop_magic.store.jobs import Jobs
 from cozeloop_magic.store.ratings import Ratings
 from cozeloop_magic.store.record import RunRecord, to_text
 
-__all__ = ["RunStore", "default_path"]
+__all__ = ["KEEP_VARIABLE", "RunStore", "default_path", "opened"]
+
+KEEP_VARIABLE = "COZELOOP_MAGIC_KEEP"
 
 # Step N brings a database from `user_version` N to N + 1. Add steps; never change one that was released.
 MIGRATIONS = (
@@ -80,6 +85,7 @@ _TABLES = ("jobs", "runs", "ratings")  # what is carried over from a damaged fil
 _JSON = ("request", "result", "error")
 _COLUMNS = tuple(field.name for field in fields(RunRecord) if field.name != "id")
 _INSERT = f"INSERT INTO runs ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+_SAID = dict.fromkeys(("", "1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
 _AT_ONCE = 500  # keys in one query: SQLite once allowed no more than 999 values
 
 
@@ -88,6 +94,40 @@ def default_path() -> Path:
     from cozeloop_magic.local.paths import data_dir
 
     return data_dir() / "runs.db"
+
+
+@contextmanager
+def opened(store: RunStore | bool) -> Iterator[RunStore | None]:
+    """Give the store that is meant: one that is given is left open, the user's own is closed in the end.
+
+    Parameters
+    ----------
+    store : RunStore or bool
+        True is the user's own, or none where ``COZELOOP_MAGIC_KEEP`` is 0; False is none.
+
+    Raises
+    ------
+    ConfigurationError
+        If the environment variable says neither yes nor no.
+    StoreError
+        If it cannot be opened.
+    """
+    if isinstance(store, RunStore):
+        yield store
+    elif store and _is_on():
+        with RunStore.open() as own:
+            yield own
+    else:
+        yield None
+
+
+def _is_on() -> bool:
+    said = os.environ.get(KEEP_VARIABLE, "").strip().lower()
+    if said not in _SAID:
+        raise ConfigurationError(
+            f"{KEEP_VARIABLE} is {said!r}.", hint="Set it to 0 to keep no runs, or to 1; without it they are kept."
+        )
+    return _SAID[said]
 
 
 class RunStore:

@@ -14,9 +14,6 @@ from cozeloop_magic.errors import LoopError, PromptNotFound
 __all__ = ["define_cell", "describe_variable", "prompt_cell", "variable_line"]
 
 _EMPTY = {
-    VariableType.BOOLEAN: ": false",
-    VariableType.INTEGER: ": 0",
-    VariableType.FLOAT: ": 0.0",
     VariableType.OBJECT: ": {}",
     VariableType.PLACEHOLDER: " = []",
     VariableType.MULTI_PART: " = []",
@@ -35,7 +32,10 @@ _LOOKED_THROUGH = 5  # prompts, for the model that they use
 
 
 def prompt_cell(client: Client, prompt_key: str, version: str = "", label: str = "") -> str:
-    """Write a ``%%loop_prompt`` cell with every variable of a version: its type and description, and an empty value."""
+    """Write a ``%%loop_prompt`` cell with every variable of a version: its type, what it is, and its empty value.
+
+    Texts and numbers have none: a cell that was not filled in fails, instead of running without them.
+    """
     record = get_version(client, prompt_key, version, label)
     commit = record.prompt_commit
     info, detail = (commit.commit_info, commit.detail) if commit else (None, None)

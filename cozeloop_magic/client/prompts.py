@@ -217,7 +217,7 @@ class Prompts:
         return dict(reply.body.get("labels") or {})
 
     def page_address(self, prompt_id: str) -> str:
-        """Give the address of a prompt's page, where people edit it; of a Loop that is not Coze's, all but its host."""
+        """Give the address of a prompt's page; of a Loop that is not Coze's own, all but its host."""
         endpoint = self._caller.connect()
         page = f"/console/enterprise/personal/space/{endpoint.workspace_id}/pe/prompts/{prompt_id}"
         return (_HOSTED_PAGES if endpoint.base_url == _HOSTED_API else "…") + page

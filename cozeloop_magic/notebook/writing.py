@@ -20,7 +20,9 @@ class NewCell(str):
 
 @verb("new")
 @argument("prompt_key", metavar="KEY", help="The prompt.")
-@argument("-v", "--version", default="", help="The version to run; the latest, where neither this nor a label is given.")
+@argument(
+    "-v", "--version", default="", help="The version to run; the latest, where neither this nor a label is given."
+)
 @argument("-l", "--label", default="", help="The label whose version to run.")
 @argument("--define", action="store_true", help="A cell that writes the next version, or begins a new prompt.")
 def new(context: Context, args: Namespace) -> object:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cozeloop_magic.authoring.catalog import get_version, list_commits
 from cozeloop_magic.authoring.changes import word_changes
 from cozeloop_magic.authoring.define import prompt_text
@@ -81,7 +83,9 @@ def _named(client: Client, prompt_key: str, which: str) -> tuple[str, str]:
             record = get_version(client, prompt_key, label=which)
         except LabelNotFound:
             raise error from None
-        version = record.prompt_commit and record.prompt_commit.commit_info and record.prompt_commit.commit_info.version
+        version = (
+            record.prompt_commit and record.prompt_commit.commit_info and record.prompt_commit.commit_info.version
+        )
         shown = f"{version} ({which})"
     return shown, prompt_text(record)
 
@@ -106,5 +110,5 @@ def _short(text: str | None) -> str:
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1].rstrip() + "…"
 
 
-def _none(rows: list[dict[str, object]]) -> str:
+def _none(rows: Sequence[object]) -> str:
     return "" if rows else "There is no committed prompt yet; %loop new KEY --define begins one."

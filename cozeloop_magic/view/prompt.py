@@ -1,4 +1,4 @@
-"""`ShownPrompt`: one version of a prompt as a value that shows itself: its messages, variables, settings and tools."""
+"""`ShownPrompt`: a version of a prompt as a value that shows itself, with its messages, variables and settings."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ class ShownPrompt:
         return f"<prompt {self.title}>"
 
     def __str__(self) -> str:
-        return printable("\n\n".join(filter(None, (self.title, self._about(), self._others(), self.text.rstrip("\n")))))
+        return printable(
+            "\n\n".join(filter(None, (self.title, self._about(), self._others(), self.text.rstrip("\n"))))
+        )
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return {"text/html": self._html().replace("\n", "&#10;"), "text/plain": str(self)}
@@ -100,9 +102,10 @@ class ShownPrompt:
             ("labels", self._others()),
         ]
         facts = "".join(f"<dt>{name}</dt><dd>{_escape(value)}</dd>" for name, value in rows if value)
+        about = f'<p class="cozeloop-note">{_escape(self._about())}</p>'
         return (
             f'<div class="{ROOT} cozeloop-prompt"><style>{style("prompt.css")}</style>'
-            f'<p class="cozeloop-title">{_escape(self.title)}</p><p class="cozeloop-note">{_escape(self._about())}</p>'
+            f'<p class="cozeloop-title">{_escape(self.title)}</p>{about}'
             f"{''.join(messages)}{_variables(self.variables)}<dl>{facts}</dl></div>"
         )
 

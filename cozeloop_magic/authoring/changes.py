@@ -19,8 +19,7 @@ _MOST = 4_000_000  # pairs of words; beyond them a comparison takes seconds, and
 
 def word_changes(before: str, after: str) -> Iterator[Change]:
     """Yield ``(kind, text)``: what is the same in both, what was removed, and what was added, word by word."""
-    changes = _in_lines(_LINE.findall(before), _LINE.findall(after))
-    for kind, run in groupby(changes, key=lambda change: change[0]):
+    for kind, run in groupby(_in_lines(_LINE.findall(before), _LINE.findall(after)), key=lambda change: change[0]):
         yield kind, "".join(text for _, text in run)
 
 
@@ -30,7 +29,10 @@ def _in_lines(old: Sequence[str], new: Sequence[str]) -> Iterator[Change]:
         if kind == "equal":
             yield "same", "".join(old[i:j])
         else:
-            yield from _in_words(_WORD.findall("".join(old[i:j])), _WORD.findall("".join(new[k:m])))
+            in_pairs = j - i == m - k
+            pairs = zip(old[i:j], new[k:m], strict=True) if in_pairs else [("".join(old[i:j]), "".join(new[k:m]))]
+            for before, after in pairs:
+                yield from _without_islands(list(_in_words(_WORD.findall(before), _WORD.findall(after))))
 
 
 def _in_words(old: Sequence[str], new: Sequence[str]) -> Iterator[Change]:
@@ -45,3 +47,33 @@ def _in_words(old: Sequence[str], new: Sequence[str]) -> Iterator[Change]:
             yield "removed", "".join(old[i:j])
         if m > k:
             yield "added", "".join(new[k:m])
+
+
+def _without_islands(changes: Sequence[Change]) -> Iterator[Change]:
+    """Take what stayed the same for changed where it is less than what changed before it, and after it.
+
+    Two sentences that have nothing in common but an article read better whole.
+    """
+    runs: list[tuple[str, str, str]] = []  # what stayed, and what was then removed and added
+    for same, removed, added in _runs(changes):
+        before = runs[-1] if runs else None
+        if before is not None and len(same) <= min(_size(before), max(len(removed), len(added))):
+            runs[-1] = (before[0], before[1] + same + removed, before[2] + same + added)
+        else:
+            runs.append((same, removed, added))
+    for run in runs:
+        yield from ((kind, text) for kind, text in zip(("same", "removed", "added"), run, strict=True) if text)
+
+
+def _runs(changes: Sequence[Change]) -> Iterator[tuple[str, str, str]]:
+    run = {"same": "", "removed": "", "added": ""}
+    for kind, text in changes:
+        if kind == "same" and (run["removed"] or run["added"]):
+            yield run["same"], run["removed"], run["added"]
+            run = {"same": "", "removed": "", "added": ""}
+        run[kind] += text
+    yield run["same"], run["removed"], run["added"]
+
+
+def _size(run: tuple[str, str, str]) -> int:
+    return max(len(run[1]), len(run[2]))

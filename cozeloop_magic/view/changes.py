@@ -97,7 +97,7 @@ def _lines(changes: Iterable[Change]) -> Iterator[Line]:
         first, *rest = text.split("\n")
         line += [(kind, first)] if first else []
         for part in rest:
-            if kind != "same":  # a line break that came or went shows as what it is
+            if kind != "same" and all(each != kind for each, _ in line[:1]):  # else the whole line came or went
                 line.append((kind, "↵"))
             yield line
             line = [(kind, part)] if part else []

@@ -57,6 +57,7 @@ class LoopMagics(Magics):
         config=True
     )
     fold_height = Integer(1200, min=0, help="Pixels above which an answer is folded; 0 never folds.").tag(config=True)
+    keep = Bool(True, help="Keep the answers of comparisons and batches; --off keeps none of one.").tag(config=True)
     short_errors = Bool(True, help="Show an error as its sentence alone; False adds the traceback.").tag(config=True)
 
     @validate("timeout")
@@ -137,7 +138,7 @@ class LoopMagics(Magics):
         help="equals, exact, contains, regex:, json, max_tokens:, finish:, python:NAME.",
     )
     @argument("--judge", metavar="KEY@VERSION", help="A prompt that says which of two answers is better.")
-    @argument("--decide", default="pass", help="pass, a check's name, judge, human, tokens or latency.")
+    @argument("--decide", help="pass (all checks), a check's name, judge, human, tokens or latency.")
     @argument("--by", type=float, default=0.1, help="The smallest difference worth acting on; 0.1 is ten points.")
     @argument("--repeat", type=int, default=1, help="How often each variant answers each input.")
     @argument("-j", "--concurrency", type=int, default=4, help="How many calls run at once.")
@@ -295,8 +296,8 @@ class LoopMagics(Magics):
         return self._read_by(line, parser, into)
 
     def _read_alone(self, line: str, magic: Any) -> Namespace:
-        """Read the options of a magic that no setting adds to."""
-        return self._read_by(line, magic.parser)
+        """Read the options of a magic that only `keep` adds to."""
+        return self._read_by(line, magic.parser, Namespace(off=not self.keep))
 
     def _read_by(self, line: str, parser: ArgumentParser, into: Namespace | None = None) -> Namespace:
         from cozeloop_magic.notebook.options import read_line

@@ -8,14 +8,15 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from cozeloop_magic.local.samples import reviews
 from cozeloop_magic.notebook.examples import EXAMPLES
+from tests.local.conftest import Server
 
 
 @pytest.mark.parametrize("magic", EXAMPLES)
-def test_they_run(seeded: InteractiveShell, magic: str) -> None:
+def test_they_run(shell: InteractiveShell, loop: Server, magic: str) -> None:
     first, second = (f"%{each}" for each in EXAMPLES[magic].removeprefix("%").replace("\n\n%", "\0").split("\0"))
-    seeded.user_ns["reviews"] = pd.DataFrame(reviews()[:6])
-    assert seeded.run_cell(first).success
-    assert seeded.run_cell(second).success
+    shell.user_ns["reviews"] = pd.DataFrame(reviews()[:6])
+    assert shell.run_cell(first).success
+    assert shell.run_cell(second).success
 
 
 @pytest.mark.parametrize("magic", EXAMPLES)

@@ -218,6 +218,10 @@ class Session:
             return TerminalView(sys.stdout, sys.stdout if self._in_kernel else sys.stderr)
         return LiveView(stop, behind=args.background, fold_height=args.fold_height)
 
+    def insert_cell(self, source: str) -> None:
+        """Insert a cell below the one that runs; a terminal offers it as the next input."""
+        self._shell.set_next_input(source)
+
     def bind(self, value: Any, *names: str | None) -> None:
         """Bind a value to names of the notebook; None names nothing."""
         self._shell.user_ns.update({name: value for name in names if name})

@@ -67,6 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--var", action="append", default=[], metavar="NAME=VALUE", help="a variable's value")
     run.add_argument("--message", action="append", default=[], metavar="TEXT", help="a user message to append")
     run.add_argument("--no-stream", action="store_true", help="ask for the whole answer at once")
+    run.add_argument(
+        "--cache", action="store_true", help="answer from the store, if exactly this was answered before"
+    )
+    run.add_argument("--off", action="store_true", help="keep nothing of this run in the store")
     run.add_argument("--timeout", type=float, metavar="S", help="seconds for the whole call (default: 600)")
     run.set_defaults(command=_run)
 
@@ -110,6 +114,7 @@ def _run(args: argparse.Namespace) -> int:
     from cozeloop_magic.entities.prompt import ExecuteRequest, Message, Role
     from cozeloop_magic.run.drive import drive
     from cozeloop_magic.run.state import Phase
+    from cozeloop_magic.store.memory import CellMemory
     from cozeloop_magic.view.terminal import TerminalView
 
     for name in ("version", "label"):
@@ -124,7 +129,8 @@ def _run(args: argparse.Namespace) -> int:
     )
     with new_client() as client:
         view = TerminalView(sys.stdout, sys.stderr)
-        state = drive(client, request, view, stream=not args.no_stream, timeout=args.timeout)
+        memory = CellMemory(client, not args.off, cache=args.cache)
+        state = drive(client, request, view, stream=not args.no_stream, timeout=args.timeout, memory=memory)
     if state.error is not None:
         raise state.error
     return _INTERRUPTED if state.phase is Phase.INTERRUPTED else 0

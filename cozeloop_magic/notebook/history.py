@@ -37,7 +37,7 @@ def history(context: Context, args: Namespace) -> object:
 
 
 @verb("show-run")
-@argument("id", type=int, metavar="ID", help="Its number, which %loop history shows.")
+@argument("id", type=int, metavar="ID", help="Its number, which %%loop history shows.")
 def show_run(context: Context, args: Namespace) -> object:
     """Draw a kept run as its cell did, without a call; the value is its answer."""
     from cozeloop_magic.run.answer import Answer
@@ -48,7 +48,7 @@ def show_run(context: Context, args: Namespace) -> object:
 
 
 @verb("rerun")
-@argument("id", type=int, metavar="ID", help="Its number, which %loop history shows.")
+@argument("id", type=int, metavar="ID", help="Its number, which %%loop history shows.")
 def rerun(context: Context, args: Namespace) -> object:
     """Insert the cell of a kept run below this one.
 
@@ -65,7 +65,7 @@ def rerun(context: Context, args: Namespace) -> object:
 
 
 @verb("forget")
-@argument("id", nargs="*", type=int, metavar="ID", help="The numbers of runs, which %loop history shows.")
+@argument("id", nargs="*", type=int, metavar="ID", help="The numbers of runs, which %%loop history shows.")
 @argument("-p", "--prompt", metavar="KEY", help="All runs of this prompt.")
 @argument("--before", metavar="DATE", help="All runs from before a date, or older than an age such as 30d.")
 @argument("--all", action="store_true", help="All runs, and damaged stores that were set aside.")

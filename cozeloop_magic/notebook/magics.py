@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from argparse import ArgumentParser, Namespace
 from collections import ChainMap
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.error import UsageError
 from IPython.core.magic import (
     Magics,
     cell_magic,
@@ -30,12 +30,6 @@ if TYPE_CHECKING:
     from cozeloop_magic.notebook.session import Session
 
 __all__ = ["LoopMagics"]
-
-# IPython's own splitting cuts `--var name="two words"` in two. Quotes stay: the value is read as in a cell.
-# They open at the start of a word or after `=`, so that an apostrophe is one.
-_QUOTED = re.compile(r"""(?<![^\s=])(?:"[^"]*"|'[^']*')""")
-_WORD = re.compile(rf"(?:{_QUOTED.pattern}|\S)+")
-_OPEN = re.compile(r"(?<![^\s=])[\"']")
 
 # IPython writes "::" and one % before them, and argparse takes %% for %.
 _EXAMPLES = """%%loop_prompt ptaas_demo --version 0.0.1 --out answer
@@ -71,6 +65,7 @@ class LoopMagics(Magics):
         config=True
     )
     fold_height = Integer(1200, min=0, help="Pixels above which an answer is folded; 0 never folds.").tag(config=True)
+    keep = Bool(True, help="Keep every run in the store; --off keeps nothing of one.").tag(config=True)
     short_errors = Bool(True, help="Show an error as its sentence alone; False adds the traceback.").tag(config=True)
 
     @validate("timeout")
@@ -101,6 +96,8 @@ class LoopMagics(Magics):
     )
     @argument("--plain", action="store_true", help="Show plain text, without a widget.")
     @argument("--quiet", action="store_true", help="Show nothing; the answer is bound all the same.")
+    @argument("--cache", action="store_true", help="Answer from the store, if exactly this was answered before.")
+    @argument("--off", action="store_true", help="Keep nothing of this run in the store.")
     @argument("--dry-run", action="store_true", help="Show the rendered messages without calling a model.")
     def loop_prompt(self, line: str, cell: str | None = None, *, local_ns: dict[str, Any]) -> None:
         """Run a versioned prompt and stream its answer.
@@ -109,13 +106,12 @@ class LoopMagics(Magics):
         `name = expression` is Python. Below it come messages to append: text is a user message; a line `@user`,
         `@assistant`, `@system` or `@tool ID` begins another; `@user = expression` takes it from Python.
         """
-        try:
+        with self._told():
             with delay_interrupt():
-                session = self._session
-        except KeyboardInterrupt as error:
-            raise (self._session.shortly(error) if self.short_errors else error) from None
-        args = self._parsed(line)
-        session.loop_prompt(args, cell or "", self._config, local_ns)
+                from cozeloop_magic.notebook.prompting import run_prompt
+            args = self._parsed(line)
+            args.cell = None if cell is None else f"%%loop_prompt {line}\n{cell}"
+            run_prompt(self._session, args, cell or "", self._config, local_ns)
 
     @no_var_expand
     @needs_local_scope
@@ -183,10 +179,11 @@ class LoopMagics(Magics):
             topic: artificial intelligence
             user_request: [explain overfitting, explain dropout]
         """
-        from cozeloop_magic.notebook.comparing import run_comparison
-
-        args = self._read_alone(line, LoopMagics.loop_compare)
-        self._told(lambda: run_comparison(self._session, args, cell or "", self._config, local_ns, self.plain))
+        with self._told():
+            with delay_interrupt():
+                from cozeloop_magic.notebook.comparing import run_comparison
+            args = self._read_alone(line, LoopMagics.loop_compare)
+            run_comparison(self._session, args, cell or "", self._config, local_ns, self.plain)
 
     @no_var_expand
     @needs_local_scope
@@ -221,10 +218,11 @@ class LoopMagics(Magics):
 
             %loop_batch reviews --prompt classify_review -v 0.2.0 --map review=text --out labelled
         """
-        from cozeloop_magic.notebook.batching import run_batch
-
-        args = self._read_alone(line, LoopMagics.loop_batch)
-        self._told(lambda: run_batch(self._session, args, cell or "", self._config, local_ns))
+        with self._told():
+            with delay_interrupt():
+                from cozeloop_magic.notebook.batching import run_batch
+            args = self._read_alone(line, LoopMagics.loop_batch)
+            run_batch(self._session, args, cell or "", self._config, local_ns)
 
     @no_var_expand
     @cell_magic
@@ -248,10 +246,11 @@ class LoopMagics(Magics):
             @user
             Greet {{name}}.
         """
-        from cozeloop_magic.notebook.defining import run_definition
-
-        args = self._read_alone(line, LoopMagics.loop_define)
-        self._told(lambda: run_definition(self._session, args, cell, self._config))
+        with self._told():
+            with delay_interrupt():
+                from cozeloop_magic.notebook.defining import run_definition
+            args = self._read_alone(line, LoopMagics.loop_define)
+            run_definition(self._session, args, cell, self._config)
 
     @no_var_expand
     @needs_local_scope
@@ -264,14 +263,11 @@ class LoopMagics(Magics):
 
         What a verb gives is a value, `rows = %loop prompts`, and shows itself where it ends a cell.
         """
-        from cozeloop_magic.notebook.session import python_name
-        from cozeloop_magic.notebook.verbs import Context, run_verb
-
-        def read(rest: str, parser: ArgumentParser) -> Namespace:
-            return self._parse(rest, Namespace(), parser)
-
-        context = Context(self._session, self._config, ChainMap(local_ns, self._session.namespace))
-        return self._told(lambda: run_verb(context, line, read, python_name))
+        with self._told():
+            with delay_interrupt():
+                from cozeloop_magic.notebook.verbs import Context, run_verb
+            context = Context(self._session, self._config, ChainMap(local_ns, self._session.namespace))
+            return run_verb(context, line, self._read_by)
 
     @classmethod
     def unregister(cls, shell: InteractiveShell) -> None:
@@ -290,9 +286,11 @@ class LoopMagics(Magics):
 
         Each alone is in `own` and `usual`, for options that do not simply replace each other.
         """
+        from cozeloop_magic.notebook.options import of_setting
+
         own = self._read(line, Namespace())
-        preferred = Namespace(**{name: getattr(self, name) for name in _PREFERENCES})
-        usual = self._read(f"any-prompt {self.options}", preferred, of_setting=True)
+        preferred = Namespace(off=not self.keep, **{name: getattr(self, name) for name in _PREFERENCES})
+        usual = of_setting(lambda options: self._read(f"any-prompt {options}", preferred), self.options)
         args = self._read(line, Namespace(**vars(usual)))
         args.own, args.usual = own, usual
         return args
@@ -301,49 +299,40 @@ class LoopMagics(Magics):
     def _config(self) -> dict[str, str]:
         return {"api_base_url": self.api_base_url, "workspace_id": self.workspace_id}
 
-    def _told(self, work: Callable[[], object]) -> object:
+    @contextmanager
+    def _told(self) -> Iterator[None]:
         """Do what a magic says; an error shows as its sentence."""
         from cozeloop_magic.errors import LoopError
 
         try:
-            return work()
+            yield
         except (LoopError, KeyboardInterrupt) as error:
-            raise (self._session.shortly(error) if self.short_errors else error) from None
+            if not self.short_errors:
+                raise
+            from cozeloop_magic.notebook.errors import shorten
+
+            raise shorten(error) from None
+
+    def _read(self, line: str, into: Namespace) -> Namespace:
+        parser: ArgumentParser = LoopMagics.loop_prompt.parser  # type: ignore[union-attr]  # put there by magic_arguments
+        return self._read_by(line, parser, into)
 
     def _read_alone(self, line: str, magic: Any) -> Namespace:
-        """Read the options of a magic that no setting adds to."""
-        return self._parse(line, Namespace(), magic.parser)
+        """Read the options of a magic that only `keep` adds to."""
+        return self._read_by(line, magic.parser, Namespace(off=not self.keep))
 
-    def _read(self, line: str, into: Namespace, *, of_setting: bool = False) -> Namespace:
-        parser: ArgumentParser = LoopMagics.loop_prompt.parser  # type: ignore[union-attr]  # put there by magic_arguments
-        return self._parse(line, into, parser, of_setting=of_setting)
+    def _read_by(self, line: str, parser: ArgumentParser, into: Namespace | None = None) -> Namespace:
+        from cozeloop_magic.notebook.options import read_line
 
-    def _parse(self, line: str, into: Namespace, parser: ArgumentParser, *, of_setting: bool = False) -> Namespace:
-        words = _WORD.findall(line)
-        try:
-            _refuse_slips(words, parser)
-            args: Namespace = parser.parse_args(words, into)
-        except UsageError as error:
-            shortly = self.short_errors
-            raise self._session.misuse(parser, str(error), of_setting=of_setting, shortly=shortly) from None
-        return args
+        return read_line(line, parser, into or Namespace(), self._session.namespace)
 
     @cached_property
     def _session(self) -> Session:
-        """What does the work, imported when it is first needed: loading the extension stays instant."""
+        """What the magics share, imported when it is first needed: loading the extension stays instant."""
         from cozeloop_magic.notebook.session import Session
 
         assert self.shell is not None
         return Session(self.shell)
-
-
-def _refuse_slips(words: Iterable[str], parser: ArgumentParser) -> None:
-    """Refuse what the parser would take for something else: a quote that is not closed, and ``-version``."""
-    for word in words:
-        if _OPEN.search(_QUOTED.sub("quoted", word)):
-            raise UsageError(f"the quote in {word} is not closed")
-        if word.startswith("-") and f"-{word}".partition("=")[0] in parser._option_string_actions:
-            raise UsageError(f"unrecognized arguments: {word}")
 
 
 def _read_manuals(lines: list[str]) -> list[str]:

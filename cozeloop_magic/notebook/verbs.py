@@ -137,9 +137,7 @@ def find_verb(name: str) -> Verb:
     )
 
 
-def run_verb(
-    context: Context, line: str, read: Callable[[str, ArgumentParser], Namespace], out: Callable[[str], str]
-) -> object:
+def run_verb(context: Context, line: str, read: Callable[[str, ArgumentParser], Namespace]) -> object:
     """Do what ``%loop LINE`` says, and give its value.
 
     Parameters
@@ -150,8 +148,6 @@ def run_verb(
         The verb and its arguments; nothing is the overview.
     read : callable
         Reads options by a parser.
-    out : callable
-        Checks the name of ``--out``.
     """
     name, _, rest = line.strip().partition(" ")
     chosen = find_verb(name or "overview")
@@ -161,10 +157,9 @@ def run_verb(
     args = read(rest, chosen.parser)
     for option, value in vars(args).items():
         setattr(args, option, _looked_up(value, context.names, option))
-    name_out = out(args.out) if args.out else None
     value = chosen.run(context, args)
     if value is not None:
-        context.session.bind(value, "_loop", name_out)
+        context.session.bind(value, "_loop", args.out)
     return value
 
 

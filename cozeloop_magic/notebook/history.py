@@ -60,7 +60,7 @@ def rerun(context: Context, args: Namespace) -> object:
 
     with RunStore.open() as store:
         run = store.history.get(args.id)
-    context.session.insert_cell(run.cell or write_cell(request_from_json(run.request)))
+    context.session.next_cell(run.cell or write_cell(request_from_json(run.request)))
     return None
 
 

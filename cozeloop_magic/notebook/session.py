@@ -55,9 +55,9 @@ class Session:
             self._client = settings, client_for(settings)
         return self._client[1]
 
-    def insert_cell(self, source: str) -> None:
-        """Insert a cell below the one that runs; a terminal offers it as the next input."""
-        self._shell.set_next_input(source)
+    def next_cell(self, text: str) -> None:
+        """Put a cell below the one that runs, or in a terminal into the next prompt."""
+        self._shell.set_next_input(text)
 
     def bind(self, value: Any, *names: str | None) -> None:
         """Bind a value to names of the notebook; None names nothing."""

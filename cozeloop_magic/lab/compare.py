@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,10 +31,10 @@ from cozeloop_magic.lab.state import (
 from cozeloop_magic.lab.variants import Variant
 from cozeloop_magic.lab.verdict import what_can_be_shown
 from cozeloop_magic.run.drive import Stop
-from cozeloop_magic.run.state import Phase, RunState
+from cozeloop_magic.run.state import Interrupted, Phase, RunState
 from cozeloop_magic.store.jobs import Job, JobState
 from cozeloop_magic.store.record import RunRecord
-from cozeloop_magic.store.runs import RunStore
+from cozeloop_magic.store.runs import RunStore, opened
 
 __all__ = ["compare"]
 
@@ -116,7 +116,7 @@ def compare(
     prices : mapping, optional
         ``{"input": …, "output": …}``, money for a million tokens.
     store : RunStore or bool
-        Where runs are kept: the user's own store, another one, or nowhere (False).
+        Where runs are kept: the user's own store (none if ``COZELOOP_MAGIC_KEEP`` is 0), another one, or nowhere.
     view, stop, timeout, interval
         What draws it, what stops it, seconds for each call, and seconds between two drawings.
     functions : mapping, optional
@@ -144,21 +144,17 @@ def compare(
     jury = Judge.of(client, judge, plan) if judge else None
     if decide == "judge" and jury is None:
         raise InvalidRequest("No judge is named to decide by.", hint="Name one: --judge KEY@VERSION.")
-    with ExitStack() as resources:
-        kept = resources.enter_context(RunStore.open()) if store is True else store or None
+    with opened(store) as kept:
         question = f"{decide} ±{by:g} {[check.name for check in made]}"
-        experiment = _Experiment(client, plan, made, kept, question, view, stop or Stop())
-        limiter = Limiter(concurrency)
-        state = experiment.run(limiter, fresh, retry_errors, cache, timeout, interval)
-        judgements = {}
-        if jury is not None and not experiment.stop.asked:
-            judgements = judge_pairs(client, jury, state, Limiter(concurrency), experiment.stop, timeout=timeout)
-        comparison = Comparison(state, decide, by, experiment.look, concurrency, judgements, prices, store, view)
-        state = fold(comparison.state, Decided(tuple(comparison.decide_all())))
-        comparison = comparison.with_state(state)
-        experiment.end(state)
-        if view is not None:
-            view.finish(state)
+        experiment = _Experiment(client, plan, made, kept, question, view, stop or Stop(), concurrency)
+        with experiment.stop.on_interrupt(), experiment.finished():
+            state = experiment.run(fresh, retry_errors, cache, timeout, interval)
+            judgements = {}
+            if jury is not None and not experiment.stop.asked:
+                judgements = judge_pairs(client, jury, state, Limiter(concurrency), experiment.stop, timeout=timeout)
+            comparison = Comparison(state, decide, by, experiment.look, concurrency, judgements, prices, store, view)
+            experiment.shown(Decided(tuple(comparison.decide_all())))
+            comparison = comparison.with_state(experiment.state)
     if require:
         comparison.require(require)
     return comparison
@@ -184,35 +180,54 @@ class _Experiment:
     question: str
     view: ExperimentView | None
     stop: Stop
+    concurrency: int
     job: int | None = None
     look: int = 1
 
+    def __post_init__(self) -> None:
+        self.limiter = Limiter(self.concurrency)
+        self.state = ExperimentState.of(self.plan, self.limiter.concurrency)
+
     def run(
-        self, limiter: Limiter, fresh: bool, retry_errors: bool, cache: bool, timeout: float | None, interval: float
+        self, fresh: bool, retry_errors: bool, cache: bool, timeout: float | None, interval: float
     ) -> ExperimentState:
         """Run what is not kept yet, and return the last state."""
-        state = ExperimentState.of(self.plan, limiter.concurrency)
         kept = self._kept(fresh, retry_errors, cache)
         shown = what_can_be_shown(len(self.plan.inputs), len(self.plan.variants))
-        state = fold(state, Noted(f"{self.plan} {shown}"))
+        events: list[Event] = [Noted(f"{self.plan} {shown}")]
         if kept:
-            state = fold(state, Noted(f"{len(kept):,} of {len(self.plan):,} runs are in the store."))
+            events.append(Noted(_in_store(kept.values(), len(self.plan))))
         self._begin()
-        with self.stop.on_interrupt():
-            state = self._shown(state, [Told(trial, e) for trial, run in kept.items() for e in run.events()])
-            todo = [trial for trial in self.plan.trials() if trial not in kept]
-            scheduler = Scheduler(
-                self.client, self.plan.request, limiter, self.stop,
-                keep=self._keep, shows=self.view.shows if self.view else None, timeout=timeout,
-            )  # fmt: skip
-            for batch in scheduler.run(todo, interval):
-                state = self._shown(state, batch)
-        return state
+        self.shown(*events, *(Told(trial, event) for trial, run in kept.items() for event in run.events()))
+        todo = [trial for trial in self.plan.trials() if trial not in kept]
+        scheduler = Scheduler(
+            self.client, self.plan.request, self.limiter, self.stop,
+            keep=self._keep, shows=self.view.shows if self.view else None, timeout=timeout,
+        )  # fmt: skip
+        for batch in scheduler.run(todo, interval):
+            self.shown(*batch)
+        return self.state
 
-    def end(self, state: ExperimentState) -> None:
-        """Note in the store how far it came."""
+    @contextmanager
+    def finished(self) -> Iterator[None]:
+        """Draw the last state in the end, and note in the store how far it came.
+
+        Where something ends it early, a full disk say, what came is drawn all the same.
+        """
+        try:
+            yield
+        except BaseException:
+            under_way = [trial for trial, each in self.state.trials.items() if each.run.phase is Phase.STREAMING]
+            self._finish(fold(self.state, *(Told(trial, Interrupted(0.0)) for trial in under_way)))
+            raise
+        self._finish(self.state)
         if self.store is not None and self.job is not None:
-            self.store.jobs.end(self.job, JobState.COMPLETE if state.complete else JobState.STOPPED)
+            whole = self.state.complete and not self.stop.asked
+            self.store.jobs.end(self.job, JobState.COMPLETE if whole else JobState.STOPPED)
+
+    def _finish(self, state: ExperimentState) -> None:
+        if self.view is not None:
+            self.view.finish(state)
 
     def _kept(self, fresh: bool, retry_errors: bool, cache: bool) -> dict[Trial, RunRecord]:
         """Find what needs no call: runs of a comparison that did not come to its end, or of any, if asked for."""
@@ -243,19 +258,25 @@ class _Experiment:
             label = self.plan.variants[trial.variant].asked.label
             self.store.put(RunRecord.of(self.plan.key(trial), run, job=self.job, label=label))
 
-    def _shown(self, state: ExperimentState, events: Sequence[Event]) -> ExperimentState:
+    def shown(self, *events: Event) -> None:
         """Fold what happened and what the checks say of it, and draw it."""
-        state = fold(state, *events)
+        self.state = fold(self.state, *events)
         if self.checks:
-            state = fold(state, *self._scores(state, events))
+            self.state = fold(self.state, *self._scores(events))
         if self.view is not None:
-            self.view.update(state)
-        return state
+            self.view.update(self.state)
 
-    def _scores(self, state: ExperimentState, events: Sequence[Event]) -> Iterator[Scored]:
+    def _scores(self, events: Sequence[Event]) -> Iterator[Scored]:
         for trial in dict.fromkeys(event.task for event in events if isinstance(event, Told)):
-            run = state.trials[trial].run
-            if run.phase is Phase.DONE and not state.trials[trial].scores:
+            each = self.state.trials[trial]
+            if each.run.phase is Phase.DONE and not each.scores:
                 given = self.plan.inputs[trial.input]
-                scores = (check(run.result, given.row.values, given.expected) for check in self.checks)
-                yield Scored(trial, tuple(score for each in scores for score in each))
+                scores = (check(each.run.result, given.row.values, given.expected) for check in self.checks)
+                yield Scored(trial, tuple(score for made in scores for score in made))
+
+
+def _in_store(kept: Collection[RunRecord], total: int) -> str:
+    """Say how many runs need no call, and how many of these failed."""
+    failed = sum(run.phase is Phase.FAILED for run in kept)
+    of_which = f", {failed:,} of them failed (--retry-errors runs those again)" if failed else ""
+    return f"{len(kept):,} of {total:,} runs are in the store{of_which}."

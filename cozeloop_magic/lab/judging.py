@@ -79,7 +79,7 @@ def judge_pairs(
     *,
     timeout: float | None = None,
 ) -> dict[tuple[int, int], Judgement]:
-    """Have every variant's first answer judged against the baseline's, in both orders."""
+    """Have every variant's first answer judged against the baseline's, in both orders; a stop leaves some out."""
     pairs = [
         (number, variant)
         for number in range(len(state.plan.inputs))

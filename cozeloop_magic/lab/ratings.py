@@ -12,7 +12,7 @@ from cozeloop_magic.lab.plan import Plan, Trial
 from cozeloop_magic.lab.state import ExperimentState
 from cozeloop_magic.run.state import Phase
 from cozeloop_magic.store.ratings import Preference
-from cozeloop_magic.store.runs import RunStore
+from cozeloop_magic.store.runs import RunStore, opened
 
 __all__ = ["BlindRating", "Pair", "read_ratings"]
 
@@ -63,8 +63,9 @@ class BlindRating:
         InvalidRequest
             If there is no store, or no pair.
         """
-        if store is False:
-            raise InvalidRequest("Ratings are kept in the store, and this comparison has none.")
+        with opened(store) as kept:
+            if kept is None:
+                raise InvalidRequest("Ratings are kept in the store, and this comparison has none.")
         chance, pairs = random.Random(seed), []
         for number in range(len(state.plan.inputs)):
             for variant in range(1, len(state.plan.variants)):
@@ -83,7 +84,8 @@ class BlindRating:
         shown = Preference(preference)
         self.rated[pair] = shown
         keys = self.plan.key(Trial(pair.input, 0)), self.plan.key(Trial(pair.input, pair.variant))
-        with _opened(self.store) as store:
+        with opened(self.store) as store:
+            assert store is not None
             store.ratings.put(keys, shown.swapped if pair.swapped else shown)
 
     @property
@@ -104,28 +106,11 @@ class BlindRating:
 
 def read_ratings(plan: Plan, store: RunStore | bool) -> dict[tuple[int, int], int | None]:
     """Return what people prefer, by input and variant: 1 is the variant, -1 the baseline, 0 neither."""
-    if store is False:
-        return {}
     pairs = {
         (plan.key(Trial(number, 0)), plan.key(Trial(number, variant))): (number, variant)
         for number in range(len(plan.inputs))
         for variant in range(1, len(plan.variants))
     }
-    with _opened(store) as opened:
-        found = opened.ratings.find(pairs)
+    with opened(store) as kept:
+        found = kept.ratings.find(pairs) if kept is not None else {}
     return {pairs[keys]: _AS_NUMBER[preference] for keys, preference in found.items()}
-
-
-class _opened:
-    """A store for a moment: another's is left open, the user's own is opened and closed."""
-
-    def __init__(self, store: RunStore | bool) -> None:
-        self._given = store
-
-    def __enter__(self) -> RunStore:
-        self._store = self._given if isinstance(self._given, RunStore) else RunStore.open()
-        return self._store
-
-    def __exit__(self, *_: object) -> None:
-        if not isinstance(self._given, RunStore):
-            self._store.close()

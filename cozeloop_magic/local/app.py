@@ -62,6 +62,7 @@ ROUTES = [
     Route("/v1/loop/traces/ingest", endpoint(traces.ingest), methods=["POST"]),
     Route("/v1/loop/traces/search", endpoint(traces.search_trace), methods=["POST"]),
     Route("/v1/loop/spans/search", endpoint(traces.search_spans), methods=["POST"]),
+    Route("/embedded/prompts/{id:digits}/labels", endpoint(manage.set_label), methods=["POST"]),
 ]
 
 

@@ -7,17 +7,15 @@ import sys
 from argparse import Namespace
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
-from functools import partial
 from itertools import product
 from typing import Any
 
-from cozeloop_magic.cell.bind import bind_messages, bind_variables, option_to_value, options_to_variables
-from cozeloop_magic.cell.parse import parse_cell
 from cozeloop_magic.errors import InvalidRequest
 from cozeloop_magic.lab.compare import compare
 from cozeloop_magic.lab.state import ExperimentView
 from cozeloop_magic.lab.variants import Variant
 from cozeloop_magic.notebook.session import Session
+from cozeloop_magic.notebook.values import read_values
 from cozeloop_magic.run.drive import Stop
 from cozeloop_magic.view.grid import GridView, PlainGridView
 
@@ -42,10 +40,8 @@ def run_comparison(
         If it was stopped; what came is bound all the same.
     """
     names = ChainMap(local_names, session.namespace)
-    spec = parse_cell(cell)
-    options = options_to_variables(args.var, read=partial(option_to_value, names=names))
-    values = bind_variables(spec, session.namespace, {"--var": options})
-    inputs, constants = _inputs(args, values, names)
+    values = read_values(cell, args.var, names, session.namespace)
+    inputs, constants = _inputs(args, values.variables, names)
     prices = _prices(args.price)
     stop = Stop()
     view = _view(args, stop, session.in_kernel, plain, prices)
@@ -56,7 +52,7 @@ def run_comparison(
         variables=constants,
         map=dict(read_pair(option, "--map", "VARIABLE=COLUMN") for option in args.map),
         expect=args.expect,
-        messages=bind_messages(spec, session.namespace),
+        messages=values.messages,
         repeat=args.repeat,
         checks=args.check,
         judge=args.judge,

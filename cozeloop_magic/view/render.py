@@ -75,8 +75,7 @@ def bundle(state: RunState, *, fold_height: int = FOLD_HEIGHT, with_error: bool 
     said = (state.text, format_tool_calls(state.result), early, error)
     return {
         "text/html": _html(state, fold_height, error),
-        "text/markdown": "\n\n".join(filter(None, map(safe_markdown.safe, said)))
-        or safe_markdown.safe(status(state)),
+        "text/markdown": safe_markdown.safe(*said) or safe_markdown.safe(status(state)),
         "text/plain": "\n\n".join(filter(None, map(printable, said))) or status(state),
     }
 

@@ -124,7 +124,7 @@ class TestRefusals:
             (
                 {"prompt_identifier": {"prompt_key": "ptaas_demo", "label": "beta"}},
                 600501007,
-                "production (0.0.1). Labels cannot be",
+                "Labels there are: production (0.0.1)",
             ),
             (asked(version="0.0.2", variable_vals=[{"key": "param", "value": "{"}]), 600500202, "param"),
             (asked(version="0.0.2", variable_vals=[]), 600501005, "undefined"),

@@ -23,6 +23,7 @@ from cozeloop_magic.run.background import BackgroundAnswer
 from cozeloop_magic.run.drive import NO_DEFINITION, Stop, drive, get_checked_prompt
 from cozeloop_magic.run.state import Phase, RunState
 from cozeloop_magic.run.view import View
+from cozeloop_magic.store.memory import CellMemory
 from cozeloop_magic.template.render import render
 from cozeloop_magic.transport.call import seconds_error
 from cozeloop_magic.view.front import is_watched
@@ -73,10 +74,16 @@ def _request(session: Session, args: Namespace, cell: str, names: Mapping[str, A
 def _run(session: Session, client: Client, begin: RunState, args: Namespace) -> None:
     stop = Stop()
     view = _view(session, args, stop)
+<<<<<<< HEAD
     run = partial(
         drive, client, begin.request, view, stop=stop, stream=not args.no_stream, timeout=args.timeout,
         interval=1 / args.refresh_rate, settings=begin.settings, notes=begin.notes,
     )  # fmt: skip
+=======
+    options = {"stream": not args.no_stream, "timeout": args.timeout, "interval": 1 / args.refresh_rate}
+    memory = CellMemory(client, not args.off, cache=args.cache, cell=args.cell)
+    run = partial(drive, client, request, view, stop=stop, memory=memory, **options)
+>>>>>>> main
     if args.background:
         _run_behind(session, run, begin, view, stop, args)
         return

@@ -144,12 +144,10 @@ def _run(args: argparse.Namespace) -> int:
     settings = read_settings(args.set)
     with new_client() as client:
         view = TerminalView(sys.stdout, sys.stderr)
-<<<<<<< HEAD
-        state = drive(client, request, view, stream=not args.no_stream, timeout=args.timeout, settings=settings)
-=======
         memory = CellMemory(client, not args.off, cache=args.cache)
-        state = drive(client, request, view, stream=not args.no_stream, timeout=args.timeout, memory=memory)
->>>>>>> main
+        state = drive(
+            client, request, view, stream=not args.no_stream, timeout=args.timeout, settings=settings, memory=memory
+        )
     if state.error is not None:
         raise state.error
     return _INTERRUPTED if state.phase is Phase.INTERRUPTED else 0

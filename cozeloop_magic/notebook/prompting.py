@@ -74,16 +74,11 @@ def _request(session: Session, args: Namespace, cell: str, names: Mapping[str, A
 def _run(session: Session, client: Client, begin: RunState, args: Namespace) -> None:
     stop = Stop()
     view = _view(session, args, stop)
-<<<<<<< HEAD
+    memory = CellMemory(client, not args.off, cache=args.cache, cell=args.cell)
     run = partial(
         drive, client, begin.request, view, stop=stop, stream=not args.no_stream, timeout=args.timeout,
-        interval=1 / args.refresh_rate, settings=begin.settings, notes=begin.notes,
+        interval=1 / args.refresh_rate, settings=begin.settings, notes=begin.notes, memory=memory,
     )  # fmt: skip
-=======
-    options = {"stream": not args.no_stream, "timeout": args.timeout, "interval": 1 / args.refresh_rate}
-    memory = CellMemory(client, not args.off, cache=args.cache, cell=args.cell)
-    run = partial(drive, client, request, view, stop=stop, memory=memory, **options)
->>>>>>> main
     if args.background:
         _run_behind(session, run, begin, view, stop, args)
         return

@@ -10,19 +10,11 @@ from __future__ import annotations
 import signal
 import threading
 import time
-<<<<<<< HEAD
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from queue import Empty, SimpleQueue
-from typing import Any
-=======
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from queue import Empty, SimpleQueue
-from typing import Protocol
->>>>>>> main
+from typing import Any, Protocol
 
 from cozeloop_magic.client.client import Client
 from cozeloop_magic.entities.prompt import ExecuteRequest, Prompt
@@ -139,12 +131,9 @@ def drive(
     timeout: float | None = None,
     interval: float = 0.05,
     stop: Stop | None = None,
-<<<<<<< HEAD
     settings: Mapping[str, Any] | None = None,
     notes: tuple[str, ...] = (),
-=======
     memory: Memory | None = None,
->>>>>>> main
 ) -> RunState:
     """Run a request from start to end and show it all the way.
 
@@ -160,15 +149,12 @@ def drive(
         Seconds between paints.
     stop : Stop or None
         What stops it from another thread. An interrupt of the main thread is a stop, too.
-<<<<<<< HEAD
     settings : Mapping[str, Any], optional
         Of the model: what replaces the version's own, see `Client.model_config_with`.
     notes : tuple of str
         What is known already that the reader should know.
-=======
     memory : Memory or None
         What keeps it, and may give a kept run in place of a call.
->>>>>>> main
 
     Returns
     -------
@@ -179,11 +165,7 @@ def drive(
     state = RunState(request, settings=settings or {}, notes=notes)
     with stop.on_interrupt():
         view.update(state)
-<<<<<<< HEAD
-        work = _Work(lambda work: _work(work, client, request, stream, timeout, settings), stop)
-=======
-        work = _Work(lambda work: _work(work, client, request, stream, timeout, memory), stop)
->>>>>>> main
+        work = _Work(lambda work: _work(work, client, request, stream, timeout, settings, memory), stop)
         try:
             for event in work.events(interval):
                 state = fold(state, event)
@@ -205,11 +187,8 @@ def _work(
     request: ExecuteRequest,
     stream: bool,
     timeout: float | None,
-<<<<<<< HEAD
     settings: Mapping[str, Any] | None,
-=======
     memory: Memory | None,
->>>>>>> main
 ) -> None:
     """Do what may block."""
     endpoint = client.connect(lambda text: work.tell(Preparing(text)))
@@ -230,15 +209,11 @@ def _work(
         config = client.model_config_with(request.prompt_key, request.version or "", settings)
         request = replace(request, custom_model_config=config)
     notes = (f"variables not checked: {unchecked}",) if unchecked is not None else ()
-<<<<<<< HEAD
-    work.begin(Prepared(endpoint.origin, version, notes, request.custom_model_config))
-=======
     if memory is not None and (recalled := memory.recall(request, prompt)) is not None:
         for event in recalled:
             work.tell(event)
         return
-    work.begin(Prepared(endpoint.origin, version, notes))
->>>>>>> main
+    work.begin(Prepared(endpoint.origin, version, notes, request.custom_model_config))
     for piece in client.stream(request, timeout) if stream else [client.run(request, timeout)]:
         work.tell(Arrived(work.clock(), piece))
 

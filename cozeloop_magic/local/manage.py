@@ -27,6 +27,7 @@ __all__ = [
 USER = "local"
 MOST_PROMPTS = 200
 MOST_COMMITS = 100
+MOST_QUERIES = 100
 LONGEST_KEY = 100
 
 Fields = dict[str, Any]
@@ -38,6 +39,8 @@ def mget_prompts(call: Call) -> Fields:
     queries = call.body.get("queries") or []
     if not isinstance(queries, list) or not all(isinstance(query, dict) for query in queries):
         raise invalid("queries must be a list of objects.")
+    if len(queries) > MOST_QUERIES:
+        raise invalid(f"queries must be at most {MOST_QUERIES}.")
     return {"data": {"items": [_found(call, query) for query in queries]}}
 
 

@@ -1,10 +1,18 @@
+"""Shells whose calls go to a server of a test's own, or to a real embedded server with the seeded prompts."""
+
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from cozeloop_magic.local.seeds import read_seeds
+from cozeloop_magic.local.store import Store
 from tests.conftest import TOKEN
+from tests.local.conftest import TOKEN as EMBEDDED_TOKEN
+from tests.local.conftest import Parrot, Server
 from tests.wire_server import Script, WireServer
 
 
@@ -22,3 +30,15 @@ def configured(
         return server
 
     return start
+
+
+@pytest.fixture
+def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    with closing(Store(tmp_path / "prompts.db")) as store:
+        store.seed(read_seeds())
+        server = Server(store, Parrot())
+        monkeypatch.setenv("COZELOOP_API_BASE_URL", server.url)
+        monkeypatch.setenv("COZELOOP_WORKSPACE_ID", server.workspace_id)
+        monkeypatch.setenv("COZELOOP_API_TOKEN", EMBEDDED_TOKEN)
+        yield server
+        server.stop()

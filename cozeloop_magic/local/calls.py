@@ -20,10 +20,26 @@ from cozeloop_magic.local.models import INTERNAL, INVALID_PARAMETER, Model
 from cozeloop_magic.local.spans import Spans
 from cozeloop_magic.local.store import Store
 
-__all__ = ["Call", "Loop", "answer", "dumps", "endpoint", "failure", "invalid", "on_error", "read_call", "whole"]
+__all__ = [
+    "BAD_REQUEST",
+    "LONGEST_BODY",
+    "Call",
+    "Loop",
+    "answer",
+    "check_workspace",
+    "dumps",
+    "endpoint",
+    "failure",
+    "invalid",
+    "on_error",
+    "read_body",
+    "read_call",
+    "whole",
+]
 
 BAD_REQUEST = 600500201
 NO_PERMISSION = 600500101
+LONGEST_BODY = 64 * 1024 * 1024
 
 W = TypeVar("W", bound=Wire)
 
@@ -91,18 +107,31 @@ class Call:
         except TypeError:
             raise invalid(f"{name} must be a list of objects.") from None
 
-    def check_workspace(self, given: Any = None) -> None:
-        """Refuse a call for another workspace: the one given, else the query's or the body's."""
-        if given is None:
-            given = self.query.get("workspace_id", self.body.get("workspace_id"))
-        if given in (None, ""):
-            raise invalid("workspace_id is missing.")
-        if str(given) != self.loop.workspace_id:
-            message = (
-                f"This Loop has one workspace, {self.loop.workspace_id}; the call is for {given}. "
-                "Check COZELOOP_WORKSPACE_ID."
-            )
-            raise remote_error(message, code=NO_PERMISSION)
+    def check_workspace(self) -> None:
+        """Refuse a call for another workspace."""
+        check_workspace(self.loop, self.query.get("workspace_id", self.body.get("workspace_id")))
+
+
+def check_workspace(loop: Loop, given: Any) -> None:
+    """Refuse what is for another workspace, or for none."""
+    if given in (None, ""):
+        raise invalid("workspace_id is missing.")
+    if str(given) != loop.workspace_id:
+        message = (
+            f"This Loop has one workspace, {loop.workspace_id}; the call is for {str(given)[:40]}. "
+            "Check COZELOOP_WORKSPACE_ID."
+        )
+        raise remote_error(message, code=NO_PERMISSION)
+
+
+async def read_body(request: Request) -> bytes:
+    """Read a body, up to a bound."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > LONGEST_BODY:
+            raise remote_error(f"The body is longer than {LONGEST_BODY >> 20} MB.", code=BAD_REQUEST)
+    return bytes(body)
 
 
 async def read_call(request: Request) -> Call:
@@ -110,7 +139,7 @@ async def read_call(request: Request) -> Call:
     body: Any = {}
     if request.method == "POST":
         try:
-            body = json.loads(await request.body() or b"{}", parse_constant=_no_constant)
+            body = json.loads(await read_body(request) or b"{}", parse_constant=_no_constant)
         except ValueError:
             raise remote_error("The body is not JSON.", code=BAD_REQUEST) from None
     if not isinstance(body, dict):

@@ -266,6 +266,7 @@ class PromptSummary(Wire):
     display_name: str | None = wire.text()
     description: str | None = wire.text()
     latest_version: str | None = wire.text()
+    latest_committed_at: int | None = wire.count()
 
 
 @dataclass(frozen=True, repr=False)

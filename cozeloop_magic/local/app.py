@@ -59,6 +59,7 @@ ROUTES = [
     Route("/v1/loop/prompts/{id:digits}/drafts/save", endpoint(manage.save_draft), methods=["POST"]),
     Route("/v1/loop/prompts/{id:digits}/drafts/commit", endpoint(manage.commit_draft), methods=["POST"]),
     Route("/v1/loop/prompts/{id:digits}/commits/list", endpoint(manage.list_commits), methods=["POST"]),
+    Route("/embedded/prompts/{id:digits}/labels", endpoint(manage.set_label), methods=["POST"]),
 ]
 
 

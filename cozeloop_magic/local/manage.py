@@ -22,6 +22,7 @@ __all__ = [
     "list_prompts",
     "mget_prompts",
     "save_draft",
+    "set_label",
 ]
 
 USER = "local"
@@ -80,6 +81,7 @@ def get_prompt(call: Call) -> Fields:
         "workspace_id": call.loop.workspace_id,
         "prompt_key": row.prompt_key,
         "prompt_basic": _basic(call, row),
+        "labels": call.loop.store.labels(row.id),
     }
     version = call.query.get("commit_version", "")
     if version or (call.flag("with_commit") and row.latest_version):
@@ -112,6 +114,15 @@ def commit_draft(call: Call) -> Fields:
         raise invalid(f"commit_version must be a semantic version such as 1.0.0, not {version!r}.")
     call.loop.store.commit_draft(call.path["id"], version, call.text("commit_description"))
     return {}
+
+
+def set_label(call: Call) -> Fields:
+    """Have a label mark a version. The platform's API has no such call."""
+    call.check_workspace()
+    label = call.text("label")
+    if not re.fullmatch(r"[\w.-]{1,50}", label):
+        raise invalid("label must be one word of letters, digits, _, . and -, at most 50.")
+    return {"labels": call.loop.store.set_label(call.path["id"], label, call.text("version"))}
 
 
 def list_commits(call: Call) -> Fields:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cozeloop_magic.errors import RemoteError, remote_error
+from cozeloop_magic.local.labels import labelled, labels_of, set_label
 
 __all__ = ["Commit", "Draft", "PromptRow", "Store"]
 
@@ -25,7 +26,6 @@ INVALID_PARAMETER = 600500202
 NOT_FOUND = 600501001
 VERSION_NOT_FOUND = 600501002
 NOT_COMMITTED = 600501003
-LABEL_NOT_FOUND = 600501007
 KEY_EXISTS = 600501008
 VERSION_EXISTS = 600501009
 
@@ -192,7 +192,7 @@ class Store:
             )
         with self._transaction() as db:
             if label and not version:
-                version = _labelled(db, prompt, label)
+                version = labelled(db, prompt, label)
             return _commit(db, prompt, version or prompt.latest_version)
 
     def commits(self, prompt_id: int, *, size: int, before: int | None = None) -> list[Commit]:
@@ -236,6 +236,18 @@ class Store:
                 )
             _insert_commit(db, prompt, version, json.loads(draft["detail"]), description, draft["base_version"])
             db.execute("DELETE FROM drafts WHERE prompt_id = ?", (prompt_id,))
+
+    def labels(self, prompt_id: int) -> dict[str, str]:
+        """Give the version that each of a prompt's labels marks."""
+        with self._transaction() as db:
+            return labels_of(db, prompt_id)
+
+    def set_label(self, prompt_id: int, label: str, version: str) -> dict[str, str]:
+        """Have a label mark a version, and give all labels."""
+        with self._transaction() as db:
+            _commit(db, _prompt(db, prompt_id), version)
+            set_label(db, prompt_id, label, version)
+            return labels_of(db, prompt_id)
 
     def seed(self, seeds: Mapping[str, Mapping[str, Any]]) -> None:
         """Put in the prompts that come with the package; what the user deleted or made his own is left alone."""
@@ -331,20 +343,6 @@ def _create_prompt(db: sqlite3.Connection, key: str, name: str, description: str
     except sqlite3.IntegrityError:
         raise remote_error(f"There is already a prompt {key!r}.", code=KEY_EXISTS) from None
     return int(row.lastrowid or 0)
-
-
-def _labelled(db: sqlite3.Connection, prompt: PromptRow, label: str) -> str:
-    labels = {
-        row["label"]: row["version"] for row in db.execute("SELECT * FROM labels WHERE prompt_id = ?", (prompt.id,))
-    }
-    if label not in labels:
-        there = ", ".join(f"{name} ({version})" for name, version in sorted(labels.items())) or "none"
-        message = (
-            f"Label {label!r} marks no version of prompt {prompt.prompt_key}. Labels there are: {there}. "
-            "Labels cannot be set through this Loop's API; name a version instead."
-        )
-        raise remote_error(message, code=LABEL_NOT_FOUND)
-    return str(labels[label])
 
 
 def _commit(db: sqlite3.Connection, prompt: PromptRow, version: str) -> Commit:

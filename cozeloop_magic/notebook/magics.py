@@ -142,7 +142,7 @@ class LoopMagics(Magics):
         help="equals, exact, contains, regex:, json, max_tokens:, finish:, python:NAME.",
     )
     @argument("--judge", metavar="KEY@VERSION", help="A prompt that says which of two answers is better.")
-    @argument("--decide", default="pass", help="pass, a check's name, judge, human, tokens or latency.")
+    @argument("--decide", help="pass (all checks), a check's name, judge, human, tokens or latency.")
     @argument("--by", type=float, default=0.1, help="The smallest difference worth acting on; 0.1 is ten points.")
     @argument("--repeat", type=int, default=1, help="How often each variant answers each input.")
     @argument("-j", "--concurrency", type=int, default=4, help="How many calls run at once.")

@@ -58,6 +58,10 @@ class Session:
             self._client = wanted, client_for(wanted[0], recorder=self.recorder)
         return self._client[1]
 
+    def next_cell(self, text: str) -> None:
+        """Put a cell below the one that runs, or in a terminal into the next prompt."""
+        self._shell.set_next_input(text)
+
     def bind(self, value: Any, *names: str | None) -> None:
         """Bind a value to names of the notebook; None names nothing."""
         self._shell.user_ns.update({name: value for name in names if name})

@@ -1,24 +1,25 @@
+"""A shell whose calls go to a real embedded server with the seeded prompts."""
+
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
-from tests.conftest import TOKEN
-from tests.wire_server import Script, WireServer
+from cozeloop_magic.local.seeds import read_seeds
+from cozeloop_magic.local.store import Store
+from tests.local.conftest import TOKEN, Parrot, Server
 
 
 @pytest.fixture
-def configured(
-    serve: Callable[[Script], WireServer], monkeypatch: pytest.MonkeyPatch
-) -> Callable[[Script], WireServer]:
-    """Start a server and set the three variables to it."""
-
-    def start(script: Script) -> WireServer:
-        server = serve(script)
+def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    with closing(Store(tmp_path / "prompts.db")) as store:
+        store.seed(read_seeds())
+        server = Server(store, Parrot())
         monkeypatch.setenv("COZELOOP_API_BASE_URL", server.url)
-        monkeypatch.setenv("COZELOOP_WORKSPACE_ID", "73917")
+        monkeypatch.setenv("COZELOOP_WORKSPACE_ID", server.workspace_id)
         monkeypatch.setenv("COZELOOP_API_TOKEN", TOKEN)
-        return server
-
-    return start
+        yield server
+        server.stop()

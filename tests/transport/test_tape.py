@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from cozeloop_magic.errors import (
     ConnectFailed,
     DeadlineExceeded,
     LoopError,
-    RateLimited,
     StreamInterrupted,
     TapeError,
 )
@@ -29,6 +29,7 @@ from tests.wire_server import (
     ANSWER,
     GOOD,
     PIECES,
+    STREAMED,
     WHOLE,
     Script,
     WireServer,
@@ -58,7 +59,7 @@ def recording(url: str, path: Path, **options: Any) -> Client:
 
 
 def replaying(path: Path, speed: str = "instant", **options: Any) -> Client:
-    return client_for(Settings.gather({"tape": str(path), "tape_speed": speed}, {}), **options)
+    return client_for(Settings.gather({"tape": str(path), "tape_speed": speed}, {}), **{"max_retries": 0} | options)
 
 
 def outcome(client: Client, streamed: bool, text: str = "x") -> Any:
@@ -170,15 +171,15 @@ def test_pieces_come_at_the_pace_they_were_recorded_at(serve: Serve, path: Path)
 
 
 def test_a_wait_of_the_tape_keeps_to_the_calls_limit_and_is_ended_by_a_close(serve: Serve, path: Path) -> None:
-    gate = threading.Event()
-    threading.Timer(0.5, gate.set).start()
-    server = serve(stream([PIECES[0], gate, *PIECES[1:]]))
-    with recording(server.url, path) as client:
+    with recording(serve(STREAMED).url, path) as client:
         outcome(client, streamed=True)
-    with replaying(path, "0.01") as client:
-        reader = client.execute_prompt("greet", variable_vals={"text": "x"}, stream=True, timeout=0.5)
+    tape = Tape.read(path)
+    first, rest = "".join(text for _, text in tape.exchanges[0].chunks).split("\n\n", 1)
+    slow = replace(tape.exchanges[0], at=0.0, chunks=((0.0, first + "\n\n"), (60.0, rest)))
+    TapeWriter(path, overwrite=True).write(slow, tape.header)
+    with replaying(path, "1") as client:
         with pytest.raises(DeadlineExceeded):
-            list(reader)
+            list(client.execute_prompt("greet", variable_vals={"text": "x"}, stream=True, timeout=0.5))
         reader = client.execute_prompt("greet", variable_vals={"text": "x"}, stream=True)
         threading.Timer(0.3, reader.close).start()
         with pytest.raises(StreamInterrupted, match="its reader was closed"):
@@ -244,8 +245,3 @@ def test_answers_of_a_tape_are_marked_with_its_day(serve: Serve, path: Path) -> 
         assert client.execute_prompt("greet", variable_vals={"text": "x"}).notes == (f"recorded {day}",)
         first = next(iter(client.execute_prompt("greet", variable_vals={"text": "x"}, stream=True)))
         assert first.notes == (f"recorded {day}",)
-
-
-def test_a_limit_that_was_met_is_met_again(serve: Serve, path: Path) -> None:
-    live, played = both(serve(SCRIPTS["a limit"]), path, streamed=False)
-    assert played == live and live[0] is RateLimited

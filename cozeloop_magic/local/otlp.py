@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cozeloop_magic.errors import RemoteError, remote_error
-from cozeloop_magic.local.calls import BAD_REQUEST, LONGEST_BODY, Loop, answer, check_workspace, failure, read_body
+from cozeloop_magic.local.calls import BAD_REQUEST, Loop, answer, check_workspace, failure, parse
+from cozeloop_magic.local.gate import LARGEST_BODY
 from cozeloop_magic.local.spans import LONGEST_TEXT, ROOT, Span, Tag
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ async def take_otlp(request: Request) -> Response:
     try:
         if kind not in (PROTOBUF, JSON):
             raise remote_error(f"Content-Type must be {PROTOBUF} or {JSON}.", code=BAD_REQUEST)
-        await run_in_threadpool(_keep, request.app.state.loop, await read_body(request), kind, request.headers)
+        await run_in_threadpool(_keep, request.app.state.loop, await request.body(), kind, request.headers)
     except RemoteError as error:
         return answer(failure(error), http_status=400)
     # An empty message: all was taken.
@@ -69,11 +70,11 @@ def _unpacked(body: bytes, encoding: str) -> bytes:
         raise remote_error("Content-Encoding must be gzip, or none.", code=BAD_REQUEST)
     inflate = zlib.decompressobj(wbits=31)
     try:
-        unpacked = inflate.decompress(body, LONGEST_BODY)
+        unpacked = inflate.decompress(body, LARGEST_BODY)
     except zlib.error:
         raise remote_error("The body is not gzip.", code=BAD_REQUEST) from None
     if not inflate.eof:
-        what = f"longer than {LONGEST_BODY >> 20} MB" if inflate.unconsumed_tail else "cut off"
+        what = f"longer than {LARGEST_BODY >> 20} MB" if inflate.unconsumed_tail else "cut off"
         raise remote_error(f"The body, unpacked, is {what}.", code=BAD_REQUEST)
     return unpacked
 
@@ -109,10 +110,7 @@ def _read_json(body: bytes) -> ExportTraceServiceRequest:
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     try:
-        written = _with_protobuf_ids(json.loads(body))
-        if not isinstance(written, dict):
-            raise TypeError(written)
-        return ParseDict(written, ExportTraceServiceRequest(), ignore_unknown_fields=True)
+        return ParseDict(_with_protobuf_ids(parse(body)), ExportTraceServiceRequest(), ignore_unknown_fields=True)
     except (ValueError, ParseError, RecursionError, TypeError, AttributeError):
         raise remote_error("The body is no JSON of an ExportTraceServiceRequest.", code=BAD_REQUEST) from None
 

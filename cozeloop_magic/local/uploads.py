@@ -12,14 +12,9 @@ from cozeloop_magic.local.calls import BAD_REQUEST, answer, check_workspace, inv
 
 __all__ = ["upload_file"]
 
-LONGEST_FILE = 100 * 1024 * 1024
-
 
 async def upload_file(request: Request) -> Response:
     """Take a file and tell its size. It is not kept: nothing in the API reads one back."""
-    if _length(request) > LONGEST_FILE:
-        message = f"The body must say how long it is (Content-Length), and be at most {LONGEST_FILE >> 20} MB."
-        raise remote_error(message, code=BAD_REQUEST)
     try:
         async with request.form(max_files=1, max_fields=10) as form:
             file, workspace = form.get("file"), form.get("workspace_id")
@@ -29,9 +24,3 @@ async def upload_file(request: Request) -> Response:
             return answer({"data": {"bytes": str(file.size), "file_name": file.filename}})
     except HTTPException as error:  # what starlette makes of a body that is no form
         raise remote_error(f"The body is no multipart form: {error.detail}", code=BAD_REQUEST) from None
-
-
-def _length(request: Request) -> int:
-    """Return how long the body is; one that does not say so may be anything."""
-    length = request.headers.get("content-length", "")
-    return int(length) if length.isdecimal() and len(length) < 20 else LONGEST_FILE + 1

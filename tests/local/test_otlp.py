@@ -128,7 +128,6 @@ class TestJson:
     @pytest.mark.parametrize(
         "body",
         [
-            "",
             "x",
             "[]",
             "[" * 100_000,
@@ -150,7 +149,7 @@ class TestPacking:
             (b"xyz", "gzip", "not gzip"),
             (gzip.compress(b"x" * 1000)[:-10], "gzip", "cut off"),
             (b"x", "br", "must be gzip"),
-            (gzip.compress(bytes(70 * 1024 * 1024)), "gzip", "longer than 64 MB"),
+            (gzip.compress(bytes(20 * 1024 * 1024)), "gzip", "longer than 16 MB"),
             (zlib.compress(b"x"), "gzip", "not gzip"),
         ],
     )
@@ -196,7 +195,7 @@ class TestFiles:
             self.upload(server, data={"workspace_id": server.workspace_id}, files=files).json()["code"] == 600500201
         )
 
-    def test_one_that_does_not_say_how_long_it_is_may_be_too_long(self, server):
+    def test_one_that_does_not_say_how_long_it_is_is_counted(self, server):
         headers = {"Content-Type": "multipart/form-data; boundary=b"}
-        answer = self.upload(server, data=iter([b"--b"]), headers=headers).json()
-        assert answer["code"] == 600500201 and "100 MB" in answer["msg"]
+        answer = self.upload(server, data=(bytes(1024 * 1024) for _ in range(20)), headers=headers).json()
+        assert answer["code"] == 600500201

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from cozeloop_magic.entities.wire import Wire
 from cozeloop_magic.errors import RemoteError, remote_error
-from cozeloop_magic.local.models import INTERNAL, INVALID_PARAMETER, Model
+from cozeloop_magic.local.models import INTERNAL, INVALID_PARAMETER, MODEL_ID, Model
 from cozeloop_magic.local.store import Store
 
 __all__ = ["Call", "Loop", "answer", "dumps", "endpoint", "failure", "invalid", "on_error", "read_call"]
@@ -31,9 +31,18 @@ class Loop:
     """What the calls work with."""
 
     store: Store
-    model: Model
+    models: Sequence[Model]
     token: str = field(repr=False)
     workspace_id: str
+
+    @property
+    def model(self) -> Model:
+        """The model that answers where none is asked for."""
+        return self.models[0]
+
+    def find_model(self, model_id: str) -> Model | None:
+        """Give the model of an id, which is its name; `MODEL_ID` is the first one."""
+        return self.model if model_id == MODEL_ID else next((m for m in self.models if m.name == model_id), None)
 
 
 @dataclass(frozen=True)

@@ -244,7 +244,7 @@ class TestTheChoiceOfModel:
             "COZELOOP_MAGIC_OPENAI_API_KEY": "sk-secret",
         }
         choice = chosen_model(environment)
-        assert choice == Endpoint("http://localhost:11434/v1", "llama3", "sk-secret")
+        assert choice == Endpoint("http://localhost:11434/v1", ("llama3",), "sk-secret")
         assert "sk-secret" not in repr(choice) + choice.fingerprint
 
     @pytest.mark.parametrize("name", ["BASE_URL", "MODEL"])
@@ -273,7 +273,7 @@ class TestTheChoiceOfModel:
         assert "s3cret" not in str(caught.value)
 
     def test_each_has_its_own_server(self):
-        choices = [Gguf(None), Endpoint("http://a", "b", "c"), Endpoint("http://a", "b", "d")]
+        choices = [Gguf(None), Endpoint("http://a", ("b",), "c"), Endpoint("http://a", ("b",), "d")]
         assert len({choice.fingerprint for choice in choices}) == 3
 
 

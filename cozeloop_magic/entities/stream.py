@@ -6,7 +6,7 @@ seen (the Loop server's ``execute_streaming``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,14 +19,14 @@ __all__ = ["NOTES", "PieceReader", "ResultBuilder", "join_results"]
 NOTES = "x_loop_notes"
 """The field of an event with the embedded Loop's remarks that were not known when the headers were sent."""
 
-_MOST_NOTES, _LONGEST_NOTE = 10, 300
 _ROLES: dict[str, Role] = {role.value: role for role in Role}
 
 
 class PieceReader:
     """Reads the events of one answer as pieces, each with what is known of the call.
 
-    Half a character is held back until its other half is there.
+    Half a character is held back until its other half is there. `read_notes` reads the field `NOTES` of an event,
+    where a server is trusted to remark on its answer.
     """
 
     def __init__(
@@ -36,7 +36,9 @@ class PieceReader:
         model: str | None = None,
         retries: int = 0,
         notes: tuple[str, ...] = (),
+        read_notes: Callable[[Any], tuple[str, ...]] | None = None,
     ) -> None:
+        self._read_notes = read_notes
         self._known: dict[str, Any] = {"log_id": log_id, "model": model, "retries": retries, "notes": notes}
         self._halves = SurrogateJoiner()
         self._places = ToolCallPlaces()
@@ -49,15 +51,10 @@ class PieceReader:
         piece = ExecuteResult.from_json(body)
         if not (piece.message or piece.finish_reason or piece.usage):
             return None
-        if isinstance(notes := piece.extra.get(NOTES), list):
-            self._add_notes(notes)
+        if self._read_notes and NOTES in piece.extra:
+            self._known["notes"] = _united(self._known["notes"], self._read_notes(piece.extra[NOTES]))
             piece = replace(piece, extra={name: value for name, value in piece.extra.items() if name != NOTES})
         return self.joined(replace(piece, **self._known))
-
-    def _add_notes(self, notes: list[Any]) -> None:
-        known = self._known["notes"]
-        new = (note[:_LONGEST_NOTE] for note in notes[:_MOST_NOTES] if isinstance(note, str))
-        self._known["notes"] = tuple(dict.fromkeys((*known, *new)))
 
     def joined(self, piece: ExecuteResult, *, last: bool = False) -> ExecuteResult:
         """Give a piece with whole characters, and each of its tool calls with the index of the call it is of.
@@ -130,7 +127,7 @@ class ResultBuilder:
         """Join one more piece."""
         self._latest = piece
         if piece.notes and piece.notes != self._notes:
-            self._notes = tuple(dict.fromkeys((*self._notes, *piece.notes)))
+            self._notes = _united(self._notes, piece.notes)
         if piece.message is not None:
             self._add_message(piece.message)
         if piece.finish_reason:
@@ -176,6 +173,10 @@ class ResultBuilder:
     def __bool__(self) -> bool:
         """Tell whether anything came."""
         return self._last is not None or self._finish_reason is not None or self._usage is not None
+
+
+def _united(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *second)))
 
 
 def _usual(body: Mapping[str, Any]) -> Message | None:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
+import signal
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from urllib.request import urlopen
+
+import pytest
 
 from cozeloop_magic.entities.prompt import ExecuteResult, LLMConfig, Message, Role
 from cozeloop_magic.entities.stream import ResultBuilder
+from cozeloop_magic.local import paths
 from cozeloop_magic.local.models import Parameters
 from cozeloop_magic.local.openai_model import OpenAIModel
+from cozeloop_magic.local.process import RuntimeFile
 
 Respond = Callable[[dict[str, Any]], tuple[int, str, str]]
 
@@ -53,6 +61,23 @@ class Endpoint:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+
+@contextmanager
+def embedded(monkeypatch: pytest.MonkeyPatch, respond: Respond, models: str) -> Iterator[Endpoint]:
+    """Have the embedded Loop ask such an endpoint; its process ends here."""
+    endpoint = Endpoint(respond)
+    monkeypatch.delenv("COZELOOP_MAGIC_GGUF", raising=False)
+    monkeypatch.setenv("COZELOOP_MAGIC_OPENAI_BASE_URL", f"{endpoint.url}/v1")
+    monkeypatch.setenv("COZELOOP_MAGIC_OPENAI_MODEL", models)
+    try:
+        yield endpoint
+    finally:
+        for file in paths.runtime_dir().glob("*.json"):
+            if loop := RuntimeFile(file).read():
+                with urlopen(f"{loop.base_url}/health", timeout=5) as answer:
+                    os.kill(json.load(answer)["pid"], signal.SIGKILL)
+        endpoint.close()
 
 
 def stream(*chunks: Any) -> Respond:

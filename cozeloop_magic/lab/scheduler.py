@@ -101,6 +101,7 @@ class Scheduler(Generic[Task]):
         self._untold = 0
         self._exhausted = self._over = False
         self._answered_at = 0.0
+        self._error: BaseException | None = None
 
     def run(self, tasks: Iterable[Task], interval: float = 0.05) -> Iterator[list[Told[Task] | Paced]]:
         """Run the tasks and give what happens, all of a moment together, to the end or to a stop.
@@ -148,8 +149,15 @@ class Scheduler(Generic[Task]):
             if batch:
                 yield batch
                 tick = time.monotonic() + interval
+            self._raise()
         if not over:
             yield self._last_words()
+            self._raise()
+
+    def _raise(self) -> None:
+        """Raise what a worker raised, once what came before it was given."""
+        if self._error is not None:
+            raise self._error
 
     def _drain(self, until: float) -> tuple[list[Told[Task] | Paced], bool]:
         """Wait for something to happen and for the tick, and take all that happened; tell whether that was all."""
@@ -158,8 +166,8 @@ class Scheduler(Generic[Task]):
         runs, over = 0, False
         for item in self._waiting():
             if isinstance(item, BaseException):
-                raise item
-            if isinstance(item, list):
+                self._error = self._error or item
+            elif isinstance(item, list):
                 batch += item
                 runs += isinstance(item[-1].event, (Finished, Failed, Interrupted))
             elif item is not None:
@@ -278,6 +286,7 @@ class Scheduler(Generic[Task]):
         if now - self._answered_at > self._patience or asked > self._patience:
             return False
         backoff = min(_BACKOFF * 2**turn.refusals, _LONGEST_BACKOFF) if turn.refusals else 0.0
+        backoff = max(asked, backoff)
         turn.refusals += 1
         with self._changed:
             wait = self._limiter.refused(turn.begun, now, end.error.retry_after)

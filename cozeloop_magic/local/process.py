@@ -28,7 +28,7 @@ from cozeloop_magic.local import paths
 from cozeloop_magic.local.choice import Choice, chosen_model
 from cozeloop_magic.local.proof import prove
 
-__all__ = ["LocalLoop", "RuntimeFile", "ensure_running", "require_extra", "still_there"]
+__all__ = ["LocalLoop", "RuntimeFile", "ensure_running", "require_extra", "running", "still_there"]
 
 START_SECONDS = 60.0
 HEALTH_SECONDS = 5.0
@@ -108,6 +108,18 @@ def ensure_running(progress: Callable[[str], None] | None = None) -> LocalLoop:
         if progress:
             progress("Starting the embedded Loop")
         return _start(choice, file)
+
+
+def running() -> LocalLoop | None:
+    """Give the embedded Loop of the chosen model, if it runs; nothing is started.
+
+    Raises
+    ------
+    LocalLoopError
+        If the choice of a model contradicts itself, or there is no directory to look in.
+    """
+    loop = RuntimeFile.of(chosen_model()).read()
+    return loop if loop is not None and still_there(loop) else None
 
 
 def require_extra(*modules: str) -> None:

@@ -7,17 +7,16 @@ import time
 from argparse import Namespace
 from collections import ChainMap
 from collections.abc import Callable, Mapping
-from functools import partial
 from html import escape
 from typing import Any
 
 from IPython.display import display
 
-from cozeloop_magic.cell.bind import bind_messages, bind_variables, option_to_value, options_to_variables
-from cozeloop_magic.cell.parse import parse_cell
+from cozeloop_magic.cell.options import read_pair
 from cozeloop_magic.lab.batch import BatchProgress, batch
-from cozeloop_magic.notebook.comparing import read_pair, read_table_name
+from cozeloop_magic.notebook.comparing import read_table_name
 from cozeloop_magic.notebook.session import Session
+from cozeloop_magic.notebook.values import read_values
 from cozeloop_magic.run.drive import Stop
 from cozeloop_magic.view.front import is_watched
 
@@ -39,8 +38,7 @@ def run_batch(
         If it was stopped; what came is bound all the same.
     """
     names = ChainMap(local_names, session.namespace)
-    spec = parse_cell(cell)
-    options = options_to_variables(args.var, read=partial(option_to_value, names=names))
+    values = read_values(cell, args.var, names, session.namespace)
     stop, line = Stop(), _ProgressLine(session.in_kernel, args.quiet)
     table = batch(
         session.connected(config),
@@ -49,8 +47,8 @@ def run_batch(
         variables=dict(read_pair(option, "--map", "VARIABLE=COLUMN") for option in args.map),
         version=args.version,
         label=args.label,
-        constants=bind_variables(spec, session.namespace, {"--var": options}),
-        messages=bind_messages(spec, session.namespace),
+        constants=values.variables,
+        messages=values.messages,
         out=args.column,
         to=args.to,
         checks=args.check,

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import Namespace
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
-from functools import partial
 from itertools import product
 from typing import Any
 
-from cozeloop_magic.cell.bind import bind_messages, bind_variables, option_to_value, options_to_variables
-from cozeloop_magic.cell.parse import parse_cell
+from cozeloop_magic.cell.options import read_json, read_pair
 from cozeloop_magic.errors import InvalidRequest
 from cozeloop_magic.lab.compare import compare
 from cozeloop_magic.lab.state import ExperimentView
 from cozeloop_magic.lab.variants import Variant
 from cozeloop_magic.notebook.session import Session
+from cozeloop_magic.notebook.values import read_values
 from cozeloop_magic.run.drive import Stop
 from cozeloop_magic.view.grid import GridView, PlainGridView
 
-__all__ = ["read_pair", "read_table_name", "run_comparison"]
+__all__ = ["read_table_name", "run_comparison"]
 
 
 def run_comparison(
@@ -42,10 +40,8 @@ def run_comparison(
         If it was stopped; what came is bound all the same.
     """
     names = ChainMap(local_names, session.namespace)
-    spec = parse_cell(cell)
-    options = options_to_variables(args.var, read=partial(option_to_value, names=names))
-    values = bind_variables(spec, session.namespace, {"--var": options})
-    inputs, constants = _inputs(args, values, names)
+    values = read_values(cell, args.var, names, session.namespace)
+    inputs, constants = _inputs(args, values.variables, names)
     prices = _prices(args.price)
     stop = Stop()
     view = _view(args, stop, session.in_kernel, plain, prices)
@@ -56,7 +52,7 @@ def run_comparison(
         variables=constants,
         map=dict(read_pair(option, "--map", "VARIABLE=COLUMN") for option in args.map),
         expect=args.expect,
-        messages=bind_messages(spec, session.namespace),
+        messages=values.messages,
         repeat=args.repeat,
         checks=args.check,
         judge=args.judge,
@@ -98,28 +94,7 @@ def _variants(args: Namespace) -> Iterator[Variant]:
 def _settings(option: str) -> list[tuple[str, Any]]:
     """Read ``temperature=0,0.7`` as one setting with two values."""
     name, values = read_pair(option, "--set", "NAME=VALUE,VALUE")
-    return [(name, _json(value)) for value in values.split(",")]
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def read_pair(option: str, name: str, example: str) -> tuple[str, str]:
-    """Read ``LEFT=RIGHT``.
-
-    Raises
-    ------
-    InvalidRequest
-        If it is none.
-    """
-    left, sign, right = option.partition("=")
-    if not (left and sign and right):
-        raise InvalidRequest(f"{name} {option} has no `=`.", hint=f"Write {name} {example}.")
-    return left, right
+    return [(name, read_json(value)) for value in values.split(",")]
 
 
 def _inputs(args: Namespace, values: dict[str, Any], names: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:

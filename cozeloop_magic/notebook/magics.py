@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import re
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterable
+from collections import ChainMap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.error import UsageError
-from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class, needs_local_scope, no_var_expand
+from IPython.core.magic import (
+    Magics,
+    cell_magic,
+    line_cell_magic,
+    line_magic,
+    magics_class,
+    needs_local_scope,
+    no_var_expand,
+)
 from IPython.core.magic_arguments import argument, kwds, magic_arguments
 from traitlets import Bool, Float, Integer, TraitError, Unicode, validate
 
+from cozeloop_magic.notebook.examples import usage
 from cozeloop_magic.notebook.interrupts import delay_interrupt
 
 if TYPE_CHECKING:
@@ -22,27 +32,17 @@ if TYPE_CHECKING:
 
 __all__ = ["LoopMagics"]
 
-# IPython's own splitting cuts `--var name="two words"` in two. Quotes stay: the value is read as in a cell.
-# They open at the start of a word or after `=`, so that an apostrophe is one.
-_QUOTED = re.compile(r"""(?<![^\s=])(?:"[^"]*"|'[^']*')""")
-_WORD = re.compile(rf"(?:{_QUOTED.pattern}|\S)+")
-_OPEN = re.compile(r"(?<![^\s=])[\"']")
-
-# IPython writes "::" and one % before them, and argparse takes %% for %.
-_EXAMPLES = """%%loop_prompt ptaas_demo --version 0.0.1 --out answer
-  topic: history
-  user_request: a story of the sea
-  ---
-  Keep the answer brief.
-
-  %%loop_prompt ptaas_demo -v 0.0.1 --var topic=history --var user_request="a poem" """
-
+_MANUAL = re.compile(r"(\s*%loop\s+[\w-]+)\s*\?{1,2}\s*$")
 _PREFERENCES = ("timeout", "plain", "refresh_rate", "fold_height", "short_errors")
 
 
 @magics_class
 class LoopMagics(Magics):
     """Run versioned prompts of a Coze Loop server."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell)
+        shell.input_transformers_cleanup.extend(_TRANSFORMERS)
 
     api_base_url = Unicode("", help="The Loop server, where COZELOOP_API_BASE_URL names none.").tag(config=True)
     workspace_id = Unicode("", help="The workspace, where COZELOOP_WORKSPACE_ID names none.").tag(config=True)
@@ -57,6 +57,7 @@ class LoopMagics(Magics):
         config=True
     )
     fold_height = Integer(1200, min=0, help="Pixels above which an answer is folded; 0 never folds.").tag(config=True)
+    keep = Bool(True, help="Keep every run in the store; --off keeps nothing of one.").tag(config=True)
     short_errors = Bool(True, help="Show an error as its sentence alone; False adds the traceback.").tag(config=True)
 
     @validate("timeout")
@@ -72,12 +73,15 @@ class LoopMagics(Magics):
     @needs_local_scope
     @line_cell_magic
     @magic_arguments()
-    @kwds(usage=_EXAMPLES)
+    @kwds(usage=usage("loop_prompt"))
     @argument("prompt_key", help="The prompt to run. `$name` or `{name}` takes it from Python, here and below.")
     @argument("-v", "--version", help="The version to run; the latest, where neither this nor a label is given.")
     @argument("-l", "--label", help="The label whose version to run, such as production.")
     @argument(
         "--var", action="append", default=[], metavar="NAME=VALUE", help="A variable's value, as it is written."
+    )
+    @argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="A setting of the model, for this run."
     )
     @argument("-o", "--out", metavar="NAME", help="Bind the answer to this name; `_loop` always holds the last one.")
     @argument("--no-stream", action="store_true", help="Ask for the whole answer at once.")
@@ -87,6 +91,8 @@ class LoopMagics(Magics):
     )
     @argument("--plain", action="store_true", help="Show plain text, without a widget.")
     @argument("--quiet", action="store_true", help="Show nothing; the answer is bound all the same.")
+    @argument("--cache", action="store_true", help="Answer from the store, if exactly this was answered before.")
+    @argument("--off", action="store_true", help="Keep nothing of this run in the store.")
     @argument("--dry-run", action="store_true", help="Show the rendered messages without calling a model.")
     def loop_prompt(self, line: str, cell: str | None = None, *, local_ns: dict[str, Any]) -> None:
         """Run a versioned prompt and stream its answer.
@@ -95,18 +101,18 @@ class LoopMagics(Magics):
         `name = expression` is Python. Below it come messages to append: text is a user message; a line `@user`,
         `@assistant`, `@system` or `@tool ID` begins another; `@user = expression` takes it from Python.
         """
-        try:
+        with self._told():
             with delay_interrupt():
-                session = self._session
-        except KeyboardInterrupt as error:
-            raise (self._session.shortly(error) if self.short_errors else error) from None
-        args = self._parsed(line)
-        session.loop_prompt(args, cell or "", self._config, local_ns)
+                from cozeloop_magic.notebook.prompting import run_prompt
+            args = self._parsed(line)
+            args.cell = None if cell is None else f"%%loop_prompt {line}\n{cell}"
+            run_prompt(self._session, args, cell or "", self._config, local_ns)
 
     @no_var_expand
     @needs_local_scope
     @line_cell_magic
     @magic_arguments()
+    @kwds(usage=usage("loop_compare"))
     @argument("variants", nargs="+", metavar="KEY", help="Prompts to compare: KEY, KEY@VERSION or KEY:LABEL.")
     @argument(
         "-v", "--version", action="append", default=[], help="A version of the prompt; the first is the baseline."
@@ -136,7 +142,7 @@ class LoopMagics(Magics):
         help="equals, exact, contains, regex:, json, max_tokens:, finish:, python:NAME.",
     )
     @argument("--judge", metavar="KEY@VERSION", help="A prompt that says which of two answers is better.")
-    @argument("--decide", default="pass", help="pass, a check's name, judge, human, tokens or latency.")
+    @argument("--decide", help="pass (all checks), a check's name, judge, human, tokens or latency.")
     @argument("--by", type=float, default=0.1, help="The smallest difference worth acting on; 0.1 is ten points.")
     @argument("--repeat", type=int, default=1, help="How often each variant answers each input.")
     @argument("-j", "--concurrency", type=int, default=4, help="How many calls run at once.")
@@ -158,26 +164,19 @@ class LoopMagics(Magics):
     def loop_compare(self, line: str, cell: str | None = None, *, local_ns: dict[str, Any]) -> None:
         """Compare versions of a prompt on the same inputs, and say what that shows.
 
-        Is the new version better on the data frame `reviews`, whose column `text` is the variable `review`?
-
-            %loop_compare classify_review -v 0.1.0 -v 0.2.0 --inputs reviews --map review=text --expect label
-                --check equals
-
-        Or on a few inputs, side by side:
-
-            %%loop_compare ptaas_demo -v 0.0.1 -v 0.0.2 --grid user_request
-            topic: artificial intelligence
-            user_request: [explain overfitting, explain dropout]
+        Of a table's rows, or of the lists that --grid names in the body, each is an input for every version.
         """
-        from cozeloop_magic.notebook.comparing import run_comparison
-
-        args = self._read_alone(line, LoopMagics.loop_compare)
-        self._told(lambda: run_comparison(self._session, args, cell or "", self._config, local_ns, self.plain))
+        with self._told():
+            with delay_interrupt():
+                from cozeloop_magic.notebook.comparing import run_comparison
+            args = self._read_alone(line, LoopMagics.loop_compare)
+            run_comparison(self._session, args, cell or "", self._config, local_ns, self.plain)
 
     @no_var_expand
     @needs_local_scope
     @line_cell_magic
     @magic_arguments()
+    @kwds(usage=usage("loop_batch"))
     @argument("inputs", metavar="TABLE", help="A data frame, a list of dicts, or the path of a CSV or JSONL file.")
     @argument("-p", "--prompt", required=True, metavar="KEY", help="The prompt to run over each row.")
     @argument("-v", "--version", help="The version to run; the latest, where neither this nor a label is given.")
@@ -203,18 +202,18 @@ class LoopMagics(Magics):
     def loop_batch(self, line: str, cell: str | None = None, *, local_ns: dict[str, Any]) -> None:
         """Run a prompt over every row of a table, and bind the table with its answers.
 
-        Rows that were answered before are not asked for again, also where the kernel died in between:
-
-            %loop_batch reviews --prompt classify_review -v 0.2.0 --map review=text --out labelled
+        Rows that were answered before are not asked for again, also where the kernel died in between.
         """
-        from cozeloop_magic.notebook.batching import run_batch
-
-        args = self._read_alone(line, LoopMagics.loop_batch)
-        self._told(lambda: run_batch(self._session, args, cell or "", self._config, local_ns))
+        with self._told():
+            with delay_interrupt():
+                from cozeloop_magic.notebook.batching import run_batch
+            args = self._read_alone(line, LoopMagics.loop_batch)
+            run_batch(self._session, args, cell or "", self._config, local_ns)
 
     @no_var_expand
     @cell_magic
     @magic_arguments()
+    @kwds(usage=usage("loop_define"))
     @argument("prompt_key", help="The prompt to write; it is made if it is not there.")
     @argument("-v", "--version", help="The version to commit; a new prompt begins with 0.1.0.")
     @argument("--bump", metavar="PART", help="Raise the last version's major, minor or patch.")
@@ -224,26 +223,38 @@ class LoopMagics(Magics):
     def loop_define(self, line: str, cell: str) -> None:
         """Write a prompt in a cell, and commit it as a version; what changed is shown word by word.
 
-        Above `---` stand settings as YAML, below it the messages; variables are found by their tags:
-
-            %%loop_define greeting --version 0.1.0 --message "the first one"
-            model: {temperature: 0.2}
-            ---
-            @system
-            You greet people.
-            @user
-            Greet {{name}}.
+        Above `---` stand settings as YAML, below it the messages; variables are found by their tags.
         """
-        from cozeloop_magic.notebook.defining import run_definition
+        with self._told():
+            with delay_interrupt():
+                from cozeloop_magic.notebook.defining import run_definition
+            args = self._read_alone(line, LoopMagics.loop_define)
+            run_definition(self._session, args, cell, self._config)
 
-        args = self._read_alone(line, LoopMagics.loop_define)
-        self._told(lambda: run_definition(self._session, args, cell, self._config))
+    @no_var_expand
+    @needs_local_scope
+    @line_magic
+    @magic_arguments()
+    @argument("verb", nargs="?", help="What to do; without one, where calls go and what the verbs are.")
+    @argument("arguments", nargs="*", help="The verb's own; `%%loop VERB?` is their manual.")
+    def loop(self, line: str, *, local_ns: dict[str, Any]) -> object:
+        """Find, read and manage prompts and runs: `%loop` alone lists the verbs.
+
+        What a verb gives is a value, `rows = %loop prompts`, and shows itself where it ends a cell.
+        """
+        with self._told():
+            with delay_interrupt():
+                from cozeloop_magic.notebook.verbs import Context, run_verb
+            context = Context(self._session, self._config, ChainMap(local_ns, self._session.namespace))
+            return run_verb(context, line, self._read_by)
 
     @classmethod
     def unregister(cls, shell: InteractiveShell) -> None:
         """Undo ``shell.register_magics``, for which IPython has no call."""
         magics = shell.magics_manager.registry.pop(cls.__name__)
         shell.configurables.remove(magics)
+        for transformer in _TRANSFORMERS:
+            shell.input_transformers_cleanup.remove(transformer)
         for kind, names in magics.magics.items():
             for name in names:
                 shell.magics_manager.magics[kind].pop(name, None)
@@ -255,9 +266,11 @@ class LoopMagics(Magics):
 
         Each alone is in `own` and `usual`, for options that do not simply replace each other.
         """
+        from cozeloop_magic.notebook.options import of_setting
+
         own = self._read(line, Namespace())
-        preferred = Namespace(**{name: getattr(self, name) for name in _PREFERENCES})
-        usual = self._read(f"any-prompt {self.options}", preferred, of_setting=True)
+        preferred = Namespace(off=not self.keep, **{name: getattr(self, name) for name in _PREFERENCES})
+        usual = of_setting(lambda options: self._read(f"any-prompt {options}", preferred), self.options)
         args = self._read(line, Namespace(**vars(usual)))
         args.own, args.usual = own, usual
         return args
@@ -266,46 +279,55 @@ class LoopMagics(Magics):
     def _config(self) -> dict[str, str]:
         return {"api_base_url": self.api_base_url, "workspace_id": self.workspace_id}
 
-    def _told(self, work: Callable[[], object]) -> None:
+    @contextmanager
+    def _told(self) -> Iterator[None]:
         """Do what a magic says; an error shows as its sentence."""
         from cozeloop_magic.errors import LoopError
+        from cozeloop_magic.notebook.errors import shorten
+        from cozeloop_magic.notebook.options import HelpAsked
 
         try:
-            work()
+            yield
+        except HelpAsked as asked:
+            print(asked)
         except (LoopError, KeyboardInterrupt) as error:
-            raise (self._session.shortly(error) if self.short_errors else error) from None
+            if not self.short_errors:
+                raise
+            raise shorten(error) from None
+
+    def _read(self, line: str, into: Namespace) -> Namespace:
+        parser: ArgumentParser = LoopMagics.loop_prompt.parser  # type: ignore[union-attr]  # put there by magic_arguments
+        return self._read_by(line, parser, into)
 
     def _read_alone(self, line: str, magic: Any) -> Namespace:
-        """Read the options of a magic that no setting adds to."""
-        return self._parse(line, Namespace(), magic.parser)
+        """Read the options of a magic that only `keep` adds to."""
+        return self._read_by(line, magic.parser, Namespace(off=not self.keep))
 
-    def _read(self, line: str, into: Namespace, *, of_setting: bool = False) -> Namespace:
-        parser: ArgumentParser = LoopMagics.loop_prompt.parser  # type: ignore[union-attr]  # put there by magic_arguments
-        return self._parse(line, into, parser, of_setting=of_setting)
+    def _read_by(self, line: str, parser: ArgumentParser, into: Namespace | None = None) -> Namespace:
+        from cozeloop_magic.notebook.options import read_line
 
-    def _parse(self, line: str, into: Namespace, parser: ArgumentParser, *, of_setting: bool = False) -> Namespace:
-        words = _WORD.findall(line)
-        try:
-            _refuse_slips(words, parser)
-            args: Namespace = parser.parse_args(words, into)
-        except UsageError as error:
-            shortly = self.short_errors
-            raise self._session.misuse(parser, str(error), of_setting=of_setting, shortly=shortly) from None
-        return args
+        return read_line(line, parser, into or Namespace(), self._session.namespace)
 
     @cached_property
     def _session(self) -> Session:
-        """What does the work, imported when it is first needed: loading the extension stays instant."""
+        """What the magics share, imported when it is first needed: loading the extension stays instant."""
         from cozeloop_magic.notebook.session import Session
 
         assert self.shell is not None
         return Session(self.shell)
 
 
-def _refuse_slips(words: Iterable[str], parser: ArgumentParser) -> None:
-    """Refuse what the parser would take for something else: a quote that is not closed, and ``-version``."""
-    for word in words:
-        if _OPEN.search(_QUOTED.sub("quoted", word)):
-            raise UsageError(f"the quote in {word} is not closed")
-        if word.startswith("-") and f"-{word}".partition("=")[0] in parser._option_string_actions:
-            raise UsageError(f"unrecognized arguments: {word}")
+def _read_manuals(lines: list[str]) -> list[str]:
+    """Read ``%loop VERB?`` as a question for the verb's manual; IPython would look for a name VERB."""
+    if lines and lines[0].lstrip().startswith("%%"):
+        return lines
+    return [f"{asked[1]} --help\n" if (asked := _MANUAL.match(line)) else line for line in lines]
+
+
+def _allow_no_body(lines: list[str]) -> list[str]:
+    """Give a cell magic of ours that has no body an empty one: IPython would refuse it in its own words."""
+    alone = len(lines) == 1 and re.match(r"%%loop_[a-z]+(?!\w)[^?]*$", lines[0])
+    return [f"{lines[0].rstrip()}\n", "\n"] if alone else lines
+
+
+_TRANSFORMERS = (_read_manuals, _allow_no_body)

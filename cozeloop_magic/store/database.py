@@ -97,6 +97,40 @@ class Database:
         """
         return self._do(lambda db: _in_transaction(db, change))
 
+    @property
+    def size(self) -> int:
+        """The bytes that hold something."""
+        pages, free, bytes_a_page = (
+            int(self.read(f"PRAGMA {what}")[0][0]) for what in ("page_count", "freelist_count", "page_size")
+        )
+        return (pages - free) * bytes_a_page
+
+    def wipe(self, *, give_back: bool) -> None:
+        """Empty the log, which still holds what was deleted; the file itself holds zeros in its place.
+
+        Parameters
+        ----------
+        give_back : bool
+            Whether to make the file small as well, for which all that is left is written anew.
+
+        Raises
+        ------
+        StoreError
+            If another program has been reading what was deleted for too long.
+        """
+        if give_back:
+            self.read("VACUUM")
+        if self.read("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
+            raise StoreError(
+                f"What was deleted is still in {self.path.name}-wal: another program has the store open.",
+                hint="Close other notebooks, and run it again.",
+            )
+
+    @property
+    def set_aside(self) -> list[Path]:
+        """The damaged files that were set aside."""
+        return sorted(self.path.parent.glob(f"{self.path.name}.damaged-*"))
+
     def _do(self, work: Callable[[Connection], T]) -> T:
         with self._lock:
             try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 from cozeloop_magic import errors
@@ -21,8 +21,9 @@ from cozeloop_magic.entities.prompt import (
 from cozeloop_magic.errors import LoopError
 from cozeloop_magic.run.state import Arrived, Event, Failed, Finished, Interrupted, Phase, Prepared, RunState, fold
 
-__all__ = ["RunRecord"]
+__all__ = ["COLUMNS", "RunRecord"]
 
+_JSON = ("request", "result", "error", "notes")
 _LITTLE = ("log_id", "model", "retries", "notes")  # of a result: what no field of the wire has
 
 
@@ -52,6 +53,12 @@ class RunRecord:
         When the call began and when it was kept, in seconds since 1970.
     pieces : int
         How many pieces the answer came in.
+    spoke_until : float or None
+        Seconds to the last of them.
+    notes : tuple of str
+        Quiet remarks of the run.
+    cell : str or None
+        The cell that asked, as it was written; None where a comparison or a table did.
     job : int or None
         The job it belongs to.
     id : int or None
@@ -72,11 +79,22 @@ class RunRecord:
     started: float
     created_at: float
     pieces: int = 1
+    spoke_until: float | None = None
+    notes: tuple[str, ...] = ()
+    cell: str | None = None
     job: int | None = None
     id: int | None = None
 
     @classmethod
-    def of(cls, key: str, state: RunState, *, job: int | None = None, label: str | None = None) -> RunRecord:
+    def of(
+        cls,
+        key: str,
+        state: RunState,
+        *,
+        job: int | None = None,
+        label: str | None = None,
+        cell: str | None = None,
+    ) -> RunRecord:
         """Make the record of a run that has just ended."""
         now = time.time()
         return cls(
@@ -94,32 +112,60 @@ class RunRecord:
             started=now - (state.latency or 0.0),
             created_at=now,
             pieces=state.pieces,
+            spoke_until=state.at,
+            notes=state.notes,
+            cell=cell,
             job=job,
         )
 
     def events(self) -> tuple[Event, ...]:
         """Give what a call would have told: who folds them cannot tell it from one, but for the note that says so."""
-        kept = time.strftime("%d %b, %H:%M", time.localtime(self.created_at))
-        told: list[Event] = [Prepared(self.origin, self.version, (f"kept answer of {kept}",))]
-        result = result_from_json(self.result)
-        if result.message or result.finish_reason or result.usage:
-            at = self.ttft if self.ttft is not None else self.latency or 0.0
-            told.append(Arrived(at, result, self.pieces, self.latency))
-        told.append(self._end())
-        return tuple(told)
+        return self._told((f"kept answer of {self._day()}", *self.notes))
 
     def state(self) -> RunState:
         """Give the run as it was."""
         state = RunState(request_from_json(self.request))
-        for event in self.events():
+        for event in self._told(self.notes):
             state = fold(state, event)
         return state
+
+    def to_row(self) -> list[Any]:
+        """Give its values as the store has them, in the order of `COLUMNS`."""
+        values = {name: getattr(self, name) for name in COLUMNS}
+        values |= {name: _to_text(values[name]) for name in _JSON} | {"phase": self.phase.value}
+        return list(values.values())
+
+    @classmethod
+    def from_row(cls, row: Any) -> RunRecord:
+        """Read it as the store has it."""
+        values = dict(row)
+        values |= {name: values[name] and json.loads(values[name]) for name in _JSON}
+        return cls(**values | {"notes": tuple(values["notes"]), "phase": Phase(values["phase"])})
+
+    def _told(self, notes: tuple[str, ...]) -> tuple[Event, ...]:
+        told: list[Event] = [Prepared(self.origin, self.version, notes)]
+        result = result_from_json(self.result)
+        if result.message or result.finish_reason or result.usage:
+            at = self.ttft if self.ttft is not None else self.latency or 0.0
+            until = self.latency if self.spoke_until is None else self.spoke_until
+            told.append(Arrived(at, result, self.pieces, until))
+        return (*told, self._end())
+
+    def _day(self) -> str:
+        """Write when it was kept, with the year where that is another one."""
+        kept = time.localtime(self.created_at)
+        year = "" if kept.tm_year == time.localtime().tm_year else f" {kept.tm_year}"
+        return f"{kept.tm_mday} {time.strftime('%b', kept)}{year}, {time.strftime('%H:%M', kept)}"
 
     def _end(self) -> Event:
         at = self.latency or 0.0
         if self.error is not None:
             return Failed(at, _error_from_json(self.error))
         return Interrupted(at) if self.phase is Phase.INTERRUPTED else Finished(at)
+
+
+COLUMNS = tuple(field.name for field in fields(RunRecord) if field.name != "id")
+"""What the store has of a run, but for its number."""
 
 
 def request_from_json(body: Mapping[str, Any]) -> ExecuteRequest:
@@ -176,6 +222,5 @@ def _error_from_json(kept: Mapping[str, Any]) -> LoopError:
     return error
 
 
-def to_text(value: Mapping[str, Any] | None) -> str | None:
-    """Write JSON as the store has it."""
+def _to_text(value: Mapping[str, Any] | Sequence[str] | None) -> str | None:
     return None if value is None else json.dumps(value, ensure_ascii=True, separators=(",", ":"))

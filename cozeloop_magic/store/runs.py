@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
-from dataclasses import fields
-from itertools import islice
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
+from cozeloop_magic.errors import ConfigurationError
 from cozeloop_magic.run.state import Phase
-from cozeloop_magic.store.database import Connection, Database, Row
+from cozeloop_magic.store.database import Connection, Database
+from cozeloop_magic.store.history import History
 from cozeloop_magic.store.jobs import Jobs
 from cozeloop_magic.store.ratings import Ratings
-from cozeloop_magic.store.record import RunRecord, to_text
+from cozeloop_magic.store.record import COLUMNS, RunRecord
 
-__all__ = ["RunStore", "default_path"]
+__all__ = ["KEEP_VARIABLE", "RunStore", "default_path", "opened"]
+
+KEEP_VARIABLE = "COZELOOP_MAGIC_KEEP"
 
 # Step N brings a database from `user_version` N to N + 1. Add steps; never change one that was released.
 MIGRATIONS = (
@@ -74,12 +78,19 @@ MIGRATIONS = (
         )
         """,
     ),
+    (
+        "ALTER TABLE runs ADD COLUMN spoke_until REAL",
+        "ALTER TABLE runs ADD COLUMN notes TEXT NOT NULL DEFAULT '[]'",
+        "ALTER TABLE runs ADD COLUMN cell TEXT",
+        "CREATE INDEX runs_by_prompt ON runs (prompt_key)",
+    ),
 )
 
 _TABLES = ("jobs", "runs", "ratings")  # what is carried over from a damaged file, those first that others refer to
-_JSON = ("request", "result", "error")
-_COLUMNS = tuple(field.name for field in fields(RunRecord) if field.name != "id")
-_INSERT = f"INSERT INTO runs ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+_SAID = dict.fromkeys(("", "1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
+_VALUES = ["(SELECT id FROM jobs WHERE id = ?)" if name == "job" else "?" for name in COLUMNS]  # it may be forgotten
+_INSERT = f"INSERT INTO runs ({', '.join(COLUMNS)}) VALUES ({', '.join(_VALUES)})"
+_BETWEEN_LOOKS = 256  # runs that are kept before the size is looked at again
 _AT_ONCE = 500  # keys in one query: SQLite once allowed no more than 999 values
 
 
@@ -88,6 +99,40 @@ def default_path() -> Path:
     from cozeloop_magic.local.paths import data_dir
 
     return data_dir() / "runs.db"
+
+
+@contextmanager
+def opened(store: RunStore | bool) -> Iterator[RunStore | None]:
+    """Give the store that is meant: one that is given is left open, the user's own is closed in the end.
+
+    Parameters
+    ----------
+    store : RunStore or bool
+        True is the user's own, or none where ``COZELOOP_MAGIC_KEEP`` is 0; False is none.
+
+    Raises
+    ------
+    ConfigurationError
+        If the environment variable says neither yes nor no.
+    StoreError
+        If it cannot be opened.
+    """
+    if isinstance(store, RunStore):
+        yield store
+    elif store and _is_on():
+        with RunStore.open() as own:
+            yield own
+    else:
+        yield None
+
+
+def _is_on() -> bool:
+    said = os.environ.get(KEEP_VARIABLE, "").strip().lower()
+    if said not in _SAID:
+        raise ConfigurationError(
+            f"{KEEP_VARIABLE} is {said!r}.", hint="Set it to 0 to keep no runs, or to 1; without it they are kept."
+        )
+    return _SAID[said]
 
 
 class RunStore:
@@ -99,10 +144,14 @@ class RunStore:
         What the runs were made for.
     ratings : Ratings
         What people said of pairs of them.
+    history : History
+        The same runs, looked through and forgotten.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.history = History(database)
+        self._put = count()
         self.jobs = Jobs(database)
         self.ratings = Ratings(database)
 
@@ -133,20 +182,28 @@ class RunStore:
         """Sentences for whoever uses it: that a damaged file was set aside, say."""
         return tuple(self._database.notes)
 
+    @property
+    def set_aside(self) -> Sequence[Path]:
+        """The damaged files that were set aside."""
+        return self._database.set_aside
+
     def close(self) -> None:
         """Close it."""
         self._database.close()
 
     def put(self, record: RunRecord) -> int:
-        """Keep a run, committed when this returns, and give its number.
+        """Keep a run, committed when this returns, and give its number. Where the store is too large, the oldest go.
 
         Raises
         ------
         StoreError
             If it cannot be kept.
         """
-        values = _values(record)
-        return self._database.write(lambda db: _insert(db, values))
+        values = record.to_row()
+        number = self._database.write(lambda db: _insert(db, values))
+        if next(self._put) % _BETWEEN_LOOKS == 0:
+            self.history.prune()
+        return number
 
     def get(self, key: str) -> RunRecord | None:
         """Give the run that was kept last under a key; see `find`."""
@@ -176,20 +233,8 @@ class RunStore:
         """
         done, failed = Phase.DONE.value, Phase.FAILED.value
         values = [*keys, done, failed, *([job] if job is not None else ()), done]
-        return map(_record, self._database.read(query, values))
+        return map(RunRecord.from_row, self._database.read(query, values))
 
 
 def _insert(db: Connection, values: Sequence[Any]) -> int:
     return int(db.execute(_INSERT, values).lastrowid or 0)
-
-
-def _values(record: RunRecord) -> list[Any]:
-    values = {name: getattr(record, name) for name in _COLUMNS}
-    values |= {name: to_text(values[name]) for name in _JSON} | {"phase": record.phase.value}
-    return list(values.values())
-
-
-def _record(row: Row) -> RunRecord:
-    values = dict(row)
-    values |= {name: values[name] and json.loads(values[name]) for name in _JSON} | {"phase": Phase(row["phase"])}
-    return RunRecord(**values)

@@ -62,13 +62,13 @@ def model_of(headers: Mapping[str, str], endpoint: Endpoint) -> str | None:
 
 
 def notes_of(headers: Mapping[str, str], endpoint: Endpoint) -> tuple[str, ...]:
-    """Return the embedded Loop's remarks on a call; safe to show."""
+    """Return the embedded Loop's or a tape's remarks on a call; safe to show."""
     return safe_notes(unquote(headers.get("X-Loop-Notes", "")).split("\n"), endpoint)
 
 
 def safe_notes(lines: Any, endpoint: Endpoint) -> tuple[str, ...]:
-    """Return remarks as they may be shown, where it is the embedded Loop that makes them."""
-    if not (endpoint.local and isinstance(lines, list)):
+    """Return remarks as they may be shown, where it is the embedded Loop or a tape that makes them."""
+    if not ((endpoint.local or endpoint.tape) and isinstance(lines, list)):
         return ()
     return tuple(excerpt(line, endpoint) for line in lines if line and isinstance(line, str))
 

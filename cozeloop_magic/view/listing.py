@@ -13,7 +13,7 @@ from cozeloop_magic.view.render import ROOT, style
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Listing"]
+__all__ = ["Listing", "Listings"]
 
 Row = Mapping[str, Any]
 
@@ -98,6 +98,35 @@ class Listing(Sequence[Row]):
             if any(map(_is_number, values)) and not any(isinstance(value, str) for value in values)
             else "left"
         )
+
+
+class Listings(Sequence[Listing]):
+    """Listings that belong together, one under another."""
+
+    def __init__(self, listings: Iterable[Listing]) -> None:
+        self._listings = tuple(listings)
+
+    @overload
+    def __getitem__(self, index: int) -> Listing: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Listing, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Listing | tuple[Listing, ...]:
+        return self._listings[index]
+
+    def __len__(self) -> int:
+        return len(self._listings)
+
+    def __str__(self) -> str:
+        return "\n\n".join(map(str, self._listings))
+
+    __repr__ = __str__
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        each = [listing._repr_mimebundle_() for listing in self._listings]
+        joined = {"text/html": "\n", "text/markdown": "\n\n", "text/plain": "\n\n"}
+        return {kind: between.join(bundle[kind] for bundle in each) for kind, between in joined.items()}
 
 
 def _is_number(value: object) -> bool:

@@ -86,10 +86,25 @@ class _Purse:
         return self._left >= 0
 
 
-def safe(text: str) -> str:
-    """Give the same Markdown without anything that acts."""
-    source = printable(text)
+def safe(*parts: str) -> str:
+    """Return Markdown as one text without anything that acts: an answer, and what is said of it, a paragraph each.
+
+    They are read as one, since what one leaves open would reach into the next.
+    """
+    texts = [printable(part) for part in parts if part]
+    source = "\n\n".join([*map(_closed, texts[:-1]), *texts[-1:]])
     return "".join(_parts(source, re.findall(r"[^\n]*\n|[^\n]+\Z", source), _Purse()))
+
+
+def _closed(text: str) -> str:
+    """Close the fence that an answer may have been cut in, so that it does not take in what follows."""
+    last = next(iter(reversed(block_tokens(text))), None)
+    if last is None or last.type != "fence" or last.map is None:
+        return text
+    begin, end = last.map
+    lines = text.split("\n")[begin:end]
+    is_closed = len(lines) > 1 and re.fullmatch(rf"[ ]{{0,3}}{last.markup}{last.markup[0]}*[ \t]*", lines[-1])
+    return text if is_closed else f"{text.rstrip(chr(10))}\n{last.markup}"
 
 
 def _parts(source: str, lines: list[str], purse: _Purse) -> Iterator[str]:

@@ -15,7 +15,7 @@ import pytest
 
 from cozeloop_magic.cli.commands import main
 from tests.conftest import TOKEN
-from tests.notebook.test_magics import GREET, MGET
+from tests.notebook.greet import GREET, MGET
 from tests.wire_server import Script, WireServer, by_path, delta, stream
 
 Serve = Callable[[Script], WireServer]

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from cozeloop_magic.lab.comparison import Comparison
+from cozeloop_magic.store.runs import default_path
 from tests.conftest import TOKEN
 from tests.lab.loop import FakeLoop, fake_loop
 
@@ -99,3 +100,12 @@ def test_a_batch_labels_a_data_frame(notebook: Any, loop: FakeLoop, capsys: Any)
 def test_a_sample_is_looked_at_first(notebook: Any, loop: FakeLoop) -> None:
     assert run(notebook, "%loop_batch reviews -p greet -v 2.0.0 --map text=review --sample 3 --out few").success
     assert len(notebook.user_ns["few"]) == 3 and loop.executions == 3
+
+
+def test_a_setting_keeps_nothing_of_any_comparison_or_batch(notebook: Any, loop: FakeLoop) -> None:
+    assert run(notebook, "%config LoopMagics.keep = False").success
+    assert run(notebook, f"{COMPARE} --quiet").success
+    assert run(notebook, "%loop_batch reviews -p greet -v 2.0.0 --map text=review --quiet").success
+    assert not default_path().exists() and loop.executions == 36
+    assert run(notebook, "%config LoopMagics.keep = True").success
+    assert run(notebook, f"{COMPARE} --quiet").success and default_path().exists()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import stat
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -65,7 +67,13 @@ def test_a_run_comes_back_as_it_was(store: RunStore) -> None:
     back = kept.state()
     assert (back.result, back.phase, back.ttft, back.latency) == (state.result, Phase.DONE, 0.25, 0.5)
     assert (back.origin, back.version, back.pieces, back.request) == ("here", "1.0.0", 7, REQUEST)
-    assert back.notes[0].startswith("kept answer of ")
+    assert back == state
+
+
+def test_what_stands_in_for_a_call_says_when_it_was_kept() -> None:
+    for created_at, said in ((time.time(), r"kept answer of \d+ \w+, \d\d:\d\d$"), (9e8, r"answer of 9 Jul 1998, ")):
+        first, *_ = replace(record(), created_at=created_at, notes=("a remark",)).events()
+        assert isinstance(first, Prepared) and re.search(said, first.notes[0]) and first.notes[1] == "a remark"
 
 
 def test_a_failure_comes_back_with_its_sentence(store: RunStore) -> None:

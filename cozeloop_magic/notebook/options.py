@@ -1,0 +1,205 @@
+"""A magic's line: from its words to options, with what was meant where something else is written."""
+
+from __future__ import annotations
+
+import builtins
+import difflib
+import keyword
+import re
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterable, Mapping
+from types import ModuleType
+from typing import Any, TypeVar
+
+from IPython.core.error import UsageError
+
+from cozeloop_magic.cell.bind import option_to_text
+from cozeloop_magic.cell.options import find_repeated
+from cozeloop_magic.client.model_config import SETTINGS
+from cozeloop_magic.errors import InvalidRequest
+from cozeloop_magic.notebook.examples import EXAMPLES, how_to
+
+__all__ = [
+    "NO_KEY",
+    "SETTING",
+    "HelpAsked",
+    "chosen_version",
+    "of_setting",
+    "option_of",
+    "prompt_key_of",
+    "read_line",
+]
+
+SETTING = "%config LoopMagics.options"
+"""Who gives options to every cell."""
+
+NO_KEY = "Name the prompt to run."
+_NOTHING = {
+    "loop_prompt": NO_KEY,
+    "loop_compare": "Name the prompt to compare versions of.",
+    "loop_batch": "Name the table, and the prompt to run over it.",
+    "loop_define": "Name the prompt to write.",
+}
+_HELP = ("-h", "--help", "-?")
+_NO_VALUE = "Leave the option out for its default."
+_Read = TypeVar("_Read")
+
+# IPython's own splitting cuts `--var name="two words"` in two. Quotes stay: the value is read as in a cell.
+# They open at the start of a word or after `=`, so that an apostrophe is one.
+_QUOTED = re.compile(r"""(?<![^\s=])(?:"[^"]*"|'[^']*')""")
+_WORD = re.compile(rf"(?:{_QUOTED.pattern}|\S)+")
+_OPEN = re.compile(r"(?<![^\s=])[\"']")
+
+_IPYTHONS = re.compile(r"In|Out|get_ipython|exit|quit|_{1,3}|_\d+|_i{1,3}|_i\d+|_[diso]h|_exit_code")
+
+
+class HelpAsked(Exception):
+    """A line asks how to write it; the text says so."""
+
+
+def read_line(line: str, parser: ArgumentParser, into: Namespace, names: Mapping[str, Any]) -> Namespace:
+    """Read a magic's line.
+
+    Parameters
+    ----------
+    line : str
+        What stands behind the magic's name.
+    parser : ArgumentParser
+        The magic's own.
+    into : Namespace
+        Values for options that the line does not give.
+    names : Mapping[str, Any]
+        The notebook's names, of which ``--out`` may not take every one.
+
+    Raises
+    ------
+    InvalidRequest
+        That names the slip, and the options there are.
+    HelpAsked
+        If that is what it asks for.
+    """
+    words = _WORD.findall(line)
+    if any(word in _HELP and word not in parser._option_string_actions for word in words):
+        raise HelpAsked(how_to(parser.prog))
+    try:
+        _refuse_slips(words, parser)
+        args: Namespace = parser.parse_args(words, into)
+    except UsageError as error:
+        raise _misuse(parser, str(error), named=bool(words)) from None
+    if args.out is not None:
+        _refuse_name(args.out, names)
+    return args
+
+
+def _refuse_slips(words: Iterable[str], parser: ArgumentParser) -> None:
+    """Refuse what the parser would take for something else: a quote that is not closed, and ``-version``."""
+    for word in words:
+        if _OPEN.search(_QUOTED.sub("quoted", word)):
+            raise UsageError(f"the quote in {word} is not closed")
+        if word.startswith("-") and f"-{word}".partition("=")[0] in parser._option_string_actions:
+            raise UsageError(f"unrecognized arguments: {word}")
+    if repeated := find_repeated(words, parser):
+        several = "; %loop_compare takes several" if repeated in ("--version", "--label") else ""
+        raise InvalidRequest(f"{repeated} is given twice.", hint=f"Give it once{several}.")
+
+
+def _misuse(parser: ArgumentParser, problem: str, *, named: bool) -> InvalidRequest:
+    """Make the error for options that cannot be read, from what the parser says; with nothing `named`, show how."""
+    if not named and parser.prog in EXAMPLES:
+        return InvalidRequest(_NOTHING[parser.prog], hint=how_to(parser.prog))
+    options = [name for name in parser._option_string_actions if name.startswith("--")]
+    words = problem.partition("unrecognized arguments: ")[2].split()
+    strange = next((word.partition("=")[0] for word in words if word.startswith("-")), None)
+    if strange is not None and (setting := _setting_of_model(strange)):
+        value = words[words.index(strange) + 1] if strange in words[:-1] else "..."
+        return _belongs_to_version(parser, strange, setting, value)
+    if strange is not None:
+        names = [name.removeprefix("--") for name in options]  # dashes would make any two alike
+        close = difflib.get_close_matches(strange.lstrip("-"), names, n=1)
+        meant = f" (did you mean --{close[0]}?)" if close else ""
+        problem = f"There is no option {strange}{meant}."
+    elif words:
+        problem = f"{words[0]} belongs to no option."
+    elif problem.endswith(("required: prompt_key", "required: KEY")):
+        problem = NO_KEY
+    else:
+        problem = f"{problem[:1].upper()}{problem[1:]}."
+    return InvalidRequest(problem, hint=f"The options are {', '.join(options)}.")
+
+
+def _setting_of_model(option: str) -> str | None:
+    """Return the setting of a model that an option would be, were there one."""
+    name = option.lstrip("-").replace("-", "_").lower()
+    return {"model": "model_id"}.get(name, name if name in SETTINGS else None)
+
+
+def _belongs_to_version(parser: ArgumentParser, option: str, setting: str, value: str) -> InvalidRequest:
+    if "--set" in parser._option_string_actions:
+        how = f"`--set {setting}={value}` replaces it here."
+    elif parser.prog == "loop_define":
+        how = f"Write `model: {{{setting}: {value}}}` above `---`."
+    else:
+        how = "Commit a version with another with %%loop_define."
+    return InvalidRequest(f"There is no option {option}: a model and its settings belong to a version.", hint=how)
+
+
+def option_of(args: Namespace, name: str, read: Callable[[Any], Any]) -> Any:
+    """Return what an option of the line says, or else that of the setting."""
+    own, usual = getattr(args.own, name), getattr(args.usual, name)
+    if own is not None:
+        return read(own)
+    return None if usual is None else of_setting(read, usual)
+
+
+def of_setting(read: Callable[[Any], _Read], given: Any) -> _Read:
+    """Read what the setting gives; what is wrong with it names the setting."""
+    try:
+        return read(given)
+    except InvalidRequest as error:
+        error.message = f"{SETTING}: {error.message}"
+        raise
+
+
+def chosen_version(given: Namespace, names: Mapping[str, Any]) -> tuple[str | None, str | None] | None:
+    """Return the version and the label, if either is given: a line's own stand for both of the setting's."""
+    version, label = (_text(getattr(given, name), names, f"--{name}") for name in ("version", "label"))
+    return (version, label) if version or label else None
+
+
+def prompt_key_of(given: str, names: Mapping[str, Any]) -> str:
+    """Return the prompt's key, which may come from Python.
+
+    Raises
+    ------
+    InvalidRequest
+        If there is none.
+    """
+    key = _text(given, names, "The prompt's key", NO_KEY)
+    if key is None:
+        raise InvalidRequest(f"The prompt's key {given} is None.", hint=NO_KEY)
+    return key
+
+
+def _text(given: str | None, names: Mapping[str, Any], what: str, hint: str = _NO_VALUE) -> str | None:
+    text = None if given is None else option_to_text(given, names, what)
+    if text is not None and not text.strip():
+        raise InvalidRequest(f"{what} {given}".rstrip() + " is empty.", hint=hint)
+    return text
+
+
+def _refuse_name(name: str, names: Mapping[str, Any]) -> None:
+    """Refuse to bind what is no name, or to take the place of what is not the user's own.
+
+    A variable of theirs is replaced, as by Python's ``=``; a module that they imported is hardly meant.
+    """
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise InvalidRequest(f"--out {name} is no Python name.", hint="Write letters, digits and _.")
+    if hasattr(builtins, name):
+        owner = "Python's own"
+    elif _IPYTHONS.fullmatch(name):
+        owner = "IPython's own"
+    elif isinstance(names.get(name), ModuleType):
+        owner = "the module"
+    else:
+        return
+    raise InvalidRequest(f"--out {name} would replace {owner} {name}.", hint="Choose another name.")

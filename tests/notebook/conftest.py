@@ -1,8 +1,8 @@
-"""A shell whose calls go to a real embedded server with the seeded prompts."""
+"""Servers for a shell: one that answers by a script, and a real embedded one with the seeded prompts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -10,16 +10,38 @@ import pytest
 
 from cozeloop_magic.local.seeds import read_seeds
 from cozeloop_magic.local.store import Store
-from tests.local.conftest import TOKEN, Parrot, Server
+from tests.conftest import TOKEN
+from tests.local.conftest import TOKEN as LOCAL_TOKEN
+from tests.local.conftest import Parrot, Server
+from tests.wire_server import Script, WireServer
+
+
+@pytest.fixture
+def configured(
+    serve: Callable[[Script], WireServer], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Script], WireServer]:
+    """Start a server and set the three variables to it."""
+
+    def start(script: Script) -> WireServer:
+        server = serve(script)
+        configure(monkeypatch, server.url, "73917", TOKEN)
+        return server
+
+    return start
 
 
 @pytest.fixture
 def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """An embedded Loop with the prompts that it brings, and a model that repeats what it hears."""
     with closing(Store(tmp_path / "prompts.db")) as store:
         store.seed(read_seeds())
         server = Server(store, Parrot())
-        monkeypatch.setenv("COZELOOP_API_BASE_URL", server.url)
-        monkeypatch.setenv("COZELOOP_WORKSPACE_ID", server.workspace_id)
-        monkeypatch.setenv("COZELOOP_API_TOKEN", TOKEN)
+        configure(monkeypatch, server.url, server.workspace_id, LOCAL_TOKEN)
         yield server
         server.stop()
+
+
+def configure(monkeypatch: pytest.MonkeyPatch, url: str, workspace_id: str, token: str) -> None:
+    monkeypatch.setenv("COZELOOP_API_BASE_URL", url)
+    monkeypatch.setenv("COZELOOP_WORKSPACE_ID", workspace_id)
+    monkeypatch.setenv("COZELOOP_API_TOKEN", token)

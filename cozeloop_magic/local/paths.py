@@ -12,12 +12,23 @@ from pathlib import Path
 
 from cozeloop_magic.errors import LocalLoopError
 
-__all__ = ["cache_dir", "check_own_file", "data_dir", "home", "reason", "runtime_dir"]
+__all__ = [
+    "DISK_IS_FULL",
+    "FULL",
+    "HOME_VARIABLE",
+    "cache_dir",
+    "check_own_file",
+    "data_dir",
+    "home",
+    "reason",
+    "runtime_dir",
+]
 
 HOME_VARIABLE = "COZELOOP_MAGIC_HOME"
 _APP = "cozeloop-magic"
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT)
+DISK_IS_FULL = "the disk is full"
 
 
 def home() -> Path | None:
@@ -66,7 +77,7 @@ def check_own_file(path: Path) -> None:
 
 def reason(error: OSError) -> str:
     """Give why the system refused, in words; of a full disk, that it is full."""
-    return "the disk is full" if error.errno in _FULL else error.strerror or type(error).__name__
+    return DISK_IS_FULL if error.errno in FULL else error.strerror or type(error).__name__
 
 
 def _platform(kind: str) -> Path:

@@ -28,6 +28,7 @@ from cozeloop_magic.transport.retry import asks_for_patience
 __all__ = ["Scheduler"]
 
 _PATIENCE = 0.1  # seconds of one wait: on Windows no signal is heard before it ends
+_QUIET = 0.2  # seconds beyond a batch's time after which an empty one is given
 _PARTING = 1.0  # seconds for threads to notice that their call was ended
 _UNTOLD = 1024  # runs that may have ended without the caller having taken notice
 _BACKOFF, _LONGEST_BACKOFF = 0.25, 2.0  # seconds a task waits that was refused twice in a row, and at most
@@ -106,6 +107,8 @@ class Scheduler(Generic[Task]):
     def run(self, tasks: Iterable[Task], interval: float = 0.05) -> Iterator[list[Told[Task] | Paced]]:
         """Run the tasks and give what happens, all of a moment together, to the end or to a stop.
 
+        Where nothing happens, nothing is given now and then, for a caller that has something else to look after.
+
         Parameters
         ----------
         tasks : iterable
@@ -146,7 +149,7 @@ class Scheduler(Generic[Task]):
         over = False
         while not over and not self._stop.asked:
             batch, over = self._drain(tick)
-            if batch:
+            if batch or time.monotonic() >= tick + _QUIET:
                 yield batch
                 tick = time.monotonic() + interval
             self._raise()

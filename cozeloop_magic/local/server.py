@@ -135,11 +135,12 @@ def _open_loop(choice: Choice) -> Loop:
 
 
 def _load(loop: Loop) -> None:
-    """Load the model ahead of the first call; if that fails, the call tells why."""
-    try:
-        loop.model.load()
-    except RemoteError as error:
-        print(error, file=sys.stderr)
+    """Load the models ahead of the first call; if that fails, the call tells why."""
+    for model in loop.models:
+        try:
+            model.load()
+        except RemoteError as error:
+            print(error, file=sys.stderr)
 
 
 async def _serve(server: Server, listener: socket.socket, activity: Activity, idle_seconds: float | None) -> None:

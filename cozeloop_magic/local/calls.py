@@ -16,11 +16,25 @@ from starlette.responses import Response
 
 from cozeloop_magic.entities.wire import Wire
 from cozeloop_magic.errors import RemoteError, remote_error
-from cozeloop_magic.local.models import INTERNAL, INVALID_PARAMETER, Model
+from cozeloop_magic.local.models import INTERNAL, INVALID_PARAMETER, MODEL_ID, Model
 from cozeloop_magic.local.spans import Spans
 from cozeloop_magic.local.store import Store
 
-__all__ = ["Call", "Loop", "answer", "dumps", "endpoint", "failure", "invalid", "on_error", "read_call", "whole"]
+__all__ = [
+    "BAD_REQUEST",
+    "Call",
+    "Loop",
+    "answer",
+    "check_workspace",
+    "dumps",
+    "endpoint",
+    "failure",
+    "invalid",
+    "on_error",
+    "parse",
+    "read_call",
+    "whole",
+]
 
 BAD_REQUEST = 600500201
 NO_PERMISSION = 600500101
@@ -37,10 +51,19 @@ class Loop:
     """What the calls work with."""
 
     store: Store
-    model: Model
+    models: Sequence[Model]
     token: str = field(repr=False)
     workspace_id: str
     spans: Spans = field(default_factory=Spans)
+
+    @property
+    def model(self) -> Model:
+        """The model that answers where none is asked for."""
+        return self.models[0]
+
+    def find_model(self, model_id: str) -> Model | None:
+        """Give the model of an id, which is its name; `MODEL_ID` is the first one."""
+        return self.model if model_id == MODEL_ID else next((m for m in self.models if m.name == model_id), None)
 
 
 @dataclass(frozen=True)
@@ -95,28 +118,32 @@ class Call:
         except TypeError:
             raise invalid(f"{name} must be a list of objects.") from None
 
-    def check_workspace(self, given: Any = None) -> None:
-        """Refuse a call for another workspace: the one given, else the query's or the body's."""
-        if given is None:
-            given = self.query.get("workspace_id", self.body.get("workspace_id"))
-        if given in (None, ""):
-            raise invalid("workspace_id is missing.")
-        if str(given) != self.loop.workspace_id:
-            message = (
-                f"This Loop has one workspace, {self.loop.workspace_id}; the call is for {given}. "
-                "Check COZELOOP_WORKSPACE_ID."
-            )
-            raise remote_error(message, code=NO_PERMISSION)
+    def check_workspace(self) -> None:
+        """Refuse a call for another workspace."""
+        check_workspace(self.loop, self.query.get("workspace_id", self.body.get("workspace_id")))
+
+
+def check_workspace(loop: Loop, given: Any) -> None:
+    """Refuse what is for another workspace, or for none."""
+    if given in (None, ""):
+        raise invalid("workspace_id is missing.")
+    if str(given) != loop.workspace_id:
+        message = (
+            f"This Loop has one workspace, {loop.workspace_id}; the call is for {str(given)[:40]}. "
+            "Check COZELOOP_WORKSPACE_ID."
+        )
+        raise remote_error(message, code=NO_PERMISSION)
 
 
 async def read_call(request: Request) -> Call:
     """Read a call from a request."""
     written = await request.body() if request.method == "POST" else b""
-    body = _parse(written) if len(written) <= SMALL_BODY else await run_in_threadpool(_parse, written)
+    body = parse(written) if len(written) <= SMALL_BODY else await run_in_threadpool(parse, written)
     return Call(request.app.state.loop, body, request.query_params, request.path_params)
 
 
-def _parse(written: bytes) -> Mapping[str, Any]:
+def parse(written: bytes) -> Mapping[str, Any]:
+    """Read a JSON object; an empty body is an empty one."""
     if _count_values(written) > MOST_VALUES:
         raise remote_error(f"The body holds more than {MOST_VALUES:,} values.", code=BAD_REQUEST)
     try:

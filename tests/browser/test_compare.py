@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 from nbconvert import HTMLExporter
 
 from tests.browser.conftest import CONTRAST, Notebook
+from tests.conftest import TOKEN
+from tests.lab.loop import FakeLoop, fake_loop
+from tests.wire_server import Script, delta, last, stream
 
 Open = Callable[..., Notebook]
 
@@ -74,3 +78,58 @@ def test_it_fits_a_narrow_page(open_notebook: Open) -> None:
     box, cell = verdict.bounding_box(), notebook.cell(1).bounding_box()
     assert box and cell and box["x"] + box["width"] <= cell["x"] + cell["width"]
     notebook.keep(1, "compare-narrow")
+
+
+@pytest.fixture
+def slow() -> Iterator[FakeLoop]:
+    """A server that says a word each 20 ms; 2.0.0 says another one to each fifth input."""
+
+    def reply(version: str, text: str) -> Script:
+        new = version == "2.0.0" and int(text.split()[-1]) % 5 == 0
+        words = f"{'new' if new else 'old'} words on {text} that come one by one".split(" ")
+
+        def pieces() -> Iterator[bytes]:
+            for word in words:
+                time.sleep(0.02)
+                yield delta(word + " ")
+            yield last()
+
+        return stream(pieces())
+
+    with fake_loop(reply) as running:
+        yield running
+
+
+def load(loop: FakeLoop) -> str:
+    given = {"API_BASE_URL": loop.server.url, "WORKSPACE_ID": "73917", "API_TOKEN": TOKEN}
+    environ = {f"COZELOOP_{name}": value for name, value in given.items()}
+    return f"import os\nos.environ.update({environ})\n%load_ext cozeloop_magic"
+
+
+def test_pages_turn_while_it_runs_and_after(open_notebook: Open, slow: FakeLoop) -> None:
+    inputs = "inputs = [{'text': f'text {n}'} for n in range(150)]"
+    run = "%loop_compare greet -v 1.0.0 -v 2.0.0 --inputs inputs --max-runs 300 -j 8"
+    notebook = open_notebook("compare-pages", [f"{load(slow)}\n{inputs}", run])
+    notebook.run(0)
+    notebook.start(1)
+    grid = notebook.appears(1, ".cozeloop-grid", 60)
+    grid.locator("[data-state=done]").first.wait_for()
+    which = grid.locator(".cozeloop-pager .cozeloop-count")
+    assert grid.locator("tbody tr").count() == 12 and which.inner_text().startswith("inputs 1 to 12 of 150")
+    grid.get_by_role("button", name="Next inputs").click()
+    grid.get_by_role("button", name="Next inputs").click()
+    grid.locator(".cozeloop-count:text('inputs 25 to 36 of 150')").wait_for(timeout=5_000)
+    assert grid.locator("td.cozeloop-input").first.inner_text() == "text 24"
+    assert grid.get_by_role("button", name="Show what is under way").get_attribute("aria-pressed") == "false"
+    grid.get_by_role("button", name="Show what is done and differs").click()
+    grid.locator(".cozeloop-count:text('that differ')").wait_for(timeout=5_000)
+    notebook.keep(1, "compare-pages-live")
+    notebook.wait(1, 90)
+
+    pages = notebook.appears(1, ".cozeloop-pages").locator("details.cozeloop-page")
+    assert pages.count() == 2 + 5 and notebook.output(1).locator("details.cozeloop-page[open]").count() == 1
+    assert notebook.output(1).locator("td.cozeloop-input:visible").count() == 25
+    pages.nth(1).locator("summary").first.click()
+    assert notebook.output(1).locator("details.cozeloop-page[open]").count() == 1
+    assert notebook.output(1).locator("td.cozeloop-input:visible").count() == 5
+    notebook.keep(1, "compare-pages")

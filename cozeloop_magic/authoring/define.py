@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cozeloop_magic.authoring.changes import word_changes
 from cozeloop_magic.authoring.definition import Definition, format_definition, literal, parse_definition
 from cozeloop_magic.authoring.variables import blank_tags, infer_variables
 from cozeloop_magic.client.client import Client
@@ -15,9 +16,8 @@ from cozeloop_magic.entities.authoring import DraftInfo, PromptRecord
 from cozeloop_magic.entities.prompt import TemplateType
 from cozeloop_magic.errors import InvalidRequest, PromptNotFound
 
-__all__ = ["Defined", "define", "prompt_text", "word_changes"]
+__all__ = ["Defined", "define", "prompt_text"]
 
-_WORD = re.compile(r"\s+|\w+|[^\w\s]")
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:[-+].*)?")
 _PARTS = ("major", "minor", "patch")
 
@@ -119,19 +119,6 @@ def prompt_text(record: PromptRecord) -> str:
     detail = commit.detail.to_json() if commit and commit.detail else {}
     name = (basic and basic.display_name) or ""
     return format_definition(Definition(detail, name, (basic and basic.description) or ""))
-
-
-def word_changes(before: str, after: str) -> Iterator[tuple[str, str]]:
-    """Yield ``(kind, text)``: what is the same in both, what was removed, and what was added, word by word."""
-    old, new = _WORD.findall(before), _WORD.findall(after)
-    for kind, i, j, k, m in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if kind == "equal":
-            yield "same", "".join(old[i:j])
-            continue
-        if j > i:
-            yield "removed", "".join(old[i:j])
-        if m > k:
-            yield "added", "".join(new[k:m])
 
 
 def _find(client: Client, prompt_key: str) -> PromptRecord | None:

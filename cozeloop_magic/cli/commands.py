@@ -1,16 +1,17 @@
-"""The terminal: ``cozeloop-magic serve | run | demo | model fetch``."""
+"""The terminal: ``cozeloop-magic serve | run | history | demo | model fetch``."""
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cozeloop_magic.errors import ConfigurationError, InvalidRequest, LoopError, to_install
 from cozeloop_magic.printable import printable
@@ -47,8 +48,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _UNREAD
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that refuses an option which takes one value and is given two."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse words; see `argparse.ArgumentParser.parse_known_args`."""
+        from cozeloop_magic.cell.options import find_repeated
+
+        if repeated := find_repeated(args or (), self):
+            self.error(f"{repeated} is given twice")
+        return super().parse_known_args(args, namespace)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="cozeloop-magic", description="Run versioned Coze Loop prompts, also with no account and no network."
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
@@ -64,10 +77,24 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("-v", "--version", help="the version to run (default: the latest)")
     run.add_argument("-l", "--label", help="the label whose version to run")
     run.add_argument("--var", action="append", default=[], metavar="NAME=VALUE", help="a variable's value")
+    run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the model")
     run.add_argument("--message", action="append", default=[], metavar="TEXT", help="a user message to append")
     run.add_argument("--no-stream", action="store_true", help="ask for the whole answer at once")
+    run.add_argument(
+        "--cache", action="store_true", help="answer from the store, if exactly this was answered before"
+    )
+    run.add_argument("--off", action="store_true", help="keep nothing of this run in the store")
     run.add_argument("--timeout", type=float, metavar="S", help="seconds for the whole call (default: 600)")
     run.set_defaults(command=_run)
+
+    history = commands.add_parser("history", help="list kept runs, the latest first")
+    history.add_argument("-n", "--number", type=int, default=20, help="how many at most (default: %(default)s)")
+    history.add_argument("-p", "--prompt", metavar="KEY", help="only runs of this prompt")
+    history.add_argument("--grep", metavar="TEXT", help="only runs that hold this text")
+    history.add_argument("--since", metavar="7d", help="only runs since then: an age such as 7d, or a date")
+    history.add_argument("--failed", action="store_true", help="only runs that failed, or were stopped")
+    history.add_argument("--json", action="store_true", help="all that is known of each, as JSON")
+    history.set_defaults(command=_history)
 
     demo = commands.add_parser("demo", help="open the lesson in JupyterLab")
     demo.add_argument("--execute", action="store_true", help="run it without a browser and print the answers")
@@ -96,10 +123,12 @@ def _serve(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     from cozeloop_magic.cell.bind import options_to_variables
+    from cozeloop_magic.cell.options import read_settings
     from cozeloop_magic.client.connect import new_client
     from cozeloop_magic.entities.prompt import ExecuteRequest, Message, Role
     from cozeloop_magic.run.drive import drive
     from cozeloop_magic.run.state import Phase
+    from cozeloop_magic.store.memory import CellMemory
     from cozeloop_magic.view.terminal import TerminalView
 
     for name in ("version", "label"):
@@ -112,12 +141,28 @@ def _run(args: argparse.Namespace) -> int:
         variable_vals=options_to_variables(args.var),
         messages=tuple(Message(Role.USER, text) for text in args.message),
     )
+    settings = read_settings(args.set)
     with new_client() as client:
         view = TerminalView(sys.stdout, sys.stderr)
-        state = drive(client, request, view, stream=not args.no_stream, timeout=args.timeout)
+        memory = CellMemory(client, not args.off, cache=args.cache)
+        state = drive(
+            client, request, view, stream=not args.no_stream, timeout=args.timeout, settings=settings, memory=memory
+        )
     if state.error is not None:
         raise state.error
     return _INTERRUPTED if state.phase is Phase.INTERRUPTED else 0
+
+
+def _history(args: argparse.Namespace) -> int:
+    from cozeloop_magic.store.runs import RunStore
+    from cozeloop_magic.view.history import find_history
+
+    with RunStore.open() as store:
+        listing = find_history(
+            store, args.number, prompt_key=args.prompt, text=args.grep, since=args.since, failed=args.failed
+        )
+    print(json.dumps(list(listing), ensure_ascii=False, indent=1, default=str) if args.json else listing)
+    return 0
 
 
 def _fetch(args: argparse.Namespace) -> int:
@@ -125,7 +170,7 @@ def _fetch(args: argparse.Namespace) -> int:
     from cozeloop_magic.local.weights import ensure
 
     require_extra()
-    print(ensure(_tell))
+    print(ensure(_tell, mend=True))
     return 0
 
 

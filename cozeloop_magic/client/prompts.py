@@ -27,6 +27,7 @@ from cozeloop_magic.printable import printable
 __all__ = ["Prompts"]
 
 _PROMPTS = "/v1/loop/prompts"
+_HOSTED_API, _HOSTED_PAGES = "https://api.coze.cn", "https://loop.coze.cn"
 _MOST_PROMPTS = 200  # in a page
 _MOST_COMMITS = 100
 
@@ -196,6 +197,30 @@ class Prompts:
                     hint="Ask whoever runs the server.",
                 )
             token = page.next_page_token
+
+    def set_label(self, prompt_id: str, label: str, version: str) -> dict[str, str]:
+        """Have a label mark a version, and give all labels; the embedded Loop can.
+
+        Raises
+        ------
+        InvalidRequest
+            If the server is another, whose API reads labels and does not set them; nothing was sent.
+        VersionNotFound
+            If there is no such version.
+        """
+        if self.get(prompt_id).labels is None:
+            raise InvalidRequest(
+                "The labels of this Loop can be read through its API, but not set.",
+                hint=f"Set it on the prompt's page: {self.page_address(prompt_id)}.",
+            )
+        reply = self._caller.write(f"/embedded/prompts/{prompt_id}/labels", {"label": label, "version": version})
+        return dict(reply.body.get("labels") or {})
+
+    def page_address(self, prompt_id: str) -> str:
+        """Give the address of a prompt's page; of a Loop that is not Coze's own, all but its host."""
+        endpoint = self._caller.connect()
+        page = f"/console/enterprise/personal/space/{endpoint.workspace_id}/pe/prompts/{prompt_id}"
+        return (_HOSTED_PAGES if endpoint.base_url == _HOSTED_API else "…") + page
 
     def delete(self, prompt_id: str) -> None:
         """Delete a prompt with all of its versions (``DELETE /v1/loop/prompts/:id``)."""

@@ -79,9 +79,9 @@ class StreamReader:
             if piece.finish_reason:
                 piece = self._finished(piece)
         except LoopError as error:
-            self._done = True
+            self._done = self._closed = True
             error.partial = self.partial
-            self.close()
+            self._finalizer()
             raise error.with_traceback(None) from error.__cause__  # inner frames hold what may echo credentials
         except BaseException:
             self.close()
@@ -150,8 +150,13 @@ class StreamReader:
 
 def _pieces(events: EventStream) -> Iterator[ExecuteResult]:
     """Read events as pieces of an answer. It ends by an error: whoever iterates stops at the finish reason."""
-    retries = events.call.retries
-    read = PieceReader(log_id=events.log_id, model=events.model, retries=retries, notes=events.notes).read
+    read = PieceReader(
+        log_id=events.log_id,
+        model=events.model,
+        retries=events.call.retries,
+        notes=events.notes,
+        read_notes=events.read_notes,
+    ).read
     strange = ""
     for name, data in events:
         body = _object(events, name, data)

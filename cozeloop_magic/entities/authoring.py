@@ -106,7 +106,13 @@ class PromptBasic(Wire):
 
 @dataclass(frozen=True, repr=False)
 class PromptRecord(Wire):
-    """A prompt with a version, and the draft where it was asked for (``GET /v1/loop/prompts/:id``)."""
+    """A prompt with a version, and the draft where it was asked for (``GET /v1/loop/prompts/:id``).
+
+    Attributes
+    ----------
+    labels : Mapping[str, str] or None
+        The version that each label marks; only the embedded Loop tells, whose labels can be set.
+    """
 
     prompt_key: str = wire.absent(wire.as_text, "")
     id: str | None = wire.text()
@@ -114,6 +120,7 @@ class PromptRecord(Wire):
     prompt_basic: PromptBasic | None = wire.of(PromptBasic)
     prompt_commit: PromptCommit | None = wire.of(PromptCommit)
     prompt_draft: PromptDraft | None = wire.of(PromptDraft)
+    labels: Mapping[str, str] | None = wire.kept()
 
 
 @dataclass(frozen=True, repr=False)

@@ -81,6 +81,7 @@ class ToolChoiceType(_Text):
 
     AUTO = "auto"
     NONE = "none"
+    SPECIFIC = "specific"
 
 
 class ContentType(_Text):
@@ -212,9 +213,10 @@ class Tool(Wire):
 
 @dataclass(frozen=True, repr=False)
 class ToolCallConfig(Wire):
-    """Whether the model may call tools."""
+    """Whether the model may call tools; for ``specific``, the specification holds ``type`` and ``name``."""
 
     tool_choice: ToolChoiceType | str = wire.member(ToolChoiceType, ToolChoiceType.AUTO)
+    tool_choice_specification: Mapping[str, Any] | None = wire.kept()
 
 
 @dataclass(frozen=True, repr=False)
@@ -266,6 +268,7 @@ class PromptSummary(Wire):
     display_name: str | None = wire.text()
     description: str | None = wire.text()
     latest_version: str | None = wire.text()
+    latest_committed_at: int | None = wire.count()
 
 
 @dataclass(frozen=True, repr=False)
@@ -303,7 +306,8 @@ class ExecuteResult(Wire):
     retries : int
         How many times the call had to be made again before it was answered.
     notes : tuple of str
-        Remarks of the embedded Loop (response header ``X-Loop-Notes``): what works there and not on the platform.
+        Remarks of the embedded Loop (response header ``X-Loop-Notes``, an event's ``x_loop_notes``): what works there
+        and not on the platform, what its model cannot do.
     prompt_key, version, label : str or None
         Of a whole answer: which prompt was asked for.
     ttft, latency : float or None

@@ -25,7 +25,7 @@ from cozeloop_magic.run.drive import Stop
 from cozeloop_magic.run.state import Phase, RunState, fold
 from cozeloop_magic.store.key import Place, place_of, run_key
 from cozeloop_magic.store.record import RunRecord
-from cozeloop_magic.store.runs import RunStore
+from cozeloop_magic.store.runs import RunStore, opened
 from cozeloop_magic.template.check import check_variables
 
 __all__ = ["BatchProgress", "batch"]
@@ -140,7 +140,7 @@ def batch(
     retry_errors : bool
         Whether rows that failed before are asked for again.
     store : RunStore or bool
-        Where answers are kept: the user's own store, another, or nowhere.
+        Where answers are kept: the user's own store (none if ``COZELOOP_MAGIC_KEEP`` is 0), another, or nowhere.
     stop, timeout, progress
         What stops it; seconds for each call; what is told how far it is.
     functions : mapping, optional
@@ -171,7 +171,7 @@ def batch(
     columns = _Columns(prompt, variables or {}, constants or {}, out, made, expect, json_columns)
     with ExitStack() as resources:
         resources.enter_context(writer)
-        kept = resources.enter_context(RunStore.open()) if store is True else store or None
+        kept = resources.enter_context(opened(store))
         job = _Job(
             client, prompt, columns, tuple(messages), limiter, stop or Stop(), kept, place_of(client.connect()),
             fresh, retry_errors, fail_above, timeout, progress,

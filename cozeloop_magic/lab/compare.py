@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,16 +29,20 @@ from cozeloop_magic.lab.state import (
     fold,
 )
 from cozeloop_magic.lab.variants import Variant
-from cozeloop_magic.lab.verdict import what_can_be_shown
+from cozeloop_magic.lab.verdict import inputs_to_show_anything, what_can_be_shown
 from cozeloop_magic.run.drive import Stop
-from cozeloop_magic.run.state import Phase, RunState
+from cozeloop_magic.run.state import Interrupted, Phase, RunState
 from cozeloop_magic.store.jobs import Job, JobState
 from cozeloop_magic.store.record import RunRecord
-from cozeloop_magic.store.runs import RunStore
+from cozeloop_magic.store.runs import RunStore, opened
 
 __all__ = ["compare"]
 
 _VERDICTS = ("better", "not-worse")
+_LOOKS = (
+    "This is look {look} at the same question on inputs that were looked at before: who looks often finds something "
+    "by chance, so each further look is judged more strictly."
+)
 
 
 def compare(
@@ -53,7 +57,7 @@ def compare(
     repeat: int = 1,
     checks: Iterable[str | Callable[..., Any]] = (),
     judge: str | None = None,
-    decide: str = "pass",
+    decide: str | None = None,
     by: float = 0.1,
     concurrency: int = 4,
     max_runs: int = 60,
@@ -95,8 +99,9 @@ def compare(
         What an answer must be; see `cozeloop_magic.lab.checks.parse_check`.
     judge : str, optional
         ``KEY@VERSION`` of a prompt that says which of two answers is better, asked in both orders.
-    decide : str
+    decide : str, optional
         What to decide by: ``pass`` (all checks), a check's name, ``judge``, ``human``, ``tokens`` or ``latency``.
+        Without it, all checks; the judge where there is one and no check.
     by : float
         The smallest difference worth acting on: 0.1 is ten percentage points, or a tenth of the baseline's tokens.
     concurrency : int
@@ -116,7 +121,7 @@ def compare(
     prices : mapping, optional
         ``{"input": …, "output": …}``, money for a million tokens.
     store : RunStore or bool
-        Where runs are kept: the user's own store, another one, or nowhere (False).
+        Where runs are kept: the user's own store (none if ``COZELOOP_MAGIC_KEEP`` is 0), another one, or nowhere.
     view, stop, timeout, interval
         What draws it, what stops it, seconds for each call, and seconds between two drawings.
     functions : mapping, optional
@@ -135,30 +140,26 @@ def compare(
         raise InvalidRequest(f"{require!r} cannot be required.", hint=f"Require {' or '.join(_VERDICTS)}.")
     made = [check if isinstance(check, Check) else parse_check(check, functions) for check in checks]
     _check_expected(made, expect)
-    check_measure(decide, [check.name for check in made], concurrency)
+    measure = decide or ("judge" if judge and not made else "pass")
+    check_measure(measure, [check.name for check in made], concurrency)
     asked = [variants] if isinstance(variants, (str, Variant)) else variants
     plan = make_plan(
         client, asked, inputs, variables=variables, map=map, expect=expect, messages=messages,
         repeat=repeat, seed=seed, max_runs=max_runs, timeout=timeout,
     )  # fmt: skip
     jury = Judge.of(client, judge, plan) if judge else None
-    if decide == "judge" and jury is None:
+    if measure == "judge" and jury is None:
         raise InvalidRequest("No judge is named to decide by.", hint="Name one: --judge KEY@VERSION.")
-    with ExitStack() as resources:
-        kept = resources.enter_context(RunStore.open()) if store is True else store or None
-        question = f"{decide} ±{by:g} {[check.name for check in made]}"
-        experiment = _Experiment(client, plan, made, kept, question, view, stop or Stop())
-        limiter = Limiter(concurrency)
-        state = experiment.run(limiter, fresh, retry_errors, cache, timeout, interval)
-        judgements = {}
-        if jury is not None and not experiment.stop.asked:
-            judgements = judge_pairs(client, jury, state, Limiter(concurrency), experiment.stop, timeout=timeout)
-        comparison = Comparison(state, decide, by, experiment.look, concurrency, judgements, prices, store, view)
-        state = fold(comparison.state, Decided(tuple(comparison.decide_all())))
-        comparison = comparison.with_state(state)
-        experiment.end(state)
-        if view is not None:
-            view.finish(state)
+    with opened(store) as kept:
+        experiment = _Experiment(client, plan, made, measure, by, kept, view, stop or Stop(), concurrency)
+        with experiment.stop.on_interrupt(), experiment.finished():
+            experiment.run(fresh, retry_errors, cache, timeout, interval)
+            if jury is not None and not experiment.stop.asked:
+                experiment.judge(jury, fresh, timeout)
+            comparison = Comparison(experiment.state, measure, by, experiment.look, concurrency, prices, store, view)
+            said = [Noted(comparison.judge_note)] if comparison.judge_note else []
+            experiment.shown(*said, Decided(tuple(comparison.decide_all())))
+            comparison = comparison.with_state(experiment.state)
     if require:
         comparison.require(require)
     return comparison
@@ -180,39 +181,73 @@ class _Experiment:
     client: Client
     plan: Plan
     checks: Sequence[Check]
+    measure: str
+    by: float
     store: RunStore | None
-    question: str
     view: ExperimentView | None
     stop: Stop
+    concurrency: int
     job: int | None = None
     look: int = 1
 
-    def run(
-        self, limiter: Limiter, fresh: bool, retry_errors: bool, cache: bool, timeout: float | None, interval: float
-    ) -> ExperimentState:
-        """Run what is not kept yet, and return the last state."""
-        state = ExperimentState.of(self.plan, limiter.concurrency)
-        kept = self._kept(fresh, retry_errors, cache)
-        shown = what_can_be_shown(len(self.plan.inputs), len(self.plan.variants))
-        state = fold(state, Noted(f"{self.plan} {shown}"))
-        if kept:
-            state = fold(state, Noted(f"{len(kept):,} of {len(self.plan):,} runs are in the store."))
-        self._begin()
-        with self.stop.on_interrupt():
-            state = self._shown(state, [Told(trial, e) for trial, run in kept.items() for e in run.events()])
-            todo = [trial for trial in self.plan.trials() if trial not in kept]
-            scheduler = Scheduler(
-                self.client, self.plan.request, limiter, self.stop,
-                keep=self._keep, shows=self.view.shows if self.view else None, timeout=timeout,
-            )  # fmt: skip
-            for batch in scheduler.run(todo, interval):
-                state = self._shown(state, batch)
-        return state
+    def __post_init__(self) -> None:
+        self.limiter = Limiter(self.concurrency)
+        self.state = ExperimentState.of(self.plan, self.limiter.concurrency)
 
-    def end(self, state: ExperimentState) -> None:
-        """Note in the store how far it came."""
+    def run(self, fresh: bool, retry_errors: bool, cache: bool, timeout: float | None, interval: float) -> None:
+        """Run what is not kept yet."""
+        kept = self._kept(fresh, retry_errors, cache)
+        self._begin()
+        events: list[Event] = [Noted(f"{self.plan} {self._promise()}")]
+        if self.look > 1:
+            events.append(Noted(_LOOKS.format(look=self.look)))
+        if kept:
+            events.append(Noted(_in_store(kept.values(), len(self.plan))))
+        self.shown(*events, *(Told(trial, event) for trial, run in kept.items() for event in run.events()))
+        todo = [trial for trial in self.plan.trials() if trial not in kept]
+        scheduler = Scheduler(
+            self.client, self.plan.request, self.limiter, self.stop,
+            keep=self._keep, shows=self.view.shows if self.view else None, timeout=timeout,
+        )  # fmt: skip
+        for batch in scheduler.run(todo, interval):
+            self.shown(*batch)
+
+    def judge(self, jury: Judge, fresh: bool, timeout: float | None) -> None:
+        """Have the answers judged; what was judged before is not asked again."""
+        limiter = Limiter(self.concurrency)
+        for batch in judge_pairs(
+            self.client, jury, self.state, limiter, self.stop, store=self.store, fresh=fresh, timeout=timeout
+        ):
+            self.shown(*batch)
+
+    def _promise(self) -> str:
+        """Say what it can show."""
+        inputs, variants = len(self.plan.inputs), len(self.plan.variants)
+        if self.measure == "pass" and not self.checks and inputs >= inputs_to_show_anything():
+            return "No check is named to decide by; this is a look, not a test."
+        shares = self.measure not in ("tokens", "latency")
+        return what_can_be_shown(inputs, variants, by=self.by, shares=shares, look=self.look)
+
+    @contextmanager
+    def finished(self) -> Iterator[None]:
+        """Draw the last state in the end, and note in the store how far it came.
+
+        Where something ends it early, a full disk say, what came is drawn all the same.
+        """
+        try:
+            yield
+        except BaseException:
+            under_way = [trial for trial, each in self.state.trials.items() if each.run.phase is Phase.STREAMING]
+            self._finish(fold(self.state, *(Told(trial, Interrupted(0.0)) for trial in under_way)))
+            raise
+        self._finish(self.state)
         if self.store is not None and self.job is not None:
-            self.store.jobs.end(self.job, JobState.COMPLETE if state.complete else JobState.STOPPED)
+            whole = self.state.complete and not self.stop.asked
+            self.store.jobs.end(self.job, JobState.COMPLETE if whole else JobState.STOPPED)
+
+    def _finish(self, state: ExperimentState) -> None:
+        if self.view is not None:
+            self.view.finish(state)
 
     def _kept(self, fresh: bool, retry_errors: bool, cache: bool) -> dict[Trial, RunRecord]:
         """Find what needs no call: runs of a comparison that did not come to its end, or of any, if asked for."""
@@ -234,7 +269,8 @@ class _Experiment:
             return
         inputs = [each.digest for each in self.plan.inputs]
         plan = self.plan
-        job = Job("compare", plan.digest, plan.subject, self.question, len(plan), time.time())
+        question = f"{self.measure} ±{self.by:g} {[check.name for check in self.checks]}"
+        job = Job("compare", plan.digest, plan.subject, question, len(plan), time.time())
         self.job = self.job or self.store.jobs.begin(job, inputs)
         self.look = self.store.jobs.count_looks(job, inputs, before=self.job) + 1
 
@@ -243,19 +279,25 @@ class _Experiment:
             label = self.plan.variants[trial.variant].asked.label
             self.store.put(RunRecord.of(self.plan.key(trial), run, job=self.job, label=label))
 
-    def _shown(self, state: ExperimentState, events: Sequence[Event]) -> ExperimentState:
+    def shown(self, *events: Event) -> None:
         """Fold what happened and what the checks say of it, and draw it."""
-        state = fold(state, *events)
+        self.state = fold(self.state, *events)
         if self.checks:
-            state = fold(state, *self._scores(state, events))
+            self.state = fold(self.state, *self._scores(events))
         if self.view is not None:
-            self.view.update(state)
-        return state
+            self.view.update(self.state)
 
-    def _scores(self, state: ExperimentState, events: Sequence[Event]) -> Iterator[Scored]:
+    def _scores(self, events: Sequence[Event]) -> Iterator[Scored]:
         for trial in dict.fromkeys(event.task for event in events if isinstance(event, Told)):
-            run = state.trials[trial].run
-            if run.phase is Phase.DONE and not state.trials[trial].scores:
+            each = self.state.trials[trial]
+            if each.run.phase is Phase.DONE and not each.scores:
                 given = self.plan.inputs[trial.input]
-                scores = (check(run.result, given.row.values, given.expected) for check in self.checks)
-                yield Scored(trial, tuple(score for each in scores for score in each))
+                scores = (check(each.run.result, given.row.values, given.expected) for check in self.checks)
+                yield Scored(trial, tuple(score for made in scores for score in made))
+
+
+def _in_store(kept: Collection[RunRecord], total: int) -> str:
+    """Say how many runs need no call, and how many of these failed."""
+    failed = sum(run.phase is Phase.FAILED for run in kept)
+    of_which = f", {failed:,} of them failed (--retry-errors runs those again)" if failed else ""
+    return f"{len(kept):,} of {total:,} runs are in the store{of_which}."

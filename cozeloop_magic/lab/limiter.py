@@ -14,6 +14,7 @@ __all__ = ["Limiter"]
 
 _NEAR = 0.9  # of where the server asked for patience last; above it, it is asked again soon
 _FIRST_GUESS = 0.25  # seconds a call takes, as long as none was answered
+_LONGEST_ASKED = 60.0  # seconds all wait because one was asked to; that one waits as long as it was told
 _LONGEST = 1.0  # seconds between two calls at most, where the server names none: its limits are of calls a second
 
 
@@ -88,7 +89,7 @@ class Limiter:
             self._in_storm = True
             self._allowed = max(self._allowed / 2, min(self._seconds / _LONGEST, 1.0))
             self._cut_at = now
-        pause = self._seconds_apart if retry_after is None else retry_after
+        pause = self._seconds_apart if retry_after is None else min(retry_after, _LONGEST_ASKED)
         self._not_before = max(self._not_before, now + pause)
         return self._not_before - now
 

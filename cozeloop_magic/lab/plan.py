@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from cozeloop_magic.client.client import Client
@@ -84,6 +84,7 @@ class Plan:
     messages: tuple[Message, ...] = ()
     seed: int = 0
     notes: tuple[str, ...] = ()
+    _keys: dict[Trial, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.variants) * len(self.inputs) * self.repeat
@@ -125,8 +126,11 @@ class Plan:
         )
 
     def key(self, trial: Trial) -> str:
-        """Give the key that a run is kept under."""
-        return run_key(self.place, self.request(trial), self.variants[trial.variant].definition, trial.repeat)
+        """Give the key that a run is kept under; it is made once."""
+        if trial not in self._keys:
+            variant = self.variants[trial.variant]
+            self._keys[trial] = run_key(self.place, self.request(trial), variant.definition, trial.repeat)
+        return self._keys[trial]
 
     def input_of_row(self, number: int) -> int:
         """Give the number of the input that a row of the table is.

@@ -7,6 +7,7 @@ an iterator when their turn comes, so that a million rows need no more memory th
 from __future__ import annotations
 
 import heapq
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -27,7 +28,9 @@ from cozeloop_magic.transport.retry import asks_for_patience
 
 __all__ = ["Scheduler"]
 
+_HAS_THREADS = sys.platform != "emscripten"  # in a browser none can be started
 _PATIENCE = 0.1  # seconds of one wait: on Windows no signal is heard before it ends
+_QUIET = 0.2  # seconds beyond a batch's time after which an empty one is given
 _PARTING = 1.0  # seconds for threads to notice that their call was ended
 _UNTOLD = 1024  # runs that may have ended without the caller having taken notice
 _BACKOFF, _LONGEST_BACKOFF = 0.25, 2.0  # seconds a task waits that was refused twice in a row, and at most
@@ -101,9 +104,13 @@ class Scheduler(Generic[Task]):
         self._untold = 0
         self._exhausted = self._over = False
         self._answered_at = 0.0
+        self._error: BaseException | None = None
+        self._own_turns: Iterator[None] = iter(())  # those that the caller's thread takes
 
     def run(self, tasks: Iterable[Task], interval: float = 0.05) -> Iterator[list[Told[Task] | Paced]]:
         """Run the tasks and give what happens, all of a moment together, to the end or to a stop.
+
+        Where nothing happens, nothing is given now and then, for a caller that has something else to look after.
 
         Parameters
         ----------
@@ -122,13 +129,19 @@ class Scheduler(Generic[Task]):
         self._answered_at = time.monotonic()
         self._alive = self._limiter.concurrency
         self._stop.wakes(self._cancel)
-        for number in range(self._alive):
-            threading.Thread(target=self._work, args=(number,), name="cozeloop-trial", daemon=True).start()
+        self._start()
         try:
             yield from self._batches(interval)
         finally:
             self._over = True
             self._cancel()
+
+    def _start(self) -> None:
+        if _HAS_THREADS:
+            for number in range(self._alive):
+                threading.Thread(target=self._work, args=(number,), name="cozeloop-trial", daemon=True).start()
+        else:
+            self._alive, self._own_turns = 1, self._turns(0)
 
     # In any thread, also in a signal's handler: no lock of the scheduler's is taken.
 
@@ -144,12 +157,20 @@ class Scheduler(Generic[Task]):
         tick = 0.0
         over = False
         while not over and not self._stop.asked:
+            next(self._own_turns, None)
             batch, over = self._drain(tick)
-            if batch:
+            if batch or time.monotonic() >= tick + _QUIET:
                 yield batch
                 tick = time.monotonic() + interval
+            self._raise()
         if not over:
             yield self._last_words()
+            self._raise()
+
+    def _raise(self) -> None:
+        """Raise what a worker raised, once what came before it was given."""
+        if self._error is not None:
+            raise self._error
 
     def _drain(self, until: float) -> tuple[list[Told[Task] | Paced], bool]:
         """Wait for something to happen and for the tick, and take all that happened; tell whether that was all."""
@@ -158,8 +179,8 @@ class Scheduler(Generic[Task]):
         runs, over = 0, False
         for item in self._waiting():
             if isinstance(item, BaseException):
-                raise item
-            if isinstance(item, list):
+                self._error = self._error or item
+            elif isinstance(item, list):
                 batch += item
                 runs += isinstance(item[-1].event, (Finished, Failed, Interrupted))
             elif item is not None:
@@ -209,9 +230,15 @@ class Scheduler(Generic[Task]):
         return self._over or self._stop.asked
 
     def _work(self, number: int) -> None:
+        for _ in self._turns(number):
+            pass
+
+    def _turns(self, number: int) -> Iterator[None]:
+        """Make one call after the other, until there is none for this worker."""
         try:
             while (turn := self._next(number)) is not None:
                 self._call(number, turn)
+                yield
         except BaseException as error:
             self._queue.put(error)
         with self._changed:
@@ -278,6 +305,7 @@ class Scheduler(Generic[Task]):
         if now - self._answered_at > self._patience or asked > self._patience:
             return False
         backoff = min(_BACKOFF * 2**turn.refusals, _LONGEST_BACKOFF) if turn.refusals else 0.0
+        backoff = max(asked, backoff)
         turn.refusals += 1
         with self._changed:
             wait = self._limiter.refused(turn.begun, now, end.error.retry_after)

@@ -7,23 +7,28 @@ the verdict. Where its events come from cannot be told: a live call, the store o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cozeloop_magic.lab.checks import Score
 from cozeloop_magic.lab.events import Paced, Told
+from cozeloop_magic.lab.judge import Judgement
 from cozeloop_magic.lab.plan import Plan, Trial
 from cozeloop_magic.lab.verdict import Decision
 from cozeloop_magic.run.state import Phase, RunState
 from cozeloop_magic.run.state import fold as fold_run
+
+if TYPE_CHECKING:
+    from cozeloop_magic.lab.ratings import BlindRating
 
 __all__ = [
     "Decided",
     "Event",
     "ExperimentState",
     "ExperimentView",
+    "Judged",
     "Noted",
     "Scored",
     "TrialEvent",
@@ -57,7 +62,16 @@ class Decided:
     decisions: tuple[Decision, ...]
 
 
-Event = TrialEvent | Scored | Paced | Noted | Decided
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A variant's answer to an input was judged against the baseline's."""
+
+    input: int
+    variant: int
+    judgement: Judgement
+
+
+Event = TrialEvent | Scored | Judged | Paced | Noted | Decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +106,8 @@ class ExperimentState:
         Seconds that all wait because the server asked for it.
     notes : tuple of str
         Quiet remarks.
+    judgements : Mapping[tuple[int, int], Judgement]
+        What a judge says, by input and variant.
     decisions : tuple of Decision
         What it shows, once it has ended: one for each variant behind the baseline.
     """
@@ -101,6 +117,7 @@ class ExperimentState:
     concurrency: int = 1
     wait: float = 0.0
     notes: tuple[str, ...] = ()
+    judgements: Mapping[tuple[int, int], Judgement] = field(default_factory=dict, repr=False)
     decisions: tuple[Decision, ...] = ()
 
     @classmethod
@@ -132,6 +149,9 @@ class ExperimentView(Protocol):
     def shows(self, trial: Trial) -> bool:
         """Whether a trial that begins is to be shown piece by piece; called in any thread."""
 
+    def rate(self, rating: BlindRating, decide: Callable[[], Sequence[Decision]]) -> None:
+        """Ask a person to rate, and show in the end what was preferred and what `decide` gives."""
+
 
 def fold(state: ExperimentState, *events: Event) -> ExperimentState:
     """Give the state after all of `events`.
@@ -149,6 +169,8 @@ def fold(state: ExperimentState, *events: Event) -> ExperimentState:
                 trials[trial] = replace(trials[trial], scores=scores)
             case Paced(concurrency, wait):
                 state = replace(state, concurrency=concurrency, wait=wait)
+            case Judged(number, variant, judgement):
+                state = replace(state, judgements={**state.judgements, (number, variant): judgement})
             case Noted(note):
                 state = replace(state, notes=(*state.notes, note))
             case Decided(decisions):

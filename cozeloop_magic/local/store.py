@@ -13,19 +13,19 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cozeloop_magic.errors import RemoteError, remote_error
+from cozeloop_magic.local.labels import labelled, labels_of, set_label
+from cozeloop_magic.local.rows import Commit, Draft, PromptRow
 
-__all__ = ["Commit", "Draft", "PromptRow", "Store"]
+__all__ = ["Store"]
 
 INVALID_PARAMETER = 600500202
 NOT_FOUND = 600501001
 VERSION_NOT_FOUND = 600501002
 NOT_COMMITTED = 600501003
-LABEL_NOT_FOUND = 600501007
 KEY_EXISTS = 600501008
 VERSION_EXISTS = 600501009
 
@@ -72,6 +72,10 @@ MIGRATIONS = (
         PRIMARY KEY (prompt_key, version)
     );
     """,
+    """
+    ALTER TABLE prompts ADD COLUMN prompt_type TEXT NOT NULL DEFAULT 'normal';
+    ALTER TABLE prompts ADD COLUMN security_level TEXT NOT NULL DEFAULT 'L3';
+    """,
 )
 
 _PROMPTS = """
@@ -79,44 +83,6 @@ _PROMPTS = """
     FROM prompts p LEFT JOIN commits c
     ON c.sequence = (SELECT MAX(sequence) FROM commits WHERE prompt_id = p.id)
 """
-
-
-@dataclass(frozen=True, slots=True)
-class PromptRow:
-    """A prompt without its versions. Times are milliseconds since 1970."""
-
-    id: int
-    prompt_key: str
-    display_name: str
-    description: str
-    created_at: int
-    updated_at: int
-    latest_version: str | None
-    latest_committed_at: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """One committed version; `detail` is the open API's ``PromptDetail``."""
-
-    sequence: int
-    prompt_id: int
-    version: str
-    base_version: str
-    description: str
-    committed_at: int
-    detail: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What will become the next version."""
-
-    prompt_id: int
-    base_version: str
-    detail: Mapping[str, Any]
-    created_at: int
-    updated_at: int
 
 
 class Store:
@@ -150,17 +116,20 @@ class Store:
         """Close the database."""
         self._db.close()
 
-    def create_prompt(self, key: str, name: str, description: str = "") -> int:
+    def create_prompt(
+        self, key: str, name: str, description: str = "", *, prompt_type: str = "normal", security_level: str = "L3"
+    ) -> int:
         """Make a prompt without a version and give its id."""
         with self._transaction() as db:
-            return _create_prompt(db, key, name, description)
+            return _create_prompt(db, key, name, description, prompt_type, security_level)
 
     def list_prompts(self, *, page: int, size: int, prefix: str = "") -> tuple[list[PromptRow], int]:
-        """Give a page of the prompts whose key or name begins with `prefix`, newest first, and how many there are."""
-        where = "WHERE substr(prompt_key, 1, :n) = :prefix OR substr(display_name, 1, :n) = :prefix"
+        """Give a page of the committed prompts whose key or name begins with `prefix`, newest first, and how many."""
+        where = """WHERE EXISTS (SELECT 1 FROM commits WHERE prompt_id = p.id)
+            AND (substr(prompt_key, 1, :n) = :prefix OR substr(display_name, 1, :n) = :prefix)"""
         values = {"prefix": prefix, "n": len(prefix), "limit": size, "offset": (page - 1) * size}
         with self._transaction() as db:
-            total = db.execute(f"SELECT COUNT(*) FROM prompts {where}", values).fetchone()[0]
+            total = db.execute(f"SELECT COUNT(*) FROM prompts p {where}", values).fetchone()[0]
             rows = db.execute(f"{_PROMPTS} {where} ORDER BY p.id DESC LIMIT :limit OFFSET :offset", values)
             return [PromptRow(**row) for row in rows], total
 
@@ -192,7 +161,7 @@ class Store:
             )
         with self._transaction() as db:
             if label and not version:
-                version = _labelled(db, prompt, label)
+                version = labelled(db, prompt, label)
             return _commit(db, prompt, version or prompt.latest_version)
 
     def commits(self, prompt_id: int, *, size: int, before: int | None = None) -> list[Commit]:
@@ -218,7 +187,11 @@ class Store:
             ON CONFLICT (prompt_id) DO UPDATE SET base_version = :base, detail = :detail, updated_at = :now
         """
         with self._transaction() as db:
-            base = base_version or _prompt(db, prompt_id).latest_version or ""
+            prompt = _prompt(db, prompt_id)
+            base = base_version or prompt.latest_version or ""
+            if base_version and not _has_commit(db, prompt_id, base_version):
+                message = f"Prompt {prompt.prompt_key} has no version {base_version} for a draft to begin from."
+                raise remote_error(message, code=NOT_FOUND)
             values = {"id": prompt_id, "base": base, "detail": json.dumps(detail), "now": _now()}
             db.execute(query, values)
             row = db.execute("SELECT * FROM drafts WHERE prompt_id = ?", (prompt_id,)).fetchone()
@@ -232,10 +205,22 @@ class Store:
             draft = db.execute("SELECT * FROM drafts WHERE prompt_id = ?", (prompt_id,)).fetchone()
             if draft is None:
                 raise remote_error(
-                    f"Prompt {prompt.prompt_key} has no draft to commit; save one first.", code=INVALID_PARAMETER
+                    f"Prompt {prompt.prompt_key} has no draft to commit; save one first.", code=NOT_FOUND
                 )
             _insert_commit(db, prompt, version, json.loads(draft["detail"]), description, draft["base_version"])
             db.execute("DELETE FROM drafts WHERE prompt_id = ?", (prompt_id,))
+
+    def labels(self, prompt_id: int) -> dict[str, str]:
+        """Give the version that each of a prompt's labels marks."""
+        with self._transaction() as db:
+            return labels_of(db, prompt_id)
+
+    def set_label(self, prompt_id: int, label: str, version: str) -> dict[str, str]:
+        """Have a label mark a version, and give all labels."""
+        with self._transaction() as db:
+            _commit(db, _prompt(db, prompt_id), version)
+            set_label(db, prompt_id, label, version)
+            return labels_of(db, prompt_id)
 
     def seed(self, seeds: Mapping[str, Mapping[str, Any]]) -> None:
         """Put in the prompts that come with the package; what the user deleted or made his own is left alone."""
@@ -321,30 +306,25 @@ def _unknown_key(db: sqlite3.Connection, key: str) -> RemoteError:
     return remote_error(f"There is no prompt {key!r} in this workspace.{also}", code=NOT_FOUND)
 
 
-def _create_prompt(db: sqlite3.Connection, key: str, name: str, description: str) -> int:
+def _create_prompt(
+    db: sqlite3.Connection, key: str, name: str, description: str, kind: str = "normal", level: str = "L3"
+) -> int:
     query = """
-        INSERT INTO prompts (prompt_key, display_name, description, created_at, updated_at)
-        VALUES (:key, :name, :description, :now, :now)
+        INSERT INTO prompts (
+            prompt_key, display_name, description, created_at, updated_at, prompt_type, security_level
+        ) VALUES (?, ?, ?, ?, ?, ?, ?)
     """
+    now = _now()
     try:
-        row = db.execute(query, {"key": key, "name": name, "description": description, "now": _now()})
+        row = db.execute(query, (key, name, description, now, now, kind, level))
     except sqlite3.IntegrityError:
         raise remote_error(f"There is already a prompt {key!r}.", code=KEY_EXISTS) from None
     return int(row.lastrowid or 0)
 
 
-def _labelled(db: sqlite3.Connection, prompt: PromptRow, label: str) -> str:
-    labels = {
-        row["label"]: row["version"] for row in db.execute("SELECT * FROM labels WHERE prompt_id = ?", (prompt.id,))
-    }
-    if label not in labels:
-        there = ", ".join(f"{name} ({version})" for name, version in sorted(labels.items())) or "none"
-        message = (
-            f"Label {label!r} marks no version of prompt {prompt.prompt_key}. Labels there are: {there}. "
-            "Labels cannot be set through this Loop's API; name a version instead."
-        )
-        raise remote_error(message, code=LABEL_NOT_FOUND)
-    return str(labels[label])
+def _has_commit(db: sqlite3.Connection, prompt_id: int, version: str) -> bool:
+    found = db.execute("SELECT 1 FROM commits WHERE prompt_id = ? AND version = ?", (prompt_id, version)).fetchone()
+    return found is not None
 
 
 def _commit(db: sqlite3.Connection, prompt: PromptRow, version: str) -> Commit:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import Namespace
 from collections import ChainMap
@@ -10,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
+from cozeloop_magic.cell.options import read_json, read_pair
 from cozeloop_magic.errors import InvalidRequest
 from cozeloop_magic.lab.compare import compare
 from cozeloop_magic.lab.state import ExperimentView
@@ -19,7 +19,7 @@ from cozeloop_magic.notebook.values import read_values
 from cozeloop_magic.run.drive import Stop
 from cozeloop_magic.view.grid import GridView, PlainGridView
 
-__all__ = ["read_pair", "read_table_name", "run_comparison"]
+__all__ = ["read_table_name", "run_comparison"]
 
 
 def run_comparison(
@@ -40,7 +40,8 @@ def run_comparison(
         If it was stopped; what came is bound all the same.
     """
     names = ChainMap(local_names, session.namespace)
-    values = read_values(cell, args.var, names, session.namespace)
+    values = read_values(session, cell, args.var, names)
+    session.tell(() if args.quiet else values.notes)
     inputs, constants = _inputs(args, values.variables, names)
     prices = _prices(args.price)
     stop = Stop()
@@ -94,33 +95,14 @@ def _variants(args: Namespace) -> Iterator[Variant]:
 def _settings(option: str) -> list[tuple[str, Any]]:
     """Read ``temperature=0,0.7`` as one setting with two values."""
     name, values = read_pair(option, "--set", "NAME=VALUE,VALUE")
-    return [(name, _json(value)) for value in values.split(",")]
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def read_pair(option: str, name: str, example: str) -> tuple[str, str]:
-    """Read ``LEFT=RIGHT``.
-
-    Raises
-    ------
-    InvalidRequest
-        If it is none.
-    """
-    left, sign, right = option.partition("=")
-    if not (left and sign and right):
-        raise InvalidRequest(f"{name} {option} has no `=`.", hint=f"Write {name} {example}.")
-    return left, right
+    return [(name, read_json(value)) for value in values.split(",")]
 
 
 def _inputs(args: Namespace, values: dict[str, Any], names: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Return the table of inputs, and the values that are the same for all of them."""
     for name in args.grid:
+        if isinstance(values.get(name), str):
+            values[name] = read_json(values[name])  # a list as JSON is the text that it would be sent as
         if not isinstance(values.get(name), (list, tuple)) or not values[name]:
             raise InvalidRequest(f"--grid {name} needs a list of values.", hint=f"Write {name}: [one, another].")
     if not args.inputs:

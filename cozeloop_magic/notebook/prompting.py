@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from cozeloop_magic.cell.options import read_settings
 from cozeloop_magic.client.client import Client
 from cozeloop_magic.entities.prompt import ExecuteRequest
 from cozeloop_magic.entities.variables import encode_all
@@ -16,12 +17,13 @@ from cozeloop_magic.errors import InvalidRequest, UnexpectedContent
 from cozeloop_magic.notebook.errors import shorten
 from cozeloop_magic.notebook.options import chosen_version, of_setting, option_of, prompt_key_of
 from cozeloop_magic.notebook.session import Session
-from cozeloop_magic.notebook.values import read_values
+from cozeloop_magic.notebook.values import CellValues, read_values
 from cozeloop_magic.run.answer import Answer
 from cozeloop_magic.run.background import BackgroundAnswer
 from cozeloop_magic.run.drive import NO_DEFINITION, Stop, drive, get_checked_prompt
 from cozeloop_magic.run.state import Phase, RunState
 from cozeloop_magic.run.view import View
+from cozeloop_magic.store.memory import CellMemory
 from cozeloop_magic.template.render import render
 from cozeloop_magic.transport.call import seconds_error
 from cozeloop_magic.view.front import is_watched
@@ -47,16 +49,18 @@ def run_prompt(
     """
     names = ChainMap(local_names, session.namespace)
     option_of(args, "timeout", _seconds)
-    request = _request(session, args, cell, names)
+    settings = of_setting(read_settings, args.usual.set) | read_settings(args.own.set)
+    values = read_values(session, cell, args.own.var, names, args.usual.var)
+    request = _request(args, values, names)
+    notes = (*(f"{name}={value}" for name, value in settings.items()), *values.notes)
     client = session.connected(config)
     if args.dry_run:
-        _dry_run(session, client, request, args)
+        _dry_run(session, client, request, notes, args)
     else:
-        _run(session, client, request, args)
+        _run(session, client, RunState(request, settings=settings, notes=notes), args)
 
 
-def _request(session: Session, args: Namespace, cell: str, names: Mapping[str, Any]) -> ExecuteRequest:
-    values = read_values(cell, args.own.var, names, session.namespace, args.usual.var)
+def _request(args: Namespace, values: CellValues, names: Mapping[str, Any]) -> ExecuteRequest:
     which = partial(chosen_version, names=names)
     version, label = which(args.own) or of_setting(which, args.usual) or (None, None)
     return ExecuteRequest(
@@ -68,13 +72,16 @@ def _request(session: Session, args: Namespace, cell: str, names: Mapping[str, A
     )
 
 
-def _run(session: Session, client: Client, request: ExecuteRequest, args: Namespace) -> None:
+def _run(session: Session, client: Client, begin: RunState, args: Namespace) -> None:
     stop = Stop()
     view = _view(session, args, stop)
-    options = {"stream": not args.no_stream, "timeout": args.timeout, "interval": 1 / args.refresh_rate}
-    run = partial(drive, client, request, view, stop=stop, **options)
+    memory = CellMemory(client, not args.off, cache=args.cache, cell=args.cell)
+    run = partial(
+        drive, client, begin.request, view, stop=stop, stream=not args.no_stream, timeout=args.timeout,
+        interval=1 / args.refresh_rate, settings=begin.settings, notes=begin.notes, memory=memory,
+    )  # fmt: skip
     if args.background:
-        _run_behind(session, run, request, view, stop, args)
+        _run_behind(session, run, begin, view, stop, args)
         return
     state = run()
     if state.error is None or has_output(state):  # else there is no answer, and an older one stays
@@ -86,11 +93,11 @@ def _run(session: Session, client: Client, request: ExecuteRequest, args: Namesp
 
 
 def _run_behind(
-    session: Session, run: Callable[[], RunState], request: ExecuteRequest, view: View, stop: Stop, args: Namespace
+    session: Session, run: Callable[[], RunState], begin: RunState, view: View, stop: Stop, args: Namespace
 ) -> None:
     session.left_behind.add(stop)
-    view.update(RunState(request))  # where the answer goes is settled while this cell runs
-    answer = BackgroundAnswer(request, partial(_erring_shortly, run) if args.short_errors else run, stop)
+    view.update(begin)  # where the answer goes is settled while this cell runs
+    answer = BackgroundAnswer(begin.request, partial(_erring_shortly, run) if args.short_errors else run, stop)
     session.bind(answer, "_loop", args.out)
     if not is_watched():  # a machine moves on to the next cell, or ends, and would save an answer half written
         with stop.on_interrupt():
@@ -99,14 +106,17 @@ def _run_behind(
             raise KeyboardInterrupt(_stopped(state))
 
 
-def _dry_run(session: Session, client: Client, request: ExecuteRequest, args: Namespace) -> None:
+def _dry_run(
+    session: Session, client: Client, request: ExecuteRequest, notes: tuple[str, ...], args: Namespace
+) -> None:
     prompt = get_checked_prompt(client, request, args.timeout)
     if prompt.prompt_template is None:
         raise UnexpectedContent(f"There is nothing to render: {NO_DEFINITION}.")
-    messages = render(prompt, encode_all(request.variable_vals), request.messages).messages
+    rendered = render(prompt, encode_all(request.variable_vals), request.messages)
     if not args.quiet:
-        show_messages(prompt, messages, plain=args.plain or not session.in_kernel)
-    session.bind(messages, args.out)
+        plain = args.plain or not session.in_kernel
+        show_messages(prompt, rendered.messages, (*notes, *rendered.remarks), plain=plain)
+    session.bind(rendered.messages, args.out)
 
 
 def _view(session: Session, args: Namespace, stop: Stop) -> View:

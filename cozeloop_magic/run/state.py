@@ -5,15 +5,18 @@ Everything that shows or keeps a run reads a `RunState`: the live widget, the st
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import Any
 
 from cozeloop_magic.entities.prompt import ExecuteRequest, ExecuteResult
 from cozeloop_magic.entities.stream import join_results
 from cozeloop_magic.errors import LoopError
 
 __all__ = [
+    "ASKS_FOR_TOOLS",
+    "SAID_ALL",
     "Arrived",
     "Event",
     "Failed",
@@ -26,6 +29,13 @@ __all__ = [
     "fold",
     "join_arrived",
 ]
+
+
+SAID_ALL = ("stop", "stop_sequence", "end_turn", "eos")
+"""Finish reasons of a model that has said all it wanted to."""
+
+ASKS_FOR_TOOLS = ("tool_calls", "function_call", "tool_use")
+"""Finish reasons of a model that waits for what tools say."""
 
 
 class Phase(Enum):
@@ -66,6 +76,8 @@ class RunState:
         Why it failed.
     notes : tuple of str
         Quiet remarks: what could not be checked, say.
+    settings : Mapping[str, Any]
+        Of the model: what replaces the version's own.
     """
 
     request: ExecuteRequest
@@ -80,11 +92,18 @@ class RunState:
     at: float = 0.0
     error: LoopError | None = None
     notes: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def ended(self) -> bool:
         """Whether nothing more will come."""
         return self.phase in (Phase.DONE, Phase.INTERRUPTED, Phase.FAILED)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the answer came to its end, and the model to its own; an unknown reason may mean a failure."""
+        reason = (self.result.finish_reason or "").strip().lower()
+        return self.phase is Phase.DONE and (not self.result.finish_reason or reason in SAID_ALL + ASKS_FOR_TOOLS)
 
     @property
     def speed(self) -> float | None:
@@ -116,11 +135,12 @@ class Preparing:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The server is there and the prompt is known, or could not be looked at."""
+    """The server is there and the prompt is known, or could not be looked at; what replaces its model is, too."""
 
     origin: str
     version: str | None = None
     notes: tuple[str, ...] = ()
+    model_config: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +183,11 @@ def fold(state: RunState, event: Event) -> RunState:
     match event:
         case Preparing(text):
             return replace(state, preparing=text)
-        case Prepared(origin, version, notes):
-            return replace(state, preparing="", origin=origin, version=version, notes=state.notes + notes)
+        case Prepared(origin, version, notes, config):
+            request = replace(state.request, custom_model_config=config) if config else state.request
+            return replace(
+                state, preparing="", origin=origin, version=version, notes=state.notes + notes, request=request
+            )
         case Arrived(at, piece, pieces, until):
             result = join_results((state.result, piece))
             ttft = state.ttft if state.ttft is not None else (at if _speaks(result) else None)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
+from cozeloop_magic.errors import ConfigurationError
 from cozeloop_magic.run.state import Phase
 from cozeloop_magic.store.database import Connection, Database
 from cozeloop_magic.store.history import History
@@ -14,7 +17,9 @@ from cozeloop_magic.store.jobs import Jobs
 from cozeloop_magic.store.ratings import Ratings
 from cozeloop_magic.store.record import COLUMNS, RunRecord
 
-__all__ = ["RunStore", "default_path"]
+__all__ = ["KEEP_VARIABLE", "RunStore", "default_path", "opened"]
+
+KEEP_VARIABLE = "COZELOOP_MAGIC_KEEP"
 
 # Step N brings a database from `user_version` N to N + 1. Add steps; never change one that was released.
 MIGRATIONS = (
@@ -82,6 +87,7 @@ MIGRATIONS = (
 )
 
 _TABLES = ("jobs", "runs", "ratings")  # what is carried over from a damaged file, those first that others refer to
+_SAID = dict.fromkeys(("", "1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
 _VALUES = ["(SELECT id FROM jobs WHERE id = ?)" if name == "job" else "?" for name in COLUMNS]  # it may be forgotten
 _INSERT = f"INSERT INTO runs ({', '.join(COLUMNS)}) VALUES ({', '.join(_VALUES)})"
 _BETWEEN_LOOKS = 256  # runs that are kept before the size is looked at again
@@ -93,6 +99,40 @@ def default_path() -> Path:
     from cozeloop_magic.local.paths import data_dir
 
     return data_dir() / "runs.db"
+
+
+@contextmanager
+def opened(store: RunStore | bool) -> Iterator[RunStore | None]:
+    """Give the store that is meant: one that is given is left open, the user's own is closed in the end.
+
+    Parameters
+    ----------
+    store : RunStore or bool
+        True is the user's own, or none where ``COZELOOP_MAGIC_KEEP`` is 0; False is none.
+
+    Raises
+    ------
+    ConfigurationError
+        If the environment variable says neither yes nor no.
+    StoreError
+        If it cannot be opened.
+    """
+    if isinstance(store, RunStore):
+        yield store
+    elif store and _is_on():
+        with RunStore.open() as own:
+            yield own
+    else:
+        yield None
+
+
+def _is_on() -> bool:
+    said = os.environ.get(KEEP_VARIABLE, "").strip().lower()
+    if said not in _SAID:
+        raise ConfigurationError(
+            f"{KEEP_VARIABLE} is {said!r}.", hint="Set it to 0 to keep no runs, or to 1; without it they are kept."
+        )
+    return _SAID[said]
 
 
 class RunStore:
@@ -141,6 +181,11 @@ class RunStore:
     def notes(self) -> Sequence[str]:
         """Sentences for whoever uses it: that a damaged file was set aside, say."""
         return tuple(self._database.notes)
+
+    @property
+    def set_aside(self) -> Sequence[Path]:
+        """The damaged files that were set aside."""
+        return self._database.set_aside
 
     def close(self) -> None:
         """Close it."""

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cozeloop_magic import Client, compare
-from cozeloop_magic.errors import InvalidRequest, PromptNotFound, RequirementNotMet, VariableError
+from cozeloop_magic.errors import (
+    ConfigurationError,
+    InvalidRequest,
+    PromptNotFound,
+    RequirementNotMet,
+    StoreError,
+    VariableError,
+)
+from cozeloop_magic.lab import plan
 from cozeloop_magic.lab.state import ExperimentState
 from cozeloop_magic.lab.verdict import Verdict
 from cozeloop_magic.run.drive import Stop
 from cozeloop_magic.run.state import Phase
+from cozeloop_magic.store.runs import RunStore, default_path
 from tests.conftest import TOKEN
 from tests.lab.loop import BUSY, FakeLoop, fake_loop, refusal
+from tests.wire_server import delta, stream
 
 VERSIONS = ["greet@1.0.0", "greet@2.0.0"]
 TEXTS = [{"text": f"text {n}", "label": "good" if n % 3 else "bad"} for n in range(12)]
@@ -55,12 +64,39 @@ def run(client: Client, inputs: Any = TEXTS, **options: Any) -> Any:
     )
 
 
+def teach_judge(loop: FakeLoop) -> None:
+    """Have the loop know a prompt that judges."""
+    names = [{"key": name, "type": "string"} for name in ("input", "expected", "a", "b")]
+    loop.versions["judge"], loop.definitions["3.0.0"] = ["3.0.0"], names
+
+
+def full() -> Any:
+    raise StoreError("There is no room.")
+
+
+class Recorder:
+    """A view that shows all, and remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.finished: list[ExperimentState] = []
+        self.on_update: Callable[[ExperimentState], object] = lambda state: None
+
+    def update(self, state: ExperimentState) -> None:
+        self.on_update(state)
+
+    def finish(self, state: ExperimentState) -> None:
+        self.finished.append(state)
+
+    def shows(self, trial: Any) -> bool:
+        return True
+
+
 class TestVerdict:
     def test_it_ends_in_a_sentence(self, client: Client) -> None:
         cmp = run(client)
         assert cmp.verdict == "better" and cmp.verdict is Verdict.BETTER
         assert str(cmp.decide()).startswith(
-            "2.0.0 is better than 1.0.0: 12 of 12 inputs pass the checks with 2.0.0, 0 with 1.0.0"
+            "2.0.0 is better than 1.0.0: 12 of 12 inputs pass the checks with 2.0.0, 0 of 12 with 1.0.0"
         )
         assert cmp.decide("equals").difference == 1.0 and cmp.decide("tokens").verdict is not Verdict.BETTER
 
@@ -73,7 +109,9 @@ class TestVerdict:
         assert cmp.verdict is Verdict.TOO_FEW
 
     def test_without_a_check_there_is_nothing_to_decide_by(self, client: Client) -> None:
-        assert run(client, checks=[]).verdict is Verdict.NOTHING_TO_DECIDE_BY
+        cmp = run(client, checks=[])
+        assert cmp.verdict is Verdict.NOTHING_TO_DECIDE_BY
+        assert cmp.state.notes[0].endswith("No check is named to decide by; this is a look, not a test.")
 
     def test_a_failed_call_is_no_failed_check(self, client: Client) -> None:
         cmp = run(client, [*TEXTS, {"text": "text 99", "label": "good"}])
@@ -89,6 +127,9 @@ class TestVerdict:
 
     def test_a_second_look_is_judged_more_strictly(self, client: Client) -> None:
         assert [run(client).decide().look for _ in range(3)] == [1, 2, 3]
+        notes = run(client).state.notes
+        assert notes[1].startswith("This is look 4 at the same question")
+        assert "fewer than 10 inputs" in run(client, TEXTS[:9]).state.notes[0]
         assert run(client, [{"text": "text 50", "label": "good"}]).decide().look == 1
 
     def test_repeats_are_told_apart(self, client: Client, loop: FakeLoop) -> None:
@@ -155,21 +196,31 @@ class TestKept:
         before = loop.executions
         run(client, inputs, retry_errors=True)
         assert loop.executions == before + 2
+        noted = run(client, inputs, retry_errors=True).state.notes
+        assert "24 of 26 runs are in the store." in noted
+
+    def test_a_store_that_is_switched_off(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("COZELOOP_MAGIC_KEEP", "0")
+        cmp = run(client)
+        assert not default_path().exists()
+        with pytest.raises(InvalidRequest, match="kept"):
+            cmp.rate()
+        monkeypatch.setenv("COZELOOP_MAGIC_KEEP", "nope")
+        with pytest.raises(ConfigurationError, match="COZELOOP_MAGIC_KEEP is 'nope'"):
+            run(client)
+
+    def test_it_is_said_how_many_of_the_kept_ones_failed(self, client: Client, loop: FakeLoop) -> None:
+        stop, view = Stop(), Recorder()
+        view.on_update = lambda state: stop() if state.phases[Phase.FAILED] >= 2 else None
+        inputs = [{"text": "text 99", "label": "good"}, *TEXTS]
+        run(client, inputs, view=view, stop=stop, concurrency=1, interval=0.0)
+        (note,) = [note for note in run(client, inputs).state.notes if "in the store" in note]
+        assert "2 of them failed (--retry-errors runs those again)" in note
 
     def test_a_stopped_one_goes_on_where_it_was(self, client: Client, loop: FakeLoop) -> None:
-        stop = Stop()
-
-        class StopsAtSix:
-            def update(self, state: ExperimentState) -> None:
-                if state.phases[Phase.DONE] >= 6:
-                    stop()
-
-            def finish(self, state: ExperimentState) -> None: ...
-
-            def shows(self, trial: Any) -> bool:
-                return True
-
-        first = run(client, view=StopsAtSix(), stop=stop, concurrency=1, interval=0.0)
+        stop, view = Stop(), Recorder()
+        view.on_update = lambda state: stop() if state.phases[Phase.DONE] >= 6 else None
+        first = run(client, view=view, stop=stop, concurrency=1, interval=0.0)
         done = first.state.phases[Phase.DONE]
         assert 6 <= done < 24
         second = run(client)
@@ -178,7 +229,7 @@ class TestKept:
 
     def test_fresh_and_without_a_store(self, client: Client, loop: FakeLoop) -> None:
         run(client, store=False)
-        assert not (Path(os.environ["COZELOOP_MAGIC_HOME"]) / "data" / "runs.db").exists()
+        assert not default_path().exists()
         run(client)
         run(client, fresh=True)
         assert loop.executions == 72
@@ -220,6 +271,51 @@ class TestUnderWay:
         cmp = run(client)
         assert cmp.state.complete and cmp.state.phases[Phase.DONE] == 24
 
+    def test_a_stop_in_mid_answer_is_no_failure(self, client: Client, loop: FakeLoop) -> None:
+        stop, view, never = Stop(), Recorder(), threading.Event()
+        loop.reply = lambda version, text: stream([delta("half"), never])
+        view.on_update = lambda state: stop() if state.phases[Phase.STREAMING] >= 4 else None
+        cmp = run(client, TEXTS[:4], stop=stop, view=view)
+        never.set()
+        assert cmp.state.phases == {Phase.INTERRUPTED: 4, Phase.WAITING: 4} and view.finished == [cmp.state]
+        assert {trial.run.text for _, trial in cmp if trial.run.phase is Phase.INTERRUPTED} == {"half"}
+        assert cmp.to_pandas()["error"].isna().all()
+
+    def test_an_error_in_the_middle_still_draws_what_came(self, client: Client) -> None:
+        view = Recorder()
+        with RunStore.open() as store:
+            put, kept = store.put, []
+            store.put = lambda record: kept.append(put(record)) if len(kept) < 5 else full()  # type: ignore[method-assign,assign,return-value]
+            with pytest.raises(StoreError, match="no room"):
+                run(client, store=store, view=view, concurrency=1)
+        (state,) = view.finished
+        assert state.phases[Phase.DONE] >= 5 and state.phases[Phase.STREAMING] == 0
+
+    def test_an_interrupt_while_the_judge_is_asked_is_a_stop(self, client: Client, loop: FakeLoop) -> None:
+        teach_judge(loop)
+        quick, view = loop.reply, Recorder()
+
+        def reply(version: str, text: str) -> Any:
+            if version == "3.0.0":
+                signal.raise_signal(signal.SIGINT)
+                return "a"
+            return quick(version, text)
+
+        loop.reply = reply
+        stop = Stop()
+        cmp = run(client, judge="judge@3.0.0", decide="judge", concurrency=1, stop=stop, view=view)
+        assert stop.asked and cmp.state.complete and len(view.finished) == 1
+        loop.reply = lambda version, text: "a" if version == "3.0.0" else quick(version, text)
+        before = loop.executions
+        run(client, judge="judge@3.0.0", decide="judge")
+        assert loop.executions - before <= 24  # the judge's alone: its comparison had not come to its end
+
+    def test_each_key_is_made_once(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        made = []
+        monkeypatch.setattr(plan, "run_key", lambda *a: made.append(a[1]) or str(len(made)))  # type: ignore[func-returns-value]
+        run(client, cache=True)
+        assert len(made) == 24
+
     def test_inputs_may_be_a_file_with_other_names(self, client: Client, tmp_path: Path) -> None:
         path = tmp_path / "reviews.csv"
         path.write_text("review,label\ntext 1,good\ntext 3,bad\n")
@@ -227,12 +323,46 @@ class TestUnderWay:
         assert str(cmp["2.0.0", 1]) == "bad" and len(list(cmp)) == 4
 
     def test_a_judge_is_asked_in_both_orders_and_flips_are_ties(self, client: Client, loop: FakeLoop) -> None:
-        names = [{"key": name, "type": "string"} for name in ("input", "expected", "a", "b")]
-        loop.versions["judge"], loop.definitions["3.0.0"] = ["3.0.0"], names
+        teach_judge(loop)
         quick = loop.reply
         loop.reply = lambda version, text: "a" if version == "3.0.0" else quick(version, text)
         cmp = run(client, judge="judge@3.0.0", decide="judge")
         assert cmp.flips == (12, 12) and cmp.verdict is Verdict.NOT_SHOWN
+        assert cmp.state.notes[-1].startswith("The judge's preference went with the order in 12 of 12 pairs")
+        assert "the judge prefers 2.0.0 on 0 of 12 inputs, 1.0.0 on 0, neither on 12" in str(cmp.decide())
+
+    def test_what_a_judge_said_is_not_paid_for_again(self, client: Client, loop: FakeLoop) -> None:
+        teach_judge(loop)
+        quick = loop.reply
+        loop.reply = lambda version, text: "a" if version == "3.0.0" else quick(version, text)
+        run(client, judge="judge@3.0.0")
+        assert loop.executions == 48
+        cmp = run(client, judge="judge@3.0.0", checks=[])  # the same answers again: their judgements are known
+        assert loop.executions == 48 + 24 and cmp.flips == (12, 12) and cmp.decided_by == "judge"
+        run(client, judge="judge@3.0.0", fresh=True)
+        assert loop.executions == 48 + 24 + 48
+        assert set(cmp.to_pandas()["judge"].dropna()) == {0}
+
+    def test_of_equal_answers_no_judge_is_asked(self, client: Client, loop: FakeLoop) -> None:
+        teach_judge(loop)
+        loop.reply = lambda version, text: "tie" if version == "3.0.0" else "the same"
+        cmp = run(client, judge="judge@3.0.0", decide="judge")
+        assert loop.executions == 24 and cmp.flips == (0, 0)
+        assert "12 pairs are the same" in cmp.state.notes[-1] and cmp.decide().pairs == 12
+
+    def test_a_rating_is_of_answers_and_says_nothing_of_others(self, client: Client, loop: FakeLoop) -> None:
+        teach_judge(loop)
+        quick = loop.reply
+        loop.reply = lambda version, text: "a" if version == "3.0.0" else quick(version, text)
+        cmp = run(client, judge="judge@3.0.0", decide="human")
+        rating = cmp.rate()
+        for pair in list(rating.left)[:8]:
+            rating.rate(pair, "neither")
+        decision = run(client, decide="human", judge="judge@3.0.0").decide()
+        assert (decision.pairs, decision.dropped) == (8, 4) and "4 more inputs are not rated." in decision.sentence
+        assert str(cmp.agreement).startswith("agrees with human ratings on 8 of 8 pairs")
+        loop.reply = lambda version, text: f"{version} says something else"
+        assert run(client, decide="human").verdict is Verdict.NOTHING_TO_DECIDE_BY
 
     def test_blind_ratings_are_kept_and_counted(self, client: Client) -> None:
         cmp = run(client, decide="human")
@@ -242,3 +372,20 @@ class TestUnderWay:
             rating.rate(pair, "first" if pair.first != "perhaps" else "second")
         assert rating.reveal() == "Of 12 pairs you preferred: 1.0.0 0, 2.0.0 12, neither 0."
         assert cmp.decide("human").verdict is Verdict.BETTER
+
+    def test_what_is_rated_is_not_asked_again_unless_one_wants_to(self, client: Client) -> None:
+        cmp = run(client, decide="human")
+        rating = cmp.rate()
+        for pair in rating.pairs[:5]:
+            rating.rate(pair, "neither")
+        assert len(cmp.rate().pairs) == 7 and len(cmp.rate(again=True).pairs) == 12
+        for pair in cmp.rate().pairs:
+            rating.rate(pair, "neither")
+        with pytest.raises(InvalidRequest, match="Every pair is rated"):
+            cmp.rate()
+
+    def test_the_order_is_chance_and_the_texts_tell_nothing(self, client: Client) -> None:
+        pairs = [pair for _ in range(4) for pair in run(client).rate(again=True).pairs]
+        assert 5 <= sum(pair.swapped for pair in pairs) <= 43
+        assert all((pair.second if pair.swapped else pair.first) == "perhaps" for pair in pairs)
+        assert "swapped" not in repr(run(client).rate(again=True))

@@ -59,6 +59,28 @@ def test_all_wait_as_long_as_the_server_asks() -> None:
     assert limiter.seconds_to_wait(5.0) == 0.0
 
 
+def test_nobody_else_waits_an_hour_because_one_is_asked_to() -> None:
+    limiter = Limiter(4)
+    limiter.begin(1.0)
+    assert limiter.refused(1.0, 2.0, retry_after=3600.0) == 60.0
+
+
+def test_after_a_storm_it_is_soon_as_fast_as_before() -> None:
+    limiter, now, answered = Limiter(16), 0.0, 0
+    while now < 30.0:  # half a minute in which each call is refused
+        now += limiter.seconds_to_wait(now) or 0.0
+        limiter.begin(now)
+        now += 0.01
+        limiter.refused(now - 0.01, now)
+        assert (limiter.seconds_to_wait(now) or 0.0) < 1.001
+    while limiter.concurrency < 14:
+        limiter.begin(now)
+        now += 0.1
+        limiter.answered(now - 0.1, now)
+        answered += 1
+    assert answered <= 20
+
+
 def test_without_a_time_named_refusals_in_a_row_make_all_wait_longer() -> None:
     limiter = Limiter(1)
     waits = []

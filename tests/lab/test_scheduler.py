@@ -128,6 +128,29 @@ def test_an_hour_is_not_waited(loops: Any) -> None:
     assert all(isinstance(end, Failed) for end in ends.values()) and loop.executions == 2
 
 
+def test_an_hour_that_one_is_asked_to_wait_holds_no_other(loops: Any) -> None:
+    hour = refusal(1, "later", "429 Too Many Requests", Retry_After="3600")
+    _loop, client = loops(lambda version, text: hour if text == "1" else text)
+    began = time.monotonic()
+    ends, _ = run(scheduler(client, 2), range(20))
+    assert time.monotonic() - began < 10.0
+    assert [task for task, end in ends.items() if isinstance(end, Failed)] == [1] and len(ends) == 20
+
+
+def test_what_came_before_an_error_is_told(loops: Any) -> None:
+    _loop, client = loops()
+
+    def keep(task: int, state: RunState) -> None:
+        if task == 10:
+            raise StoreError("The disk is full.")
+
+    told = set()
+    with pytest.raises(StoreError):
+        for batch in scheduler(client, 1, keep=keep).run(range(100), interval=5.0):
+            told |= {item.task for item in batch if isinstance(item, Told) and isinstance(item.event, Finished)}
+    assert told == set(range(11))
+
+
 def test_an_answer_that_began_is_never_asked_for_again(loops: Any) -> None:
     broken = [*framed([delta("half"), error_event(600502002, "too many calls a second")], "chunked")]
     loop, client = loops(lambda version, text: send_bytes([b"".join(broken)], stay))

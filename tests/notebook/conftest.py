@@ -1,10 +1,18 @@
+"""Servers for a shell: one that answers by a script, and a real embedded one with the seeded prompts."""
+
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from cozeloop_magic.local.seeds import read_seeds
+from cozeloop_magic.local.store import Store
 from tests.conftest import TOKEN
+from tests.local.conftest import TOKEN as LOCAL_TOKEN
+from tests.local.conftest import Parrot, Server
 from tests.wire_server import Script, WireServer
 
 
@@ -16,9 +24,24 @@ def configured(
 
     def start(script: Script) -> WireServer:
         server = serve(script)
-        monkeypatch.setenv("COZELOOP_API_BASE_URL", server.url)
-        monkeypatch.setenv("COZELOOP_WORKSPACE_ID", "73917")
-        monkeypatch.setenv("COZELOOP_API_TOKEN", TOKEN)
+        configure(monkeypatch, server.url, "73917", TOKEN)
         return server
 
     return start
+
+
+@pytest.fixture
+def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """An embedded Loop with the prompts that it brings, and a model that repeats what it hears."""
+    with closing(Store(tmp_path / "prompts.db")) as store:
+        store.seed(read_seeds())
+        server = Server(store, Parrot())
+        configure(monkeypatch, server.url, server.workspace_id, LOCAL_TOKEN)
+        yield server
+        server.stop()
+
+
+def configure(monkeypatch: pytest.MonkeyPatch, url: str, workspace_id: str, token: str) -> None:
+    monkeypatch.setenv("COZELOOP_API_BASE_URL", url)
+    monkeypatch.setenv("COZELOOP_WORKSPACE_ID", workspace_id)
+    monkeypatch.setenv("COZELOOP_API_TOKEN", token)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from cozeloop_magic import Client, new_client
-from cozeloop_magic.authoring.define import define, word_changes
+from cozeloop_magic.authoring.changes import word_changes
+from cozeloop_magic.authoring.define import define
 from cozeloop_magic.errors import AlreadyExists, CellError, DraftConflict, InvalidRequest
 from cozeloop_magic.local.store import Store
 from tests.local.conftest import TOKEN as LOCAL_TOKEN

@@ -52,7 +52,8 @@ _BEFORE_A_BLANK_LINE = re.compile(r"\n(?=[^\S\n]*(?:\n|\Z))")
 
 _WHOLE = dict.fromkeys(("", *SAID_ALL), "done") | dict.fromkeys(ASKS_FOR_TOOLS, "asks for tools")
 _CUT = dict.fromkeys(("length", "max_tokens", "max_length"), "stopped at the length limit") | {
-    "content_filter": "stopped by the content filter"
+    "content_filter": "stopped by the content filter",
+    "refusal": "the model refused",
 }  # as is whatever has a finish reason that is not known here: it may mean a failure
 
 

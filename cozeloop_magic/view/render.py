@@ -129,7 +129,7 @@ def status(state: RunState) -> str:
         state.ttft is not None and f"first token {_seconds(state.ttft)}",
         state.latency is not None and _seconds(state.latency),
         _retries(state.result.retries),
-        usage and f"{usage.input_tokens:,} → {usage.output_tokens:,} tokens",
+        usage and f"{usage} tokens",
         usage is None and state.phase is Phase.DONE and has_output(state) and "tokens not told",
         state.speed is not None and _speed(state),
         *state.notes,

@@ -30,7 +30,7 @@ from cozeloop_magic.view.messages import show_messages
 from cozeloop_magic.view.render import has_output
 from cozeloop_magic.view.terminal import TerminalView
 
-__all__ = ["run_prompt"]
+__all__ = ["run_prompt", "run_request"]
 
 
 def run_prompt(
@@ -52,7 +52,7 @@ def run_prompt(
     if args.dry_run:
         _dry_run(session, client, request, args)
     else:
-        _run(session, client, request, args)
+        run_request(session, client, request, args)
 
 
 def _request(session: Session, args: Namespace, cell: str, names: Mapping[str, Any]) -> ExecuteRequest:
@@ -68,7 +68,8 @@ def _request(session: Session, args: Namespace, cell: str, names: Mapping[str, A
     )
 
 
-def _run(session: Session, client: Client, request: ExecuteRequest, args: Namespace) -> None:
+def run_request(session: Session, client: Client, request: ExecuteRequest, args: Namespace) -> None:
+    """Run a request, show it all the way, and bind its answer."""
     stop = Stop()
     view = _view(session, args, stop)
     options = {"stream": not args.no_stream, "timeout": args.timeout, "interval": 1 / args.refresh_rate}

@@ -7,6 +7,7 @@ from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from cozeloop_magic.authoring.define import Drafts
 from cozeloop_magic.client.client import Client
 from cozeloop_magic.client.connect import client_for
 from cozeloop_magic.client.settings import Settings
@@ -25,6 +26,7 @@ class Session:
         self.arguments: dict[str, str] = {}  # of ``%loop use``: they come before the environment and %config
         self._in_kernel = getattr(shell, "kernel", None) is not None
         self.left_behind = LeftBehind()
+        self.drafts = Drafts()
         show_answers(shell)
         shell.events.register("pre_run_cell", self.left_behind.stop_earlier)
 

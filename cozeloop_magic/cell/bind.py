@@ -69,8 +69,8 @@ def _value(source: Value | Expression, namespace: dict[str, Any]) -> Any:
 def _message(spec: MessageSpec, namespace: dict[str, Any]) -> Message:
     content = _value(spec.source, namespace)
     said = message_of(content)
-    if said is not None and said.role == spec.role and isinstance(content, str):
-        return said  # an answer of the model, with the tools it asks for
+    if said is not None and said.role == spec.role and isinstance(content, (str, Message)):
+        return said  # a message, or an answer of the model, with the tools it asks for
     if isinstance(content, str):
         return Message(spec.role, content, tool_call_id=spec.tool_call_id)
     parts = [content] if isinstance(content, ContentPart) else content

@@ -1,9 +1,10 @@
-"""The terminal: ``cozeloop-magic serve | run | demo | model fetch``."""
+"""The terminal: ``cozeloop-magic serve | run | history | demo | model fetch``."""
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -66,8 +67,21 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--var", action="append", default=[], metavar="NAME=VALUE", help="a variable's value")
     run.add_argument("--message", action="append", default=[], metavar="TEXT", help="a user message to append")
     run.add_argument("--no-stream", action="store_true", help="ask for the whole answer at once")
+    run.add_argument(
+        "--cache", action="store_true", help="answer from the store, if exactly this was answered before"
+    )
+    run.add_argument("--off", action="store_true", help="keep nothing of this run in the store")
     run.add_argument("--timeout", type=float, metavar="S", help="seconds for the whole call (default: 600)")
     run.set_defaults(command=_run)
+
+    history = commands.add_parser("history", help="list kept runs, the latest first")
+    history.add_argument("-n", "--number", type=int, default=20, help="how many at most (default: %(default)s)")
+    history.add_argument("-p", "--prompt", metavar="KEY", help="only runs of this prompt")
+    history.add_argument("--grep", metavar="TEXT", help="only runs that hold this text")
+    history.add_argument("--since", metavar="7d", help="only runs since then: an age such as 7d, or a date")
+    history.add_argument("--failed", action="store_true", help="only runs that failed, or were stopped")
+    history.add_argument("--json", action="store_true", help="all that is known of each, as JSON")
+    history.set_defaults(command=_history)
 
     demo = commands.add_parser("demo", help="open the lesson in JupyterLab")
     demo.add_argument("--execute", action="store_true", help="run it without a browser and print the answers")
@@ -100,6 +114,7 @@ def _run(args: argparse.Namespace) -> int:
     from cozeloop_magic.entities.prompt import ExecuteRequest, Message, Role
     from cozeloop_magic.run.drive import drive
     from cozeloop_magic.run.state import Phase
+    from cozeloop_magic.store.memory import CellMemory
     from cozeloop_magic.view.terminal import TerminalView
 
     for name in ("version", "label"):
@@ -114,10 +129,23 @@ def _run(args: argparse.Namespace) -> int:
     )
     with new_client() as client:
         view = TerminalView(sys.stdout, sys.stderr)
-        state = drive(client, request, view, stream=not args.no_stream, timeout=args.timeout)
+        memory = CellMemory(client, not args.off, cache=args.cache)
+        state = drive(client, request, view, stream=not args.no_stream, timeout=args.timeout, memory=memory)
     if state.error is not None:
         raise state.error
     return _INTERRUPTED if state.phase is Phase.INTERRUPTED else 0
+
+
+def _history(args: argparse.Namespace) -> int:
+    from cozeloop_magic.store.runs import RunStore
+    from cozeloop_magic.view.history import find_history
+
+    with RunStore.open() as store:
+        listing = find_history(
+            store, args.number, prompt_key=args.prompt, text=args.grep, since=args.since, failed=args.failed
+        )
+    print(json.dumps(list(listing), ensure_ascii=False, indent=1, default=str) if args.json else listing)
+    return 0
 
 
 def _fetch(args: argparse.Namespace) -> int:

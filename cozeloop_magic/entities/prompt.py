@@ -81,6 +81,7 @@ class ToolChoiceType(_Text):
 
     AUTO = "auto"
     NONE = "none"
+    SPECIFIC = "specific"
 
 
 class ContentType(_Text):
@@ -212,9 +213,10 @@ class Tool(Wire):
 
 @dataclass(frozen=True, repr=False)
 class ToolCallConfig(Wire):
-    """Whether the model may call tools."""
+    """Whether the model may call tools; for ``specific``, the specification holds ``type`` and ``name``."""
 
     tool_choice: ToolChoiceType | str = wire.member(ToolChoiceType, ToolChoiceType.AUTO)
+    tool_choice_specification: Mapping[str, Any] | None = wire.kept()
 
 
 @dataclass(frozen=True, repr=False)

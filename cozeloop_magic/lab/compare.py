@@ -29,7 +29,7 @@ from cozeloop_magic.lab.state import (
     fold,
 )
 from cozeloop_magic.lab.variants import Variant
-from cozeloop_magic.lab.verdict import what_can_be_shown
+from cozeloop_magic.lab.verdict import inputs_to_show_anything, what_can_be_shown
 from cozeloop_magic.run.drive import Stop
 from cozeloop_magic.run.state import Interrupted, Phase, RunState
 from cozeloop_magic.store.jobs import Job, JobState
@@ -39,6 +39,10 @@ from cozeloop_magic.store.runs import RunStore, opened
 __all__ = ["compare"]
 
 _VERDICTS = ("better", "not-worse")
+_LOOKS = (
+    "This is look {look} at the same question on inputs that were looked at before: who looks often finds something "
+    "by chance, so each further look is judged more strictly."
+)
 
 
 def compare(
@@ -53,7 +57,7 @@ def compare(
     repeat: int = 1,
     checks: Iterable[str | Callable[..., Any]] = (),
     judge: str | None = None,
-    decide: str = "pass",
+    decide: str | None = None,
     by: float = 0.1,
     concurrency: int = 4,
     max_runs: int = 60,
@@ -95,8 +99,9 @@ def compare(
         What an answer must be; see `cozeloop_magic.lab.checks.parse_check`.
     judge : str, optional
         ``KEY@VERSION`` of a prompt that says which of two answers is better, asked in both orders.
-    decide : str
+    decide : str, optional
         What to decide by: ``pass`` (all checks), a check's name, ``judge``, ``human``, ``tokens`` or ``latency``.
+        Without it, all checks; the judge where there is one and no check.
     by : float
         The smallest difference worth acting on: 0.1 is ten percentage points, or a tenth of the baseline's tokens.
     concurrency : int
@@ -135,25 +140,25 @@ def compare(
         raise InvalidRequest(f"{require!r} cannot be required.", hint=f"Require {' or '.join(_VERDICTS)}.")
     made = [check if isinstance(check, Check) else parse_check(check, functions) for check in checks]
     _check_expected(made, expect)
-    check_measure(decide, [check.name for check in made], concurrency)
+    measure = decide or ("judge" if judge and not made else "pass")
+    check_measure(measure, [check.name for check in made], concurrency)
     asked = [variants] if isinstance(variants, (str, Variant)) else variants
     plan = make_plan(
         client, asked, inputs, variables=variables, map=map, expect=expect, messages=messages,
         repeat=repeat, seed=seed, max_runs=max_runs, timeout=timeout,
     )  # fmt: skip
     jury = Judge.of(client, judge, plan) if judge else None
-    if decide == "judge" and jury is None:
+    if measure == "judge" and jury is None:
         raise InvalidRequest("No judge is named to decide by.", hint="Name one: --judge KEY@VERSION.")
     with opened(store) as kept:
-        question = f"{decide} ±{by:g} {[check.name for check in made]}"
-        experiment = _Experiment(client, plan, made, kept, question, view, stop or Stop(), concurrency)
+        experiment = _Experiment(client, plan, made, measure, by, kept, view, stop or Stop(), concurrency)
         with experiment.stop.on_interrupt(), experiment.finished():
-            state = experiment.run(fresh, retry_errors, cache, timeout, interval)
-            judgements = {}
+            experiment.run(fresh, retry_errors, cache, timeout, interval)
             if jury is not None and not experiment.stop.asked:
-                judgements = judge_pairs(client, jury, state, Limiter(concurrency), experiment.stop, timeout=timeout)
-            comparison = Comparison(state, decide, by, experiment.look, concurrency, judgements, prices, store, view)
-            experiment.shown(Decided(tuple(comparison.decide_all())))
+                experiment.judge(jury, fresh, timeout)
+            comparison = Comparison(experiment.state, measure, by, experiment.look, concurrency, prices, store, view)
+            said = [Noted(comparison.judge_note)] if comparison.judge_note else []
+            experiment.shown(*said, Decided(tuple(comparison.decide_all())))
             comparison = comparison.with_state(experiment.state)
     if require:
         comparison.require(require)
@@ -176,8 +181,9 @@ class _Experiment:
     client: Client
     plan: Plan
     checks: Sequence[Check]
+    measure: str
+    by: float
     store: RunStore | None
-    question: str
     view: ExperimentView | None
     stop: Stop
     concurrency: int
@@ -188,16 +194,15 @@ class _Experiment:
         self.limiter = Limiter(self.concurrency)
         self.state = ExperimentState.of(self.plan, self.limiter.concurrency)
 
-    def run(
-        self, fresh: bool, retry_errors: bool, cache: bool, timeout: float | None, interval: float
-    ) -> ExperimentState:
-        """Run what is not kept yet, and return the last state."""
+    def run(self, fresh: bool, retry_errors: bool, cache: bool, timeout: float | None, interval: float) -> None:
+        """Run what is not kept yet."""
         kept = self._kept(fresh, retry_errors, cache)
-        shown = what_can_be_shown(len(self.plan.inputs), len(self.plan.variants))
-        events: list[Event] = [Noted(f"{self.plan} {shown}")]
+        self._begin()
+        events: list[Event] = [Noted(f"{self.plan} {self._promise()}")]
+        if self.look > 1:
+            events.append(Noted(_LOOKS.format(look=self.look)))
         if kept:
             events.append(Noted(_in_store(kept.values(), len(self.plan))))
-        self._begin()
         self.shown(*events, *(Told(trial, event) for trial, run in kept.items() for event in run.events()))
         todo = [trial for trial in self.plan.trials() if trial not in kept]
         scheduler = Scheduler(
@@ -206,7 +211,22 @@ class _Experiment:
         )  # fmt: skip
         for batch in scheduler.run(todo, interval):
             self.shown(*batch)
-        return self.state
+
+    def judge(self, jury: Judge, fresh: bool, timeout: float | None) -> None:
+        """Have the answers judged; what was judged before is not asked again."""
+        limiter = Limiter(self.concurrency)
+        for batch in judge_pairs(
+            self.client, jury, self.state, limiter, self.stop, store=self.store, fresh=fresh, timeout=timeout
+        ):
+            self.shown(*batch)
+
+    def _promise(self) -> str:
+        """Say what it can show."""
+        inputs, variants = len(self.plan.inputs), len(self.plan.variants)
+        if self.measure == "pass" and not self.checks and inputs >= inputs_to_show_anything():
+            return "No check is named to decide by; this is a look, not a test."
+        shares = self.measure not in ("tokens", "latency")
+        return what_can_be_shown(inputs, variants, by=self.by, shares=shares, look=self.look)
 
     @contextmanager
     def finished(self) -> Iterator[None]:
@@ -249,7 +269,8 @@ class _Experiment:
             return
         inputs = [each.digest for each in self.plan.inputs]
         plan = self.plan
-        job = Job("compare", plan.digest, plan.subject, self.question, len(plan), time.time())
+        question = f"{self.measure} ±{self.by:g} {[check.name for check in self.checks]}"
+        job = Job("compare", plan.digest, plan.subject, question, len(plan), time.time())
         self.job = self.job or self.store.jobs.begin(job, inputs)
         self.look = self.store.jobs.count_looks(job, inputs, before=self.job) + 1
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from cozeloop_magic.errors import InvalidRequest, RequirementNotMet
 from cozeloop_magic.lab.judge import Agreement, agreement
-from cozeloop_magic.lab.judging import Judgements
 from cozeloop_magic.lab.measures import PREFERENCES, decide_by, decide_by_preference, passed
 from cozeloop_magic.lab.plan import Plan, Trial
-from cozeloop_magic.lab.ratings import read_ratings
+from cozeloop_magic.lab.ratings import BlindRating, read_ratings, with_equal_answers
 from cozeloop_magic.lab.state import ExperimentState, ExperimentView, TrialState
 from cozeloop_magic.lab.verdict import Decision, Verdict
 from cozeloop_magic.run.answer import Answer
@@ -42,8 +41,6 @@ class Comparison:
         The how-manieth look at this question it is.
     concurrency : int
         How many calls ran at once at most: under load, times measure a queue.
-    judgements : mapping
-        What a judge says, by input and variant.
     prices : mapping or None
         Money for a million input and output tokens.
     """
@@ -53,7 +50,6 @@ class Comparison:
     by: float
     look: int = 1
     concurrency: int = 1
-    judgements: Judgements = field(default_factory=dict)
     prices: Mapping[str, float] | None = None
     _store: RunStore | bool = field(default=False, compare=False)
     _view: ExperimentView | None = field(default=None, compare=False)
@@ -126,22 +122,41 @@ class Comparison:
 
     def _preferences(self, name: str) -> dict[tuple[int, int], int | None]:
         if name == "judge":
-            return {pair: judged.preference for pair, judged in self.judgements.items()}
-        return read_ratings(self.plan, self._store)
+            return {pair: judged.preference for pair, judged in self.state.judgements.items()}
+        return with_equal_answers(self.state, read_ratings(self.state, self._store))
 
     @property
     def flips(self) -> tuple[int, int]:
         """How many of the judge's preferences went with the order, and how many there are."""
-        judged = [each for each in self.judgements.values() if each.preference is not None]
+        asked = [each for each in self.state.judgements.values() if not each.equal]
+        judged = [each for each in asked if each.preference is not None]
         return sum(each.flipped for each in judged), len(judged)
 
     @property
-    def agreement(self) -> Agreement:
-        """How often the judge says what people say."""
-        rated = self._preferences("human")
-        return agreement((judged.preference, rated.get(pair)) for pair, judged in self.judgements.items())
+    def judge_note(self) -> str:
+        """How far the judge can be trusted, in a sentence; empty where there was none."""
+        flipped, judged = self.flips
+        judgements = self.state.judgements.values()
+        if not judgements:
+            return ""
+        equal = sum(each.equal for each in judgements)
+        items = [
+            f"The judge's preference went with the order in {flipped:,} of {judged:,} pairs, which count as ties",
+            f"{equal:,} {'pair is' if equal == 1 else 'pairs are'} the same" if equal else "",
+            str(self.agreement),
+        ]
+        lost = [each.error for each in judgements if each.preference is None]
+        if lost:
+            items.append(f"{len(lost):,} could not be judged: {lost[0]}")
+        return "; ".join(filter(None, items)) + "."
 
-    def rate(self) -> Any:
+    @property
+    def agreement(self) -> Agreement:
+        """How often the judge says what people say, of the answers that differ."""
+        rated = read_ratings(self.state, self._store)
+        return agreement((judged.preference, rated.get(pair)) for pair, judged in self.state.judgements.items())
+
+    def rate(self) -> BlindRating:
         """Show pairs of answers side by side, without saying which is whose, and keep which one you prefer.
 
         Raises
@@ -149,8 +164,6 @@ class Comparison:
         InvalidRequest
             If ratings could not be kept.
         """
-        from cozeloop_magic.lab.ratings import BlindRating
-
         return BlindRating.of(self.state, self._store)
 
     def require(self, verdict: str) -> None:
@@ -189,6 +202,7 @@ class Comparison:
             "expected": given.expected,
             "answer": run.text if run.phase is Phase.DONE else None,
             "passed": passed(each),
+            **self._judged(trial),
             **{score.name: score.value for score in each.scores},
             "finish_reason": run.result.finish_reason,
             "input_tokens": usage and usage.input_tokens,
@@ -198,6 +212,12 @@ class Comparison:
             "error": str(run.error) if run.error else next((s.error for s in each.scores if s.error), None),
             "log_id": run.result.log_id,
         }
+
+    def _judged(self, trial: Trial) -> dict[str, int | None]:
+        if not self.state.judgements:
+            return {}
+        judged = None if trial.repeat else self.state.judgements.get((trial.input, trial.variant))
+        return {"judge": judged.preference if judged else None}
 
     def __repr__(self) -> str:
         said = " ".join(decision.sentence for decision in self.decisions)

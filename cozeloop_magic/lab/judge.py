@@ -32,11 +32,21 @@ class Judgement:
         Whether the preference went with the order, and is a tie for that.
     error : str
         What could not be read.
+    equal : bool
+        Whether both answers are the same: a tie, of which nobody was asked.
     """
 
     preference: int | None
     flipped: bool = False
     error: str = ""
+    equal: bool = False
+
+    def __str__(self) -> str:
+        if self.preference is None:
+            return self.error
+        if self.equal or self.flipped:
+            return "a tie: both are the same" if self.equal else "a tie: it went with the order"
+        return {1: "better", -1: "worse", 0: "a tie"}[self.preference]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from cozeloop_magic.errors import InvalidRequest
 from cozeloop_magic.lab.plan import Plan, Trial
 from cozeloop_magic.lab.state import ExperimentState, TrialState
 from cozeloop_magic.lab.verdict import Decision, Measure, Value, decide
+from cozeloop_magic.lab.wording import JUDGE, PEOPLE
 from cozeloop_magic.run.state import Phase
 
 __all__ = ["PREFERENCES", "Preferences", "check_measure", "decide_by", "decide_by_preference", "passed"]
@@ -85,7 +86,8 @@ def decide_by_preference(
         second: list[list[Value]] = [[None if p is None else (1 + p) / 2] for p in said]
         rated = any(p is not None for p in said)
         values = {baseline.name: first if rated else [], variant.name: second if rated else []}
-        decisions += decide(values, Measure(f"preferred ({name})"), by=by, level=strict, look=look)
+        measure = Measure(name, judges=PEOPLE if name == "human" else JUDGE)
+        decisions += decide(values, measure, by=by, level=strict, look=look)
     return decisions
 
 
@@ -121,4 +123,4 @@ def _measure(name: str, values: Mapping[str, Sequence[Sequence[Value]]]) -> Meas
         value is None or isinstance(value, bool) or 0 <= value <= 1
         for per_input in values.values() for repeats in per_input for value in repeats
     )  # fmt: skip
-    return Measure("the checks" if name == "pass" else name, unit="" if shares else "on the check's scale")
+    return Measure("the checks" if name == "pass" else name, unit="" if shares else " ")

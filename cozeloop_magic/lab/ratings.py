@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from cozeloop_magic.errors import InvalidRequest
-from cozeloop_magic.lab.plan import Plan, Trial
+from cozeloop_magic.lab.plan import Trial
 from cozeloop_magic.lab.state import ExperimentState
 from cozeloop_magic.run.state import Phase
+from cozeloop_magic.store.key import digest_of
 from cozeloop_magic.store.ratings import Preference
 from cozeloop_magic.store.runs import RunStore, opened
 
-__all__ = ["BlindRating", "Pair", "read_ratings"]
+__all__ = ["BlindRating", "Pair", "read_ratings", "with_equal_answers"]
 
 _AS_NUMBER = {Preference.FIRST: -1, Preference.SECOND: 1, Preference.NEITHER: 0}
 
@@ -49,7 +50,7 @@ class BlindRating:
         In an order that chance chose. Pairs of equal answers are left out: they are ties.
     """
 
-    plan: Plan
+    state: ExperimentState
     pairs: Sequence[Pair]
     store: RunStore | bool
     rated: dict[Pair, Preference] = field(default_factory=dict)
@@ -77,13 +78,13 @@ class BlindRating:
         if not pairs:
             raise InvalidRequest("There is no pair of different answers to rate.")
         chance.shuffle(pairs)
-        return cls(state.plan, pairs, store)
+        return cls(state, pairs, store)
 
     def rate(self, pair: Pair, preference: Preference | str) -> None:
         """Keep which answer of a pair is better, in the order in which it was shown."""
         shown = Preference(preference)
         self.rated[pair] = shown
-        keys = self.plan.key(Trial(pair.input, 0)), self.plan.key(Trial(pair.input, pair.variant))
+        keys = _keys(self.state, pair.input, pair.variant)
         with opened(self.store) as store:
             assert store is not None
             store.ratings.put(keys, shown.swapped if pair.swapped else shown)
@@ -95,22 +96,45 @@ class BlindRating:
 
     def reveal(self) -> str:
         """Return in one sentence whose answers were preferred."""
-        counts = {name: 0 for name in [variant.name for variant in self.plan.variants] + ["neither"]}
+        counts = {name: 0 for name in [variant.name for variant in self.state.plan.variants] + ["neither"]}
         for pair, shown in self.rated.items():
             preferred = shown.swapped if pair.swapped else shown
             number = {Preference.FIRST: 0, Preference.SECOND: pair.variant}.get(preferred)
-            counts["neither" if number is None else self.plan.variants[number].name] += 1
+            counts["neither" if number is None else self.state.plan.variants[number].name] += 1
         told = ", ".join(f"{name} {count}" for name, count in counts.items())
         return f"Of {len(self.rated):,} pairs you preferred: {told}."
 
 
-def read_ratings(plan: Plan, store: RunStore | bool) -> dict[tuple[int, int], int | None]:
+def read_ratings(state: ExperimentState, store: RunStore | bool) -> dict[tuple[int, int], int | None]:
     """Return what people prefer, by input and variant: 1 is the variant, -1 the baseline, 0 neither."""
+    plan = state.plan
     pairs = {
-        (plan.key(Trial(number, 0)), plan.key(Trial(number, variant))): (number, variant)
+        _keys(state, number, variant): (number, variant)
         for number in range(len(plan.inputs))
         for variant in range(1, len(plan.variants))
     }
     with opened(store) as kept:
         found = kept.ratings.find(pairs) if kept is not None else {}
     return {pairs[keys]: _AS_NUMBER[preference] for keys, preference in found.items()}
+
+
+def with_equal_answers(
+    state: ExperimentState, rated: Mapping[tuple[int, int], int | None]
+) -> dict[tuple[int, int], int | None]:
+    """Return ratings with the ties that nobody need be asked of: answers that are the same; none if nobody rated."""
+    ties = {}
+    for trial, each in state.trials.items() if rated else ():
+        first = state.trials[Trial(trial.input, 0)].run
+        done = each.run.phase is Phase.DONE and first.phase is Phase.DONE
+        if trial.variant and not trial.repeat and done and each.run.text == first.text:
+            ties[trial.input, trial.variant] = 0
+    return {**ties, **rated}
+
+
+def _keys(state: ExperimentState, number: int, variant: int) -> tuple[str, str]:
+    """Return what a rating is kept under: it is of two answers, and says nothing of others to the same question."""
+    first, second = (
+        digest_of([state.plan.key(trial), state.trials[trial].run.text])
+        for trial in (Trial(number, 0), Trial(number, variant))
+    )
+    return first, second

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from cozeloop_magic.lab.checks import Score
 from cozeloop_magic.lab.events import Paced, Told
+from cozeloop_magic.lab.judge import Judgement
 from cozeloop_magic.lab.plan import Plan, Trial
 from cozeloop_magic.lab.verdict import Decision
 from cozeloop_magic.run.state import Phase, RunState
@@ -24,6 +25,7 @@ __all__ = [
     "Event",
     "ExperimentState",
     "ExperimentView",
+    "Judged",
     "Noted",
     "Scored",
     "TrialEvent",
@@ -57,7 +59,16 @@ class Decided:
     decisions: tuple[Decision, ...]
 
 
-Event = TrialEvent | Scored | Paced | Noted | Decided
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A variant's answer to an input was judged against the baseline's."""
+
+    input: int
+    variant: int
+    judgement: Judgement
+
+
+Event = TrialEvent | Scored | Judged | Paced | Noted | Decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +103,8 @@ class ExperimentState:
         Seconds that all wait because the server asked for it.
     notes : tuple of str
         Quiet remarks.
+    judgements : Mapping[tuple[int, int], Judgement]
+        What a judge says, by input and variant.
     decisions : tuple of Decision
         What it shows, once it has ended: one for each variant behind the baseline.
     """
@@ -101,6 +114,7 @@ class ExperimentState:
     concurrency: int = 1
     wait: float = 0.0
     notes: tuple[str, ...] = ()
+    judgements: Mapping[tuple[int, int], Judgement] = field(default_factory=dict, repr=False)
     decisions: tuple[Decision, ...] = ()
 
     @classmethod
@@ -149,6 +163,8 @@ def fold(state: ExperimentState, *events: Event) -> ExperimentState:
                 trials[trial] = replace(trials[trial], scores=scores)
             case Paced(concurrency, wait):
                 state = replace(state, concurrency=concurrency, wait=wait)
+            case Judged(number, variant, judgement):
+                state = replace(state, judgements={**state.judgements, (number, variant): judgement})
             case Noted(note):
                 state = replace(state, notes=(*state.notes, note))
             case Decided(decisions):

@@ -6,6 +6,7 @@ questions. An input on which either variant has no value at all drops out, and i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -56,12 +57,16 @@ class Measure:
     higher_is_better : bool
         False for tokens and seconds.
     unit : str
-        Of its values; empty for a share of inputs that pass, which is told in counts and percentage points.
+        Of its values; empty for a share of inputs that pass, which is told in counts and percentage points, and a
+        blank for a number that is neither.
+    judges : str
+        Who prefers one answer to the other; empty where each answer has a value of its own.
     """
 
     name: str
     higher_is_better: bool = True
     unit: str = ""
+    judges: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,10 @@ class Decision:
         For 0/1 values without repeats.
     means : tuple of float, or None
         The baseline's mean and the variant's.
+    won, lost : int
+        On how many inputs the variant is better than the baseline, and on how many it is worse.
+    passes : tuple of tuple of int, or None
+        For yes and no with repeats: how many of the baseline's answers say yes, of how many; and of the variant's.
     look : int
         The how-manieth look at this question it is.
     """
@@ -113,6 +122,9 @@ class Decision:
     dropped: int = 0
     counts: PairedCounts | None = None
     means: tuple[float, float] | None = None
+    won: int = 0
+    lost: int = 0
+    passes: tuple[tuple[int, int], tuple[int, int]] | None = None
     look: int = 1
 
     @property
@@ -137,7 +149,7 @@ def decide(
     """Compare each variant with the first one, the baseline.
 
     Several variants share the chance of an error by Holm's step-down procedure: the clearest difference is judged at
-    ``1 - (1 - level) / m``, the next at ``m - 1``, until one cannot be shown.
+    ``1 - (1 - level) / m``, the next at ``m - 1``, until one cannot be shown; those behind it are told at its level.
 
     Parameters
     ----------
@@ -155,9 +167,9 @@ def decide(
     baseline, *others = values
     pairs = {name: _Pairs.of(values[baseline], values[name]) for name in others}
     level = level_of_look(look, level)
-    decisions, open_yet = {}, True
+    decisions, open_yet, stricter = {}, True, level
     for rank, name in enumerate(sorted(others, key=lambda name: pairs[name].p)):
-        stricter = 1 - (1 - level) / (len(others) - rank)
+        stricter = 1 - (1 - level) / (len(others) - rank) if open_yet else stricter
         decision = _decide_one(pairs[name], name, baseline, measure, by, stricter, look, open_yet)
         open_yet = open_yet and decision.verdict in (Verdict.BETTER, Verdict.WORSE)
         decisions[name] = decision
@@ -172,16 +184,30 @@ def inputs_to_show_anything(level: float = 0.95) -> int:
     return n
 
 
-def what_can_be_shown(inputs: int, variants: int = 2, *, look: int = 1, level: float = 0.95) -> str:
-    """Return what a comparison of this size can show, before it is paid for."""
+def what_can_be_shown(
+    inputs: int, variants: int = 2, *, by: float = 0.1, shares: bool = True, look: int = 1, level: float = 0.95
+) -> str:
+    """Return what a comparison of this size can show, before it is paid for.
+
+    Parameters
+    ----------
+    by : float
+        The smallest difference worth acting on.
+    shares : bool
+        Whether it will be one of shares; how much other values scatter is not known before.
+    """
     level = 1 - (1 - level_of_look(look, level)) / max(1, variants - 1)
     fewest = inputs_to_show_anything(level)
     if inputs < fewest:
         return f"With fewer than {fewest} inputs nothing can be shown; this is a look, not a test."
-    needed = inputs_needed_for_proportions(0.1, 0.1, level)
+    if not shares or not 0 < by <= 1:
+        return f"What {inputs:,} inputs can show depends on how much their answers scatter."
+    needed, points = inputs_needed_for_proportions(by, by, level), f"{by * 100:.3g} points"
     if inputs < needed:
-        return f"With {inputs} inputs only large differences can be shown; one of 10 points takes {needed} or more."
-    return f"With {inputs} inputs a difference of 10 points can be shown, if no more than 1 input in 10 differs."
+        return (
+            f"With {inputs:,} inputs only large differences can be shown; one of {points} takes {needed:,} or more."
+        )
+    return f"With {inputs:,} inputs a difference of {points} can be shown, if the variants differ on few others."
 
 
 @dataclass(frozen=True)
@@ -193,6 +219,7 @@ class _Pairs:
     dropped: int
     counts: PairedCounts | None
     p: float
+    passes: tuple[tuple[int, int], tuple[int, int]] | None
 
     @classmethod
     def of(cls, first: PerInput, second: PerInput) -> _Pairs:
@@ -203,7 +230,9 @@ class _Pairs:
         p = 1.0
         if both:
             p = mcnemar_exact(counts) if counts else sign_flip_test([b - a for a, b in both])
-        return cls(tuple(a for a, _ in both), tuple(b for _, b in both), len(means) - len(both), counts, p)
+        dropped = len(means) - len(both)
+        passes = _passes(first, second) if both and counts is None else None
+        return cls(tuple(a for a, _ in both), tuple(b for _, b in both), dropped, counts, p, passes)
 
     @property
     def differences(self) -> list[float]:
@@ -212,11 +241,13 @@ class _Pairs:
     def interval(self, level: float) -> Interval:
         if self.counts is not None:
             return newcombe_interval(self.counts, level)
-        if self.are_shares and not any(self.differences):
+        if not any(self.differences):
             # Student's would have no width: but an input that differs may just not have been met (rule of three).
-            unseen = 1 - ((1 - level) / 2) ** (1 / len(self.first))
+            unseen = 1 - ((1 - level) / 2) ** (1 / len(self.first)) if self.are_shares else math.inf
             return Interval(-unseen, unseen)
-        return t_interval(self.differences, level)
+        low, high = t_interval(self.differences, level)
+        bounded = self.are_shares and not math.isinf(low)
+        return Interval(max(-1.0, low), min(1.0, high)) if bounded else Interval(low, high)
 
     @property
     def are_shares(self) -> bool:
@@ -241,6 +272,7 @@ def _decide_one(
         verdict = Verdict.TOO_FEW
         return Decision(verdict, name, baseline, measure, by, level, dropped=pairs.dropped, look=look)
     difference, interval = fmean(pairs.differences), pairs.interval(level)
+    up, down = (sum(sign * each > 0 for each in pairs.differences) for sign in (1, -1))
     if n < inputs_to_show_anything(level):
         verdict = Verdict.TOO_FEW
     elif -by <= interval.low and interval.high <= by and by > 0:
@@ -265,6 +297,9 @@ def _decide_one(
         dropped=pairs.dropped,
         counts=pairs.counts,
         means=(fmean(pairs.first), fmean(pairs.second)),
+        won=up if measure.higher_is_better else down,
+        lost=down if measure.higher_is_better else up,
+        passes=pairs.passes,
         look=look,
     )
 
@@ -272,6 +307,20 @@ def _decide_one(
 def _mean(repeats: Sequence[Value]) -> float | None:
     values = [float(value) for value in repeats if value is not None]
     return fmean(values) if values else None
+
+
+def _passes(first: PerInput, second: PerInput) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Count the answers that say yes, and all of them, on the inputs on which both say something."""
+    said: tuple[list[Value], list[Value]] = ([], [])
+    for repeats in zip(first, second, strict=True):
+        some = [[value for value in values if value is not None] for values in repeats]
+        if all(some):
+            for all_said, values in zip(said, some, strict=True):
+                all_said.extend(values)
+    if not all(isinstance(value, bool) for values in said for value in values):
+        return None
+    a, b = ((sum(map(bool, values)), len(values)) for values in said)
+    return a, b
 
 
 def _counts(pairs: Sequence[tuple[float, float]]) -> PairedCounts:

@@ -7,21 +7,28 @@ from html import escape
 
 from cozeloop_magic.lab.verdict import Decision, Verdict, inputs_to_show_anything
 
-__all__ = ["interval_svg", "sentence"]
+__all__ = ["JUDGE", "PEOPLE", "interval_svg", "sentence"]
+
+PEOPLE, JUDGE = "people prefer", "the judge prefers"
 
 
 def sentence(decision: Decision) -> str:
-    """Return what can be said, in one or two sentences."""
+    """Return what can be said, in two or three sentences."""
+    return " ".join(filter(None, (_verdict(decision), _dropped(decision))))
+
+
+def _verdict(decision: Decision) -> str:
     match decision.verdict:
         case Verdict.NOTHING_TO_DECIDE_BY:
-            return "There is nothing to decide by: name a check (--check), ratings, or --decide tokens or latency."
+            return _nothing(decision)
         case Verdict.TOO_FEW if decision.pairs == 0:
-            return f"Too few to decide: no input has a value for both variants{_dropped(decision)}."
+            return "Too few to decide: no input has a value for both variants."
         case Verdict.TOO_FEW:
             fewest = inputs_to_show_anything(decision.level)
             return f"Too few to decide: {_reached(decision)}. It takes {fewest} inputs at least to show anything."
         case Verdict.NOT_SHOWN:
-            return f"No difference could be shown: {_reached(decision)}, {_interval(decision)}. {_needed(decision)}"
+            said = f"No difference could be shown: {_reached(decision)}, {_interval(decision)}"
+            return f"{said}{_by_chance(decision)}. {_needed(decision)}"
         case Verdict.NO_DIFFERENCE_THAT_MATTERS:
             return (
                 f"No difference that matters: {_reached(decision)}, {_interval(decision)}, "
@@ -32,28 +39,51 @@ def sentence(decision: Decision) -> str:
             return f"{compared}: {_reached(decision)}, {_interval(decision)}."
 
 
+def _nothing(decision: Decision) -> str:
+    if decision.measure.judges == PEOPLE:
+        return 'There is nothing to decide by yet: nobody has rated. Rate with cmp.rate(), then cmp.decide("human").'
+    return "There is nothing to decide by: name a check (--check), ratings, or --decide tokens or latency."
+
+
 def _reached(decision: Decision) -> str:
     """Say what both reached, as counts where there are counts."""
-    name, n = decision.measure.name, decision.pairs
-    inputs = f"{n:,} input{'' if n == 1 else 's'}"
-    if decision.counts is not None:
+    new, old, n = decision.variant, decision.baseline, decision.pairs
+    name, inputs = decision.measure.name, f"{n:,} input{'' if n == 1 else 's'}"
+    if decision.measure.judges:
+        told = (
+            f"{decision.measure.judges} {new} on {decision.won:,} of {inputs}, {old} on {decision.lost:,}, "
+            f"neither on {n - decision.won - decision.lost:,}"
+        )
+    elif decision.counts is not None:
         both, first_only, second_only, _ = decision.counts
         told = (
-            f"{both + second_only:,} of {inputs} pass {name} with {decision.variant}, "
-            f"{both + first_only:,} with {decision.baseline}; {decision.counts.discordant:,} differ"
+            f"{both + second_only:,} of {inputs} pass {name} with {new}, {both + first_only:,} of {n:,} with {old} "
+            f"({second_only:,} gained, {first_only:,} lost)"
+        )
+    elif decision.passes is not None:
+        (old_passes, old_total), (new_passes, new_total) = decision.passes
+        told = (
+            f"{new_passes:,} of {new_total:,} answers pass {name} with {new}, {old_passes:,} of {old_total:,} with "
+            f"{old}; of {inputs} {decision.won:,} did better, {decision.lost:,} worse"
         )
     else:
         assert decision.means is not None
         first, second = (_amount(decision, mean) for mean in decision.means)
-        told = f"{name} over {inputs} is {second} with {decision.variant}, {first} with {decision.baseline}"
-    return told + _dropped(decision)
+        told = (
+            f"{name} is {second} on average with {new}, {first} with {old}; "
+            f"of {inputs} {decision.won:,} did better, {decision.lost:,} worse"
+        )
+    return told
 
 
 def _dropped(decision: Decision) -> str:
     if not decision.dropped:
         return ""
-    do_not_count = "input does not count: it has" if decision.dropped == 1 else "inputs do not count: they have"
-    return f"; {decision.dropped:,} more {do_not_count} no value for one of both"
+    one = decision.dropped == 1
+    if decision.measure.judges:
+        return f"{decision.dropped:,} more {'input is' if one else 'inputs are'} not rated."
+    does = "input does not count, as its" if one else "inputs do not count, as their"
+    return f"{decision.dropped:,}{' more' if decision.pairs else ''} {does} answer or check failed with one of both."
 
 
 def _interval(decision: Decision) -> str:
@@ -61,35 +91,48 @@ def _interval(decision: Decision) -> str:
     low, high = decision.interval
     if math.isinf(low):
         return f"a difference of {_change(decision, decision.difference)} to which no interval can be given"
-    look = f", look {decision.look}" if decision.look > 1 else ""
+    look = f" at look {decision.look}" if decision.look > 1 else ""
     return (
         f"a difference of {_change(decision, decision.difference)} "
         f"({decision.level * 100:.4g} % interval {_number(decision, low)} to {_number(decision, high)}{look})"
     )
 
 
+def _by_chance(decision: Decision) -> str:
+    """Say why an interval that leaves 0 out does not suffice."""
+    if decision.interval is None or decision.p is None or 0 in decision.interval:
+        return ""
+    happens, allowed = f"{decision.p * 100:.2g} of 100 comparisons", f"{(1 - decision.level) * 100:.3g}"
+    return f", but chance alone does as much in {happens}, more than the {allowed} allowed"
+
+
 def _needed(decision: Decision) -> str:
-    if decision.inputs_needed is None or decision.inputs_needed <= decision.pairs:
+    if decision.inputs_needed is None:
         return "How many inputs it would take cannot be said."
     smallest = _change(decision, decision.by).removeprefix("+")
-    return f"To show a difference of {smallest} would take about {decision.inputs_needed:,} inputs."
+    if decision.inputs_needed <= decision.pairs:
+        return f"With as many inputs one of {smallest} shows 4 times out of 5; a smaller one takes more of them."
+    return f"To show a difference of {smallest} would take about {decision.inputs_needed:,} inputs like these."
 
 
 def _amount(decision: Decision, value: float) -> str:
     """Write a mean: a share as a percentage."""
     unit = decision.measure.unit
-    return f"{value:,.3g} {unit}" if unit else f"{value * 100:.0f} %"
+    return f"{value:,.3g} {unit}".rstrip() if unit else f"{value * 100:.0f} %"
 
 
 def _change(decision: Decision, value: float) -> str:
     """Write a difference: of shares, in percentage points."""
-    return f"{_number(decision, value)} {decision.measure.unit or 'points'}"
+    return f"{_number(decision, value)} {decision.measure.unit or 'points'}".rstrip()
 
 
 def _number(decision: Decision, value: float) -> str:
-    return f"{value:+,.3g}" if decision.measure.unit else f"{value * 100:+.0f}"
+    if decision.measure.unit:
+        return f"{value:+,.3g}"
+    return f"{value * 100:+.{1 if decision.pairs >= _MANY else 0}f}"
 
 
+_MANY = 200  # inputs, from which on tenths of a point can mean something
 _WIDTH, _HEIGHT, _MARGIN = 320, 46, 12
 
 

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from cozeloop_magic.errors import RemoteError
-from cozeloop_magic.local import manage
+from cozeloop_magic.local import manage, traces
 from cozeloop_magic.local.calls import Loop, answer, endpoint, on_error
 from cozeloop_magic.local.execute import execute, execute_streaming
 from cozeloop_magic.local.gate import Activity, Gate
@@ -59,6 +59,9 @@ ROUTES = [
     Route("/v1/loop/prompts/{id:digits}/drafts/save", endpoint(manage.save_draft), methods=["POST"]),
     Route("/v1/loop/prompts/{id:digits}/drafts/commit", endpoint(manage.commit_draft), methods=["POST"]),
     Route("/v1/loop/prompts/{id:digits}/commits/list", endpoint(manage.list_commits), methods=["POST"]),
+    Route("/v1/loop/traces/ingest", endpoint(traces.ingest), methods=["POST"]),
+    Route("/v1/loop/traces/search", endpoint(traces.search_trace), methods=["POST"]),
+    Route("/v1/loop/spans/search", endpoint(traces.search_spans), methods=["POST"]),
     Route("/embedded/prompts/{id:digits}/labels", endpoint(manage.set_label), methods=["POST"]),
 ]
 

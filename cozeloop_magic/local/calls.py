@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -16,9 +17,10 @@ from starlette.responses import Response
 from cozeloop_magic.entities.wire import Wire
 from cozeloop_magic.errors import RemoteError, remote_error
 from cozeloop_magic.local.models import INTERNAL, INVALID_PARAMETER, Model
+from cozeloop_magic.local.spans import Spans
 from cozeloop_magic.local.store import Store
 
-__all__ = ["Call", "Loop", "answer", "dumps", "endpoint", "failure", "invalid", "on_error", "read_call"]
+__all__ = ["Call", "Loop", "answer", "dumps", "endpoint", "failure", "invalid", "on_error", "read_call", "whole"]
 
 BAD_REQUEST = 600500201
 NO_PERMISSION = 600500101
@@ -34,6 +36,7 @@ class Loop:
     model: Model
     token: str = field(repr=False)
     workspace_id: str
+    spans: Spans = field(default_factory=Spans)
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,13 @@ class Call:
             raise invalid(f"{name} must be a whole number from 1 to {most}.")
         return value
 
+    def choice(self, name: str, choices: Sequence[str], default: str) -> str:
+        """Give one of several words of the body."""
+        value = self.text(name) or default
+        if value not in choices:
+            raise invalid(f"{name} must be one of: {', '.join(choices)}.")
+        return value
+
     def flag(self, name: str) -> bool:
         """Give a flag of the query or the body."""
         return self.query.get(name, self.body.get(name)) in (True, "true", "True", "1")
@@ -81,9 +91,10 @@ class Call:
         except TypeError:
             raise invalid(f"{name} must be a list of objects.") from None
 
-    def check_workspace(self) -> None:
-        """Refuse a call for another workspace."""
-        given = self.query.get("workspace_id", self.body.get("workspace_id"))
+    def check_workspace(self, given: Any = None) -> None:
+        """Refuse a call for another workspace: the one given, else the query's or the body's."""
+        if given is None:
+            given = self.query.get("workspace_id", self.body.get("workspace_id"))
         if given in (None, ""):
             raise invalid("workspace_id is missing.")
         if str(given) != self.loop.workspace_id:
@@ -157,6 +168,17 @@ def on_error(request: Request, error: Exception) -> Response:
 def dumps(value: Any) -> bytes:
     """Write compact JSON; a lone surrogate, which UTF-8 cannot hold, becomes a question mark."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+
+
+def whole(holder: Mapping[str, Any], name: str) -> int:
+    """Give a whole number of 64 bits, which may be written as text; 0 if it is missing or null."""
+    value = holder.get(name)
+    value = 0 if value in (None, "") else value
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value, re.ASCII):
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not -(2**63) <= value < 2**63:
+        raise invalid(f"{name} must be a whole number of 64 bits.")
+    return value
 
 
 def invalid(message: str) -> RemoteError:

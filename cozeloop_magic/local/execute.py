@@ -19,6 +19,7 @@ from cozeloop_magic.entities.prompt import (
     Prompt,
     Tool,
     ToolCallConfig,
+    ToolChoiceType,
 )
 from cozeloop_magic.entities.stream import ResultBuilder
 from cozeloop_magic.entities.variables import VariableVal
@@ -27,10 +28,11 @@ from cozeloop_magic.local.calls import Call, answer, dumps, failure, invalid, re
 from cozeloop_magic.local.generation import generate
 from cozeloop_magic.local.models import MODEL_ID, Parameters, model_failed
 from cozeloop_magic.local.shapes import check_model_config
-from cozeloop_magic.local.store import Commit
+from cozeloop_magic.local.tracing import RunTrace
+from cozeloop_magic.local.versions import Version, find_version
 from cozeloop_magic.template.render import render
 
-__all__ = ["execute", "execute_streaming", "open_prompt"]
+__all__ = ["execute", "execute_streaming"]
 
 T = TypeVar("T")
 
@@ -39,37 +41,17 @@ _LONGEST_NOTES = 1000  # characters: headers are not long
 
 async def execute(request: Request) -> Response:
     """Answer in one piece. A caller who leaves stops the model."""
-    call = await read_call(request)
-    prepared = await run_in_threadpool(_prepare, call)
-    result = await _unless_gone(request, _joined(generate(call.loop.model, prepared.messages, prepared.parameters)))
+    call, prepared, pieces = await _begin(request, stream=False)
+    result = await _unless_gone(request, _joined(pieces))
     return answer({"data": _data(result)}, headers=_headers(call, prepared, result))
 
 
 async def execute_streaming(request: Request) -> Response:
     """Answer piece by piece. An error before the first piece is answered as JSON, as the platform does."""
-    call = await read_call(request)
-    prepared = await run_in_threadpool(_prepare, call)
-    pieces = generate(call.loop.model, prepared.messages, prepared.parameters)
+    call, prepared, pieces = await _begin(request, stream=True)
     first = await _unless_gone(request, anext(pieces))
     headers = _headers(call, prepared, first)
     return StreamingResponse(_events(first, pieces), media_type="text/event-stream", headers=headers)
-
-
-def open_prompt(workspace_id: str, key: str, commit: Commit) -> Prompt:
-    """Give a committed version as ``mget`` shows it: without the model's id."""
-    detail = commit.detail
-    config = {name: value for name, value in _model_config(commit).items() if name != "model_id"}
-    return Prompt.from_json(
-        {
-            "workspace_id": workspace_id,
-            "prompt_key": key,
-            "version": commit.version,
-            "prompt_template": detail.get("prompt_template"),
-            "tools": detail.get("tools"),
-            "tool_call_config": detail.get("tool_call_config"),
-            "llm_config": config or None,
-        }
-    )
 
 
 class _Prepared(NamedTuple):
@@ -80,41 +62,71 @@ class _Prepared(NamedTuple):
     notes: tuple[str, ...]
 
 
-def _prepare(call: Call) -> _Prepared:
+async def _begin(request: Request, *, stream: bool) -> tuple[Call, _Prepared, AsyncGenerator[ExecuteResult, None]]:
+    call = await read_call(request)
+    trace = RunTrace(call, request.scope["log_id"], stream)
+    prepared = await run_in_threadpool(_prepare, call, trace)
+    return call, prepared, trace.recorded(generate(call.loop.model, prepared.messages, prepared.parameters))
+
+
+def _prepare(call: Call, trace: RunTrace) -> _Prepared:
     """Find the version and render it; this reads the store, and a template may take its time."""
     call.check_workspace()
+    try:
+        return _rendered(call, trace)
+    except RemoteError as error:
+        trace.end(None, error)
+        raise
+
+
+def _rendered(call: Call, trace: RunTrace) -> _Prepared:
     identifier = call.object("prompt_identifier")
-    key = identifier.get("prompt_key")
-    if not key or not isinstance(key, str):
-        raise invalid("prompt_identifier.prompt_key is missing.")
-    row = call.loop.store.prompt_by_key(key)
-    version, label = identifier.get("version") or "", identifier.get("label") or ""
-    commit = call.loop.store.commit_of(row, version=str(version), label=str(label))
-    prompt = open_prompt(call.loop.workspace_id, key, commit)
+    if not identifier.get("label"):  # an older name for it
+        identifier = {**identifier, "label": call.body.get("release_label")}
+    version = find_version(call.loop, identifier, "prompt_identifier")
+    trace.found(version)
+    prompt = version.as_prompt(call.loop.workspace_id)
     rendered = render(prompt, call.many("variable_vals", VariableVal), call.many("messages", Message))
     if not rendered.messages:
-        raise invalid(f"Prompt {key} has no messages, and none were appended.")
+        raise invalid(f"Prompt {version.prompt_key} has no messages, and none were appended.")
+    parameters = _parameters(call, prompt, version)
+    trace.rendered(rendered.messages, parameters)
     notes = (*rendered.remarks, *call.loop.model.notes(rendered.messages))
-    return _Prepared(rendered.messages, _parameters(call, prompt, commit), notes)
+    return _Prepared(rendered.messages, parameters, notes)
 
 
-def _parameters(call: Call, prompt: Prompt, commit: Commit) -> Parameters:
+def _parameters(call: Call, prompt: Prompt, version: Version) -> Parameters:
     config = prompt.llm_config or LLMConfig()
     custom = call.object("custom_model_config")
     if custom.get("model_id"):  # without it the platform ignores the rest
-        known = {MODEL_ID, str(_model_config(commit).get("model_id", MODEL_ID))}
+        known = {MODEL_ID, str(version.model_config.get("model_id", MODEL_ID))}
         if str(custom["model_id"]) not in known:
             raise invalid(f"There is no model {custom['model_id']} here; {call.loop.model.name} is model {MODEL_ID}.")
         check_model_config(custom, "custom_model_config")
         config = LLMConfig.from_json(custom)
-    tools = call.many("custom_tools", Tool) or prompt.tools or ()
-    chosen = call.object("custom_tool_call_config")
+    # An empty list is no tools; the second name of their configuration is an older one.
+    given = call.body.get("custom_tools") is not None
+    tools = call.many("custom_tools", Tool) if given else prompt.tools or ()
+    chosen = call.object("custom_tool_call_config") or call.object("custom_tool_config")
     tool_config = ToolCallConfig.from_json(chosen) if chosen else prompt.tool_call_config
-    return Parameters(config, tools, str(tool_config.tool_choice) if tool_config else None)
+    return _with_tools(config, tools, tool_config or ToolCallConfig())
 
 
-def _model_config(commit: Commit) -> Mapping[str, Any]:
-    return commit.detail.get("model_config") or {}
+def _with_tools(config: LLMConfig, tools: Sequence[Tool], chosen: ToolCallConfig) -> Parameters:
+    """Offer the tools by their choice: ``auto`` unless it is another, and no tools with ``none``."""
+    if not tools or chosen.tool_choice == ToolChoiceType.NONE:
+        return Parameters(config)
+    if chosen.tool_choice == ToolChoiceType.AUTO:
+        return Parameters(config, tools, "auto")
+    if chosen.tool_choice != ToolChoiceType.SPECIFIC:
+        choices = ", ".join(map(str, ToolChoiceType))
+        raise invalid(f"tool_choice must be one of: {choices}.")
+    specification = chosen.tool_choice_specification
+    name = specification.get("name") if isinstance(specification, dict) else None
+    names = [tool.function.name for tool in tools if tool.function]
+    if name not in names:
+        raise invalid(f"tool_choice_specification.name must be one of the tools: {', '.join(names)}.")
+    return Parameters(config, tools, {"type": "function", "function": {"name": name}})
 
 
 async def _joined(pieces: AsyncIterator[ExecuteResult]) -> ExecuteResult:

@@ -9,7 +9,7 @@ from cozeloop_magic.errors import remote_error
 if TYPE_CHECKING:
     import sqlite3
 
-    from cozeloop_magic.local.store import PromptRow
+    from cozeloop_magic.local.rows import PromptRow
 
 __all__ = ["LABEL_NOT_FOUND", "labelled", "labels_of", "set_label"]
 

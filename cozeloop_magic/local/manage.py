@@ -9,9 +9,10 @@ from typing import Any
 import semver
 
 from cozeloop_magic.local.calls import Call, invalid
-from cozeloop_magic.local.execute import open_prompt
+from cozeloop_magic.local.rows import SNIPPET, Commit, Draft, PromptRow
 from cozeloop_magic.local.shapes import check_draft
-from cozeloop_magic.local.store import Commit, Draft, PromptRow
+from cozeloop_magic.local.snippets import check_references
+from cozeloop_magic.local.versions import find_version
 
 __all__ = [
     "commit_draft",
@@ -27,8 +28,11 @@ __all__ = [
 
 USER = "local"
 MOST_PROMPTS = 200
+MOST_QUERIES = 1000  # of one call; the official SDK asks for 25
 MOST_COMMITS = 100
 LONGEST_KEY = 100
+PROMPT_TYPES = ("normal", SNIPPET)
+SECURITY_LEVELS = ("undefined", "L1", "L2", "L3", "L4")
 
 Fields = dict[str, Any]
 
@@ -37,19 +41,20 @@ def mget_prompts(call: Call) -> Fields:
     """Give the versions asked for, in the order of the queries."""
     call.check_workspace()
     queries = call.body.get("queries") or []
-    if not isinstance(queries, list) or not all(isinstance(query, dict) for query in queries):
+    if not isinstance(queries, list) or not all(isinstance(query, (dict, type(None))) for query in queries):
         raise invalid("queries must be a list of objects.")
-    return {"data": {"items": [_found(call, query) for query in queries]}}
+    if len(queries) > MOST_QUERIES:
+        raise invalid(f"queries must be at most {MOST_QUERIES}.")
+    return {"data": {"items": [_found(call, query) for query in queries if query is not None]}}
 
 
 def _found(call: Call, query: Mapping[str, Any]) -> Fields:
-    key, version, label = (str(query.get(name) or "") for name in ("prompt_key", "version", "label"))
-    commit = call.loop.store.commit_of(call.loop.store.prompt_by_key(key), version=version, label=label)
-    return {"query": query, "prompt": open_prompt(call.loop.workspace_id, key, commit).to_json()}
+    version = find_version(call.loop, query, "query", drafts=True)
+    return {"query": query, "prompt": version.as_prompt(call.loop.workspace_id).to_json()}
 
 
 def list_prompts(call: Call) -> Fields:
-    """Give a page of the prompts, newest first."""
+    """Give a page of the committed prompts, newest first."""
     call.check_workspace()
     size = call.number("page_size", default=20, most=MOST_PROMPTS)
     page = call.number("page_number", default=1, most=10**9)
@@ -69,12 +74,19 @@ def create_prompt(call: Call) -> Fields:
         )
     if not name:
         raise invalid("prompt_name is missing.")
-    return {"prompt_id": str(call.loop.store.create_prompt(key, name, call.text("prompt_description")))}
+    kind, level = (
+        call.choice("prompt_type", PROMPT_TYPES, "normal"),
+        call.choice("security_level", SECURITY_LEVELS, "L3"),
+    )
+    description = call.text("prompt_description")
+    prompt_id = call.loop.store.create_prompt(key, name, description, prompt_type=kind, security_level=level)
+    return {"prompt_id": str(prompt_id)}
 
 
 def get_prompt(call: Call) -> Fields:
-    """Give a prompt by its id, with a version and the draft if they are asked for."""
-    call.check_workspace()
+    """Give a prompt by its id, with a version and the draft if they are asked for, snippets as they are written."""
+    if call.query.get("workspace_id", "") not in ("", "0"):
+        call.check_workspace()
     row = call.loop.store.prompt(call.path["id"])
     fields: Fields = {
         "id": str(row.id),
@@ -94,8 +106,11 @@ def get_prompt(call: Call) -> Fields:
 
 
 def delete_prompt(call: Call) -> Fields:
-    """Delete a prompt."""
+    """Delete a prompt; a snippet may stand in others, and stays."""
     call.check_workspace()
+    row = call.loop.store.prompt(call.path["id"])
+    if row.prompt_type == SNIPPET:
+        raise invalid(f"Prompt {row.prompt_key} is a snippet, and snippets cannot be deleted through this API.")
     call.loop.store.delete_prompt(call.path["id"])
     return {}
 
@@ -103,6 +118,7 @@ def delete_prompt(call: Call) -> Fields:
 def save_draft(call: Call) -> Fields:
     """Write a prompt's draft."""
     detail, info = check_draft(call.object("prompt_draft"))
+    check_references(call.loop.store, detail)
     saved = call.loop.store.save_draft(call.path["id"], detail, str(info.get("base_version") or ""))
     return {"draft_info": _draft_info(saved)}
 
@@ -149,6 +165,8 @@ def _basic(call: Call, row: PromptRow) -> Fields:
         "display_name": row.display_name,
         "description": row.description,
         "latest_version": row.latest_version,
+        "prompt_type": row.prompt_type,
+        "security_level": row.security_level,
         "created_by": USER,
         "updated_by": USER,
         "created_at": str(row.created_at),

@@ -6,7 +6,7 @@ Both providers speak OpenAI's chat format, so it is written and read here once.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -45,11 +45,11 @@ Emit = Callable[[ExecuteResult], bool]
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """How the model is asked: sampling, and the tools it may call."""
+    """How the model is asked: sampling, the tools it may call, and OpenAI's ``tool_choice``."""
 
     config: LLMConfig
     tools: Sequence[Tool] = ()
-    tool_choice: str | None = None
+    tool_choice: str | Mapping[str, Any] | None = None
 
 
 class Model(Protocol):

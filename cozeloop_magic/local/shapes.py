@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cozeloop_magic.entities.prompt import ContentType, Role, TemplateType, ToolChoiceType, VariableType
+from cozeloop_magic.errors import remote_error
 from cozeloop_magic.local.calls import invalid
+from cozeloop_magic.template.render import UNSUPPORTED_TYPE
 
 __all__ = ["check_detail", "check_draft", "check_model_config"]
 
@@ -21,6 +23,8 @@ EXAMPLE = {
     },
     "draft_info": {},
 }
+ELSEWHERE = ("go_template", "custom_template_m")
+"""The template types that a platform may know, and the embedded Loop does not."""
 RANGES: Mapping[str, tuple[type[int | float], float, float]] = {
     "temperature": (float, 0, 2),
     "top_p": (float, 0, 1),
@@ -46,6 +50,9 @@ def check_draft(draft: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[st
 def check_detail(detail: Mapping[str, Any], where: str) -> None:
     """Refuse a ``PromptDetail`` that could not be run."""
     template, within = detail["prompt_template"], f"{where}.prompt_template"
+    if template.get("template_type") in ELSEWHERE:
+        why = f"Templates of the type {template['template_type']} are not supported here; write normal or jinja2."
+        raise remote_error(why, code=UNSUPPORTED_TYPE)
     _one_of(template, "template_type", TemplateType, within)
     for place, message in _objects(template, "messages", within):
         _one_of(message, "role", Role, place, needed=True)
@@ -61,6 +68,8 @@ def check_detail(detail: Mapping[str, Any], where: str) -> None:
         _text(function, "parameters", f"{place}.function")
     choice = _object(detail, "tool_call_config", where)
     _one_of(choice, "tool_choice", ToolChoiceType, f"{where}.tool_call_config")
+    specification = _object(choice, "tool_choice_specification", f"{where}.tool_call_config")
+    _text(specification, "name", f"{where}.tool_call_config.tool_choice_specification")
     check_model_config(_object(detail, "model_config", where), f"{where}.model_config")
 
 

@@ -13,14 +13,14 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cozeloop_magic.errors import RemoteError, remote_error
 from cozeloop_magic.local.labels import labelled, labels_of, set_label
+from cozeloop_magic.local.rows import Commit, Draft, PromptRow
 
-__all__ = ["Commit", "Draft", "PromptRow", "Store"]
+__all__ = ["Store"]
 
 DRAFT = "$Draft"  # as the platform's ``mget`` has it
 INVALID_PARAMETER = 600500202
@@ -73,6 +73,10 @@ MIGRATIONS = (
         PRIMARY KEY (prompt_key, version)
     );
     """,
+    """
+    ALTER TABLE prompts ADD COLUMN prompt_type TEXT NOT NULL DEFAULT 'normal';
+    ALTER TABLE prompts ADD COLUMN security_level TEXT NOT NULL DEFAULT 'L3';
+    """,
 )
 
 _PROMPTS = """
@@ -80,44 +84,6 @@ _PROMPTS = """
     FROM prompts p LEFT JOIN commits c
     ON c.sequence = (SELECT MAX(sequence) FROM commits WHERE prompt_id = p.id)
 """
-
-
-@dataclass(frozen=True, slots=True)
-class PromptRow:
-    """A prompt without its versions. Times are milliseconds since 1970."""
-
-    id: int
-    prompt_key: str
-    display_name: str
-    description: str
-    created_at: int
-    updated_at: int
-    latest_version: str | None
-    latest_committed_at: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """One committed version; `detail` is the open API's ``PromptDetail``."""
-
-    sequence: int
-    prompt_id: int
-    version: str
-    base_version: str
-    description: str
-    committed_at: int
-    detail: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What will become the next version."""
-
-    prompt_id: int
-    base_version: str
-    detail: Mapping[str, Any]
-    created_at: int
-    updated_at: int
 
 
 class Store:
@@ -151,17 +117,20 @@ class Store:
         """Close the database."""
         self._db.close()
 
-    def create_prompt(self, key: str, name: str, description: str = "") -> int:
+    def create_prompt(
+        self, key: str, name: str, description: str = "", *, prompt_type: str = "normal", security_level: str = "L3"
+    ) -> int:
         """Make a prompt without a version and give its id."""
         with self._transaction() as db:
-            return _create_prompt(db, key, name, description)
+            return _create_prompt(db, key, name, description, prompt_type, security_level)
 
     def list_prompts(self, *, page: int, size: int, prefix: str = "") -> tuple[list[PromptRow], int]:
-        """Give a page of the prompts whose key or name begins with `prefix`, newest first, and how many there are."""
-        where = "WHERE substr(prompt_key, 1, :n) = :prefix OR substr(display_name, 1, :n) = :prefix"
+        """Give a page of the committed prompts whose key or name begins with `prefix`, newest first, and how many."""
+        where = """WHERE EXISTS (SELECT 1 FROM commits WHERE prompt_id = p.id)
+            AND (substr(prompt_key, 1, :n) = :prefix OR substr(display_name, 1, :n) = :prefix)"""
         values = {"prefix": prefix, "n": len(prefix), "limit": size, "offset": (page - 1) * size}
         with self._transaction() as db:
-            total = db.execute(f"SELECT COUNT(*) FROM prompts {where}", values).fetchone()[0]
+            total = db.execute(f"SELECT COUNT(*) FROM prompts p {where}", values).fetchone()[0]
             rows = db.execute(f"{_PROMPTS} {where} ORDER BY p.id DESC LIMIT :limit OFFSET :offset", values)
             return [PromptRow(**row) for row in rows], total
 
@@ -221,7 +190,11 @@ class Store:
             ON CONFLICT (prompt_id) DO UPDATE SET base_version = :base, detail = :detail, updated_at = :now
         """
         with self._transaction() as db:
-            base = base_version or _prompt(db, prompt_id).latest_version or ""
+            prompt = _prompt(db, prompt_id)
+            base = base_version or prompt.latest_version or ""
+            if base_version and not _has_commit(db, prompt_id, base_version):
+                message = f"Prompt {prompt.prompt_key} has no version {base_version} for a draft to begin from."
+                raise remote_error(message, code=NOT_FOUND)
             values = {"id": prompt_id, "base": base, "detail": json.dumps(detail), "now": _now()}
             db.execute(query, values)
             row = db.execute("SELECT * FROM drafts WHERE prompt_id = ?", (prompt_id,)).fetchone()
@@ -235,7 +208,7 @@ class Store:
             draft = db.execute("SELECT * FROM drafts WHERE prompt_id = ?", (prompt_id,)).fetchone()
             if draft is None:
                 raise remote_error(
-                    f"Prompt {prompt.prompt_key} has no draft to commit; save one first.", code=INVALID_PARAMETER
+                    f"Prompt {prompt.prompt_key} has no draft to commit; save one first.", code=NOT_FOUND
                 )
             _insert_commit(db, prompt, version, json.loads(draft["detail"]), description, draft["base_version"])
             db.execute("DELETE FROM drafts WHERE prompt_id = ?", (prompt_id,))
@@ -336,16 +309,25 @@ def _unknown_key(db: sqlite3.Connection, key: str) -> RemoteError:
     return remote_error(f"There is no prompt {key!r} in this workspace.{also}", code=NOT_FOUND)
 
 
-def _create_prompt(db: sqlite3.Connection, key: str, name: str, description: str) -> int:
+def _create_prompt(
+    db: sqlite3.Connection, key: str, name: str, description: str, kind: str = "normal", level: str = "L3"
+) -> int:
     query = """
-        INSERT INTO prompts (prompt_key, display_name, description, created_at, updated_at)
-        VALUES (:key, :name, :description, :now, :now)
+        INSERT INTO prompts (
+            prompt_key, display_name, description, created_at, updated_at, prompt_type, security_level
+        ) VALUES (?, ?, ?, ?, ?, ?, ?)
     """
+    now = _now()
     try:
-        row = db.execute(query, {"key": key, "name": name, "description": description, "now": _now()})
+        row = db.execute(query, (key, name, description, now, now, kind, level))
     except sqlite3.IntegrityError:
         raise remote_error(f"There is already a prompt {key!r}.", code=KEY_EXISTS) from None
     return int(row.lastrowid or 0)
+
+
+def _has_commit(db: sqlite3.Connection, prompt_id: int, version: str) -> bool:
+    found = db.execute("SELECT 1 FROM commits WHERE prompt_id = ? AND version = ?", (prompt_id, version)).fetchone()
+    return found is not None
 
 
 def _commit(db: sqlite3.Connection, prompt: PromptRow, version: str) -> Commit:

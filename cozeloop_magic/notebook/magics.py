@@ -65,7 +65,7 @@ class LoopMagics(Magics):
         config=True
     )
     fold_height = Integer(1200, min=0, help="Pixels above which an answer is folded; 0 never folds.").tag(config=True)
-    keep = Bool(True, help="Keep the answers of comparisons and batches; --off keeps none of one.").tag(config=True)
+    keep = Bool(True, help="Keep every run in the store; --off keeps nothing of one.").tag(config=True)
     short_errors = Bool(True, help="Show an error as its sentence alone; False adds the traceback.").tag(config=True)
 
     @validate("timeout")
@@ -96,6 +96,8 @@ class LoopMagics(Magics):
     )
     @argument("--plain", action="store_true", help="Show plain text, without a widget.")
     @argument("--quiet", action="store_true", help="Show nothing; the answer is bound all the same.")
+    @argument("--cache", action="store_true", help="Answer from the store, if exactly this was answered before.")
+    @argument("--off", action="store_true", help="Keep nothing of this run in the store.")
     @argument("--dry-run", action="store_true", help="Show the rendered messages without calling a model.")
     def loop_prompt(self, line: str, cell: str | None = None, *, local_ns: dict[str, Any]) -> None:
         """Run a versioned prompt and stream its answer.
@@ -107,7 +109,9 @@ class LoopMagics(Magics):
         with self._told():
             with delay_interrupt():
                 from cozeloop_magic.notebook.prompting import run_prompt
-            run_prompt(self._session, self._parsed(line), cell or "", self._config, local_ns)
+            args = self._parsed(line)
+            args.cell = None if cell is None else f"%%loop_prompt {line}\n{cell}"
+            run_prompt(self._session, args, cell or "", self._config, local_ns)
 
     @no_var_expand
     @needs_local_scope
@@ -142,7 +146,7 @@ class LoopMagics(Magics):
         help="equals, exact, contains, regex:, json, max_tokens:, finish:, python:NAME.",
     )
     @argument("--judge", metavar="KEY@VERSION", help="A prompt that says which of two answers is better.")
-    @argument("--decide", default="pass", help="pass, a check's name, judge, human, tokens or latency.")
+    @argument("--decide", help="pass (all checks), a check's name, judge, human, tokens or latency.")
     @argument("--by", type=float, default=0.1, help="The smallest difference worth acting on; 0.1 is ten points.")
     @argument("--repeat", type=int, default=1, help="How often each variant answers each input.")
     @argument("-j", "--concurrency", type=int, default=4, help="How many calls run at once.")
@@ -255,8 +259,8 @@ class LoopMagics(Magics):
         with self._told():
             with delay_interrupt():
                 from cozeloop_magic.notebook.defining import run_definition
-            run = {"background": False, "no_stream": False, "quiet": False}
-            preferred = Namespace(**self._preferences, **run)
+            run = {"background": False, "no_stream": False, "quiet": False, "off": not self.keep, "cache": False}
+            preferred = Namespace(**self._preferences, **run, cell=f"%%loop_define {line}\n{cell}")
             args = self._read_by(line, LoopMagics.loop_define.parser, preferred)  # type: ignore[union-attr]
             run_definition(self._session, args, cell, self._config, local_ns)
 
@@ -297,7 +301,7 @@ class LoopMagics(Magics):
         from cozeloop_magic.notebook.options import of_setting
 
         own = self._read(line, Namespace())
-        preferred = Namespace(**self._preferences)
+        preferred = Namespace(off=not self.keep, **self._preferences)
         usual = of_setting(lambda options: self._read(f"any-prompt {options}", preferred), self.options)
         args = self._read(line, Namespace(**vars(usual)))
         args.own, args.usual = own, usual

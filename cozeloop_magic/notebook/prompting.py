@@ -22,6 +22,7 @@ from cozeloop_magic.run.background import BackgroundAnswer
 from cozeloop_magic.run.drive import NO_DEFINITION, Stop, drive, get_checked_prompt
 from cozeloop_magic.run.state import Phase, RunState
 from cozeloop_magic.run.view import View
+from cozeloop_magic.store.memory import CellMemory
 from cozeloop_magic.template.render import render
 from cozeloop_magic.transport.call import seconds_error
 from cozeloop_magic.view.front import is_watched
@@ -73,7 +74,8 @@ def run_request(session: Session, client: Client, request: ExecuteRequest, args:
     stop = Stop()
     view = _view(session, args, stop)
     options = {"stream": not args.no_stream, "timeout": args.timeout, "interval": 1 / args.refresh_rate}
-    run = partial(drive, client, request, view, stop=stop, **options)
+    memory = CellMemory(client, not args.off, cache=args.cache, cell=args.cell)
+    run = partial(drive, client, request, view, stop=stop, memory=memory, **options)
     if args.background:
         _run_behind(session, run, request, view, stop, args)
         return

@@ -10,10 +10,11 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from queue import Empty, SimpleQueue
+from typing import Protocol
 
 from cozeloop_magic.client.client import Client
 from cozeloop_magic.entities.prompt import ExecuteRequest, Prompt
@@ -42,7 +43,7 @@ from cozeloop_magic.run.view import View
 from cozeloop_magic.template.check import check_variables
 from cozeloop_magic.transport.call import Calls
 
-__all__ = ["NO_DEFINITION", "Stop", "drive", "get_checked_prompt"]
+__all__ = ["NO_DEFINITION", "Memory", "Stop", "drive", "get_checked_prompt"]
 
 NO_DEFINITION = "the server's answer holds no definition of the prompt"
 
@@ -69,6 +70,24 @@ def get_checked_prompt(client: Client, request: ExecuteRequest, timeout: float |
     prompt = client.get_prompt(request.prompt_key, request.version or "", request.label or "", timeout=timeout)
     check_variables(prompt, request.variable_vals, chosen=bool(request.version or request.label))
     return prompt
+
+
+class Memory(Protocol):
+    """Remembers runs: one that ended, and one that may stand in for a call."""
+
+    def recall(self, request: ExecuteRequest, prompt: Prompt | None) -> Iterable[Event] | None:
+        """Give the events of a kept run, to its end; None if the call is to be made.
+
+        Parameters
+        ----------
+        request : ExecuteRequest
+            What is asked, with its version.
+        prompt : Prompt or None
+            The prompt's definition; None where the server does not tell it.
+        """
+
+    def keep(self, state: RunState) -> tuple[str, ...]:
+        """Keep a run that ended, and give remarks on that."""
 
 
 class Stop:
@@ -112,6 +131,7 @@ def drive(
     timeout: float | None = None,
     interval: float = 0.05,
     stop: Stop | None = None,
+    memory: Memory | None = None,
 ) -> RunState:
     """Run a request from start to end and show it all the way.
 
@@ -127,6 +147,8 @@ def drive(
         Seconds between paints.
     stop : Stop or None
         What stops it from another thread. An interrupt of the main thread is a stop, too.
+    memory : Memory or None
+        What keeps it, and may give a kept run in place of a call.
 
     Returns
     -------
@@ -137,7 +159,7 @@ def drive(
     state = RunState(request)
     with stop.on_interrupt():
         view.update(state)
-        work = _Work(lambda work: _work(work, client, request, stream, timeout), stop)
+        work = _Work(lambda work: _work(work, client, request, stream, timeout, memory), stop)
         try:
             for event in work.events(interval):
                 state = fold(state, event)
@@ -147,14 +169,23 @@ def drive(
             work.cancel()
             view.finish(fold(state, Interrupted(work.clock())))  # no live view is left behind, whatever happened
             raise
+        if memory is not None:
+            state = replace(state, notes=state.notes + memory.keep(state))
         view.finish(state)
     return state
 
 
-def _work(work: _Work, client: Client, request: ExecuteRequest, stream: bool, timeout: float | None) -> None:
+def _work(
+    work: _Work,
+    client: Client,
+    request: ExecuteRequest,
+    stream: bool,
+    timeout: float | None,
+    memory: Memory | None,
+) -> None:
     """Do what may block."""
     endpoint = client.connect(lambda text: work.tell(Preparing(text)))
-    unchecked = version = None
+    unchecked = version = prompt = None
     try:
         prompt = get_checked_prompt(client, request, timeout)
         version = prompt.version
@@ -166,6 +197,10 @@ def _work(work: _Work, client: Client, request: ExecuteRequest, stream: bool, ti
     except RemoteError as error:
         unchecked = error.message
     notes = (f"variables not checked: {unchecked}",) if unchecked is not None else ()
+    if memory is not None and (recalled := memory.recall(request, prompt)) is not None:
+        for event in recalled:
+            work.tell(event)
+        return
     work.begin(Prepared(endpoint.origin, version, notes))
     for piece in client.stream(request, timeout) if stream else [client.run(request, timeout)]:
         work.tell(Arrived(work.clock(), piece))

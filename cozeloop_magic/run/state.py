@@ -14,6 +14,8 @@ from cozeloop_magic.entities.stream import join_results
 from cozeloop_magic.errors import LoopError
 
 __all__ = [
+    "ASKS_FOR_TOOLS",
+    "SAID_ALL",
     "Arrived",
     "Event",
     "Failed",
@@ -26,6 +28,13 @@ __all__ = [
     "fold",
     "join_arrived",
 ]
+
+
+SAID_ALL = ("stop", "stop_sequence", "end_turn", "eos")
+"""Finish reasons of a model that has said all it wanted to."""
+
+ASKS_FOR_TOOLS = ("tool_calls", "function_call", "tool_use")
+"""Finish reasons of a model that waits for what tools say."""
 
 
 class Phase(Enum):
@@ -85,6 +94,12 @@ class RunState:
     def ended(self) -> bool:
         """Whether nothing more will come."""
         return self.phase in (Phase.DONE, Phase.INTERRUPTED, Phase.FAILED)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the answer came to its end, and the model to its own; an unknown reason may mean a failure."""
+        reason = (self.result.finish_reason or "").strip().lower()
+        return self.phase is Phase.DONE and (not self.result.finish_reason or reason in SAID_ALL + ASKS_FOR_TOOLS)
 
     @property
     def speed(self) -> float | None:

@@ -126,10 +126,10 @@ class Database:
                 hint="Close other notebooks, and run it again.",
             )
 
-    def delete_what_was_set_aside(self) -> None:
-        """Delete damaged files that were set aside."""
-        for aside in self.path.parent.glob(f"{self.path.name}.damaged-*"):
-            aside.unlink(missing_ok=True)
+    @property
+    def set_aside(self) -> list[Path]:
+        """The damaged files that were set aside."""
+        return sorted(self.path.parent.glob(f"{self.path.name}.damaged-*"))
 
     def _do(self, work: Callable[[Connection], T]) -> T:
         with self._lock:

@@ -152,7 +152,8 @@ class History:
         gone = self._database.write(delete)
         self._database.wipe(give_back=is_all)
         if is_all:
-            self._database.delete_what_was_set_aside()
+            for damaged in self._database.set_aside:
+                damaged.unlink(missing_ok=True)
         return gone
 
     def prune(self, most_bytes: int | None = None) -> int:

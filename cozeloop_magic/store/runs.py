@@ -182,6 +182,11 @@ class RunStore:
         """Sentences for whoever uses it: that a damaged file was set aside, say."""
         return tuple(self._database.notes)
 
+    @property
+    def set_aside(self) -> Sequence[Path]:
+        """The damaged files that were set aside."""
+        return self._database.set_aside
+
     def close(self) -> None:
         """Close it."""
         self._database.close()

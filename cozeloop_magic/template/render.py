@@ -17,7 +17,7 @@ from cozeloop_magic.template.addresses import is_data_uri, is_url
 from cozeloop_magic.template.jinja import MAX_OUTPUT_BYTES, RENDER_FAILED, renderer
 from cozeloop_magic.template.values import ABSENT, decode_value
 
-__all__ = ["Rendered", "render"]
+__all__ = ["UNSUPPORTED_TYPE", "Rendered", "render"]
 
 INVALID_PARAMETER = 600500202
 UNSUPPORTED_TYPE = 600501006
@@ -79,9 +79,10 @@ def render(prompt: Prompt, variable_vals: Sequence[VariableVal], messages: Seque
     return Rendered(rendered, tuple(remarks))
 
 
-def _with_known_role(appended: Message) -> Message:
-    known = appended.role in (*_SPOKEN, Role.PLACEHOLDER)
-    return appended if known else replace(appended, role=Role.USER)
+def _with_known_role(message: Message) -> Message:
+    """Return a message as the platform reads it: whose role it does not know is a user's."""
+    known = message.role in (*_SPOKEN, Role.PLACEHOLDER)
+    return message if known else replace(message, role=Role.USER)
 
 
 def _is_rendered(appended: Message) -> bool:
@@ -124,10 +125,9 @@ def _render_message(
 
 def _placeholder_messages(key: str, values: Values) -> Sequence[Message]:
     value = values.get(key)
-    messages = (value and value.placeholder_messages) or ()
-    for message in messages:
-        if message.role not in _SPOKEN:
-            raise _invalid(f"Placeholder {key} holds a message with the role {message.role!r}; {_ROLES}.")
+    messages = [_with_known_role(message) for message in (value and value.placeholder_messages) or ()]
+    if any(message.role == Role.PLACEHOLDER for message in messages):
+        raise _invalid(f"Placeholder {key} holds a placeholder; {_ROLES}.")
     return messages
 
 

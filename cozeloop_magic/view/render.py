@@ -12,7 +12,7 @@ from typing import Any
 
 from cozeloop_magic.entities.prompt import ToolCall, format_tool_calls
 from cozeloop_magic.printable import printable
-from cozeloop_magic.run.state import Phase, RunState
+from cozeloop_magic.run.state import ASKS_FOR_TOOLS, SAID_ALL, Phase, RunState
 from cozeloop_magic.view import markdown, request, safe_markdown
 
 __all__ = [
@@ -50,9 +50,7 @@ _NEEDLESS = re.compile(r" ?([{};,>]) ?|(?<=:) ")  # space in a style sheet
 
 _BEFORE_A_BLANK_LINE = re.compile(r"\n(?=[^\S\n]*(?:\n|\Z))")
 
-_WHOLE = dict.fromkeys(("", "stop", "stop_sequence", "end_turn", "eos"), "done") | dict.fromkeys(
-    ("tool_calls", "function_call", "tool_use"), "asks for tools"
-)
+_WHOLE = dict.fromkeys(("", *SAID_ALL), "done") | dict.fromkeys(ASKS_FOR_TOOLS, "asks for tools")
 _CUT = dict.fromkeys(("length", "max_tokens", "max_length"), "stopped at the length limit") | {
     "content_filter": "stopped by the content filter"
 }  # as is whatever has a finish reason that is not known here: it may mean a failure
@@ -150,7 +148,7 @@ def is_incomplete(state: RunState) -> bool:
 
 
 def _is_cut(state: RunState) -> bool:
-    return state.phase is Phase.DONE and _reason(state).lower() not in _WHOLE
+    return state.phase is Phase.DONE and not state.whole
 
 
 def _reason(state: RunState) -> str:

@@ -96,7 +96,7 @@ class TestVerdict:
         cmp = run(client)
         assert cmp.verdict == "better" and cmp.verdict is Verdict.BETTER
         assert str(cmp.decide()).startswith(
-            "2.0.0 is better than 1.0.0: 12 of 12 inputs pass the checks with 2.0.0, 0 with 1.0.0"
+            "2.0.0 is better than 1.0.0: 12 of 12 inputs pass the checks with 2.0.0, 0 of 12 with 1.0.0"
         )
         assert cmp.decide("equals").difference == 1.0 and cmp.decide("tokens").verdict is not Verdict.BETTER
 
@@ -109,7 +109,9 @@ class TestVerdict:
         assert cmp.verdict is Verdict.TOO_FEW
 
     def test_without_a_check_there_is_nothing_to_decide_by(self, client: Client) -> None:
-        assert run(client, checks=[]).verdict is Verdict.NOTHING_TO_DECIDE_BY
+        cmp = run(client, checks=[])
+        assert cmp.verdict is Verdict.NOTHING_TO_DECIDE_BY
+        assert cmp.state.notes[0].endswith("No check is named to decide by; this is a look, not a test.")
 
     def test_a_failed_call_is_no_failed_check(self, client: Client) -> None:
         cmp = run(client, [*TEXTS, {"text": "text 99", "label": "good"}])
@@ -125,6 +127,9 @@ class TestVerdict:
 
     def test_a_second_look_is_judged_more_strictly(self, client: Client) -> None:
         assert [run(client).decide().look for _ in range(3)] == [1, 2, 3]
+        notes = run(client).state.notes
+        assert notes[1].startswith("This is look 4 at the same question")
+        assert "fewer than 10 inputs" in run(client, TEXTS[:9]).state.notes[0]
         assert run(client, [{"text": "text 50", "label": "good"}]).decide().look == 1
 
     def test_repeats_are_told_apart(self, client: Client, loop: FakeLoop) -> None:
@@ -323,6 +328,41 @@ class TestUnderWay:
         loop.reply = lambda version, text: "a" if version == "3.0.0" else quick(version, text)
         cmp = run(client, judge="judge@3.0.0", decide="judge")
         assert cmp.flips == (12, 12) and cmp.verdict is Verdict.NOT_SHOWN
+        assert cmp.state.notes[-1].startswith("The judge's preference went with the order in 12 of 12 pairs")
+        assert "the judge prefers 2.0.0 on 0 of 12 inputs, 1.0.0 on 0, neither on 12" in str(cmp.decide())
+
+    def test_what_a_judge_said_is_not_paid_for_again(self, client: Client, loop: FakeLoop) -> None:
+        teach_judge(loop)
+        quick = loop.reply
+        loop.reply = lambda version, text: "a" if version == "3.0.0" else quick(version, text)
+        run(client, judge="judge@3.0.0")
+        assert loop.executions == 48
+        cmp = run(client, judge="judge@3.0.0", checks=[])  # the same answers again: their judgements are known
+        assert loop.executions == 48 + 24 and cmp.flips == (12, 12) and cmp.decided_by == "judge"
+        run(client, judge="judge@3.0.0", fresh=True)
+        assert loop.executions == 48 + 24 + 48
+        assert set(cmp.to_pandas()["judge"].dropna()) == {0}
+
+    def test_of_equal_answers_no_judge_is_asked(self, client: Client, loop: FakeLoop) -> None:
+        teach_judge(loop)
+        loop.reply = lambda version, text: "tie" if version == "3.0.0" else "the same"
+        cmp = run(client, judge="judge@3.0.0", decide="judge")
+        assert loop.executions == 24 and cmp.flips == (0, 0)
+        assert "12 pairs are the same" in cmp.state.notes[-1] and cmp.decide().pairs == 12
+
+    def test_a_rating_is_of_answers_and_says_nothing_of_others(self, client: Client, loop: FakeLoop) -> None:
+        teach_judge(loop)
+        quick = loop.reply
+        loop.reply = lambda version, text: "a" if version == "3.0.0" else quick(version, text)
+        cmp = run(client, judge="judge@3.0.0", decide="human")
+        rating = cmp.rate()
+        for pair in list(rating.left)[:8]:
+            rating.rate(pair, "neither")
+        decision = run(client, decide="human", judge="judge@3.0.0").decide()
+        assert (decision.pairs, decision.dropped) == (8, 4) and "4 more inputs are not rated." in decision.sentence
+        assert str(cmp.agreement).startswith("agrees with human ratings on 8 of 8 pairs")
+        loop.reply = lambda version, text: f"{version} says something else"
+        assert run(client, decide="human").verdict is Verdict.NOTHING_TO_DECIDE_BY
 
     def test_blind_ratings_are_kept_and_counted(self, client: Client) -> None:
         cmp = run(client, decide="human")

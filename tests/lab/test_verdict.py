@@ -42,14 +42,14 @@ class TestSentences:
         decision = compared(passing(11, 30), passing(24, 30))
         assert decision.verdict is Verdict.BETTER
         assert decision.sentence == (
-            "0.2.0 is better than 0.1.0: 24 of 30 inputs pass equals with 0.2.0, 11 with 0.1.0; 13 differ, "
-            "a difference of +43 points (95 % interval +22 to +59)."
+            "0.2.0 is better than 0.1.0: 24 of 30 inputs pass equals with 0.2.0, 11 of 30 with 0.1.0 "
+            "(13 gained, 0 lost), a difference of +43 points (95 % interval +22 to +59)."
         )
 
     def test_no_difference_could_be_shown_tells_what_it_would_take(self) -> None:
         decision = compared(passing(11, 30), passing(13, 30))
         assert decision.verdict is Verdict.NOT_SHOWN and decision.inputs_needed == 77
-        assert decision.sentence.endswith("To show a difference of 10 points would take about 77 inputs.")
+        assert decision.sentence.endswith("To show a difference of 10 points would take about 77 inputs like these.")
 
     def test_fewer_than_six_inputs_are_too_few(self) -> None:
         assert compared(passing(0, 5), passing(5, 5)).verdict is Verdict.TOO_FEW
@@ -67,12 +67,16 @@ class TestSentences:
         many, few = once([100.0, 120, 130, 90, 80, 77, 66]), once([50.0, 60, 60, 44, 40, 33, 30])
         assert compared(many, few, TOKENS, by=10).verdict is Verdict.BETTER
         assert compared(few, many, TOKENS, by=10).verdict is Verdict.WORSE
-        assert "45.3 tokens with 0.2.0, 94.7 tokens with 0.1.0" in compared(many, few, TOKENS, by=10).sentence
+        assert (
+            "45.3 tokens on average with 0.2.0, 94.7 tokens with 0.1.0" in compared(many, few, TOKENS, by=10).sentence
+        )
 
     def test_a_failed_call_drops_its_input_and_is_counted(self) -> None:
         decision = compared(passing(3, 10), once([True, None, None] + [True] * 7))
         assert (decision.pairs, decision.dropped) == (8, 2)
-        assert "2 more inputs do not count: they have no value for one of both" in decision.sentence
+        assert decision.sentence.endswith(
+            "2 more inputs do not count, as their answer or check failed with one of both."
+        )
 
     def test_nothing_to_decide_by_is_told_apart_from_nothing_left(self) -> None:
         assert compared([], []).verdict is Verdict.NOTHING_TO_DECIDE_BY

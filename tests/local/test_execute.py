@@ -124,7 +124,7 @@ class TestRefusals:
             (
                 {"prompt_identifier": {"prompt_key": "ptaas_demo", "label": "beta"}},
                 600501007,
-                "production (0.0.1). Labels cannot be",
+                "Labels there are: production (0.0.1)",
             ),
             (asked(version="0.0.2", variable_vals=[{"key": "param", "value": "{"}]), 600500202, "param"),
             (asked(version="0.0.2", variable_vals=[]), 600501005, "undefined"),
@@ -177,8 +177,113 @@ class TestModelConfiguration:
         code, message = server.refusal("/execute", asked(custom_model_config={"model_id": "1", name: value}))
         assert code == 600500202 and f"custom_model_config.{name} must be a" in message
 
-    def test_tools_reach_the_model(self, server):
-        tool = {"type": "function", "function": {"name": "get_checked_prompt", "parameters": "{}"}}
-        executed(server, asked(custom_tools=[tool], custom_tool_call_config={"tool_choice": "none"}))
+
+def function(name):
+    return {"type": "function", "function": {"name": name, "parameters": "{}"}}
+
+
+@pytest.fixture
+def with_a_tool(server):
+    """Make a prompt whose version has a tool, and give its key."""
+    prompt_id = server.post("", {"prompt_key": "with_a_tool", "prompt_name": "x"}).json()["prompt_id"]
+    template = {"messages": [{"role": "user", "content": "Hi"}]}
+    detail = {"prompt_template": template, "tools": [function("committed")]}
+    server.post(f"/{prompt_id}/drafts/save", {"prompt_draft": {"detail": detail, "draft_info": {}}})
+    server.post(f"/{prompt_id}/drafts/commit", {"commit_version": "1.0.0"})
+    yield "with_a_tool"
+    server.session.delete(f"{server.url}/v1/loop/prompts/{prompt_id}?workspace_id={server.workspace_id}", timeout=9)
+
+
+class TestTools:
+    def offered(self, server, key, **fields):
+        """Run a prompt; give the names of the tools that the model may call, and how it is to choose."""
+        executed(server, {"prompt_identifier": {"prompt_key": key}, **fields})
         parameters = server.model.parameters[-1]
-        assert parameters.tools[0].function.name == "get_checked_prompt" and parameters.tool_choice == "none"
+        return [tool.function.name for tool in parameters.tools], parameters.tool_choice
+
+    def test_without_a_configuration_the_choice_is_the_model_s(self, server, with_a_tool):
+        assert self.offered(server, with_a_tool) == (["committed"], "auto")
+        assert self.offered(server, with_a_tool, custom_tools=None) == (["committed"], "auto")
+
+    def test_custom_ones_take_their_place_and_an_empty_list_is_none(self, server, with_a_tool):
+        assert self.offered(server, with_a_tool, custom_tools=[function("a")]) == (["a"], "auto")
+        assert self.offered(server, with_a_tool, custom_tools=[]) == ([], None)
+
+    def test_none_means_that_the_model_sees_none(self, server, with_a_tool):
+        none = {"tool_choice": "none"}
+        assert self.offered(server, with_a_tool, custom_tool_call_config=none) == ([], None)
+
+    def test_one_can_be_named(self, server, with_a_tool):
+        specific = {"tool_choice": "specific", "tool_choice_specification": {"type": "function", "name": "b"}}
+        tools = [function("a"), function("b")]
+        offered = self.offered(server, with_a_tool, custom_tools=tools, custom_tool_call_config=specific)
+        assert offered == (["a", "b"], {"type": "function", "function": {"name": "b"}})
+
+    @pytest.mark.parametrize(
+        "specification", [None, {}, {"name": "nobody"}, {"name": ["committed"]}, [], "committed"]
+    )
+    def test_it_must_be_one_that_there_is(self, server, with_a_tool, specification):
+        specific = {"tool_choice": "specific", "tool_choice_specification": specification}
+        body = {"prompt_identifier": {"prompt_key": with_a_tool}, "custom_tool_call_config": specific}
+        code, message = server.refusal("/execute", body)
+        assert code == 600500202 and "one of the tools: committed" in message
+
+    def test_an_unknown_choice_is_refused(self, server, with_a_tool):
+        body = {"prompt_identifier": {"prompt_key": with_a_tool}, "custom_tool_call_config": {"tool_choice": "any"}}
+        assert server.refusal("/execute", body)[0] == 600500202
+
+    def test_the_older_name_of_the_configuration_counts_where_the_newer_is_missing(self, server, with_a_tool):
+        none, auto = {"tool_choice": "none"}, {"tool_choice": "auto"}
+        assert self.offered(server, with_a_tool, custom_tool_config=none) == ([], None)
+        both = self.offered(server, with_a_tool, custom_tool_config=none, custom_tool_call_config=auto)
+        assert both == (["committed"], "auto")
+
+
+class TestWhatIsRendered:
+    """By role: what is a template, and what stays as it is written."""
+
+    def heard(self, server, *messages, **fields):
+        body = asked("ptaas_demo", "0.0.1", messages=list(messages), **fields)
+        return executed(server, body)["message"]["content"].partition("brewing it ")[2].strip()
+
+    @pytest.mark.parametrize(
+        ("message", "heard"),
+        [
+            ({"role": "user", "content": "{{topic}}"}, "user: tea"),
+            ({"role": "user", "content": "{{topic}}", "skip_render": True}, "user: {{topic}}"),
+            ({"role": "system", "content": "{{topic}}"}, "system: tea"),
+            ({"role": "assistant", "content": "{{topic}}"}, "assistant: {{topic}}"),
+            ({"role": "assistant", "content": "{{topic}}", "skip_render": True}, "assistant: {{topic}}"),
+            ({"role": "assistant", "content": "{{topic}}", "skip_render": False}, "assistant: tea"),
+            ({"role": "tool", "content": "{{topic}}", "tool_call_id": "1"}, "tool: {{topic}}"),
+            ({"role": "tool", "content": "{{topic}}", "skip_render": False}, "tool: {{topic}}"),
+            ({"role": "narrator", "content": "{{topic}}"}, "user: tea"),
+            ({"content": "no role"}, "user: no role"),
+        ],
+    )
+    def test_of_appended_messages(self, server, message, heard):
+        assert self.heard(server, message) == heard
+
+    def test_an_unknown_role_in_a_placeholder_is_a_user_s(self, server):
+        body = asked(version="0.0.5")
+        history = [{"role": "narrator", "content": "Once"}]
+        body["variable_vals"].append({"key": "chat_history", "placeholder_messages": history})
+        assert "user: Once" in executed(server, body)["message"]["content"]
+
+
+class TestReleaseLabel:
+    def test_it_is_the_label_where_there_is_none(self, server):
+        identifier = {"prompt_key": "explain_concept", "version": "", "label": None}
+        asked_for = {"prompt_identifier": identifier, "variable_vals": [{"key": "audience", "value": "A"}]}
+        said = executed(server, {**asked_for, "release_label": "beta"})["message"]["content"]
+        assert "audience is A" in said
+
+    def test_a_label_or_version_wins(self, server):
+        for chosen in ({"label": "production"}, {"version": "1.0.0"}):
+            identifier = {"prompt_key": "explain_concept", **chosen}
+            said = executed(server, {"prompt_identifier": identifier, "release_label": "beta"})["message"]["content"]
+            assert "audience" not in said
+
+    def test_one_that_marks_nothing_is_told(self, server):
+        body = {"prompt_identifier": {"prompt_key": "chat"}, "release_label": "beta"}
+        assert server.refusal("/execute", body)[0] == 600501007

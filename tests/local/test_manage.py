@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from cozeloop_magic.local.seeds import read_seeds
+
 TEMPLATE = {
     "template_type": "normal",
     "messages": [{"role": "user", "content": "Write a poem about {{subject}}"}],
@@ -63,11 +65,38 @@ class TestMget:
         assert server.refusal("/mget", {"queries": [{"prompt_key": "poem"}]})[0] == 600501003
 
 
+DRAFT_QUERY = {"prompt_key": "poem", "version": "$Draft"}
+
+
+class TestTheDraftInMget:
+    def test_it_is_a_version_of_its_own(self, server, poem):
+        ok(server.post(f"/{poem}/drafts/save", DRAFT))
+        (item,) = ok(server.post("/mget", {"queries": [DRAFT_QUERY]}))["data"]["items"]
+        assert item["prompt"]["version"] == "$Draft"
+        assert item["prompt"]["prompt_template"]["messages"][0]["content"] == "Write a poem about {{subject}}"
+
+    def test_without_one_there_is_no_such_version(self, server, poem):
+        assert server.refusal("/mget", {"queries": [DRAFT_QUERY]})[0] == 600501002
+
+    def test_it_cannot_be_run(self, server, poem):
+        commit(server, poem, "1.0.0")
+        ok(server.post(f"/{poem}/drafts/save", DRAFT))
+        assert server.refusal("/execute", {"prompt_identifier": DRAFT_QUERY})[0] == 600501002
+
+
 class TestList:
     def test_pages_hold_the_newest_first(self, server, poem):
+        commit(server, poem, "1.0.0")
         data = ok(server.post("/list", {"page_number": 1, "page_size": 2}))["data"]
-        assert data["total"] == 6 and [p["prompt_key"] for p in data["prompts"]] == ["poem", "chat"]
-        assert data["prompts"][1]["latest_version"] == "1.0.0" and data["prompts"][0]["id"] == poem
+        assert data["total"] == len(read_seeds()) + 1
+        first, _ = data["prompts"]
+        assert (first["prompt_key"], first["latest_version"], first["id"]) == ("poem", "1.0.0", poem)
+
+    def test_what_was_never_committed_is_not_listed(self, server, poem):
+        for body in ({}, {"key_word": "poem"}):
+            data = ok(server.post("/list", body))["data"]
+            assert "poem" not in [p["prompt_key"] for p in data["prompts"]]
+        assert data["total"] == 0
 
     def test_a_key_word_is_a_prefix(self, server):
         data = ok(server.post("/list", {"page_number": 1, "page_size": 9, "key_word": "ptaas"}))["data"]
@@ -111,6 +140,34 @@ class TestTheLifeOfAPrompt:
         rest = ok(server.post(f"/{poem}/commits/list?with_commit_detail=true", {"page_size": 2, "page_token": token}))
         assert not rest["has_more"] and rest["prompt_commit_detail_mapping"] == {"1.0.0": DETAIL}
 
+    def test_a_prompt_has_a_type_and_a_level(self, server):
+        given = {"prompt_key": "poem2", "prompt_name": "x", "prompt_type": "normal", "security_level": "L1"}
+        basic = self.basic_of_new(server, given)
+        assert (basic["prompt_type"], basic["security_level"]) == ("normal", "L1")
+        basic = self.basic_of_new(server, {"prompt_key": "poem3", "prompt_name": "x"})
+        assert (basic["prompt_type"], basic["security_level"]) == ("normal", "L3")
+
+    def basic_of_new(self, server, body):
+        prompt_id = ok(server.post("", body))["prompt_id"]
+        basic = ok(server.get(f"/{prompt_id}"))["prompt"]["prompt_basic"]
+        ok(delete(server, prompt_id))
+        return basic
+
+    @pytest.mark.parametrize(
+        "field", [{"prompt_type": "odd"}, {"security_level": "L9"}, {"prompt_type": ["snippet"]}]
+    )
+    def test_of_those_that_there_are(self, server, field):
+        assert server.refusal("", {"prompt_key": "poem4", "prompt_name": "x", **field})[0] == 600500202
+
+    @pytest.mark.parametrize("workspace", ["", "0", None])
+    def test_looking_at_one_needs_no_workspace(self, server, poem, workspace):
+        query = {} if workspace is None else {"workspace_id": workspace}
+        url = f"{server.url}/v1/loop/prompts/{poem}"
+        assert ok(server.session.get(url, params=query, timeout=5))["prompt"]["prompt_key"] == "poem"
+
+    def test_but_one_that_is_named_is_checked(self, server, poem):
+        assert server.get(f"/{poem}", workspace_id="1").json()["code"] == 600500101
+
     def test_a_deleted_prompt_is_gone(self, server, poem):
         ok(delete(server, poem))
         assert server.get(f"/{poem}").json()["code"] == 600501001
@@ -126,6 +183,21 @@ class TestRefusals:
         commit(server, poem, "1.0.0")
         server.post(f"/{poem}/drafts/save", DRAFT)
         assert server.refusal(f"/{poem}/drafts/commit", {"commit_version": "1.0.0"})[0] == 600501009
+
+    def test_a_version_is_made_of_a_draft(self, server, poem):
+        code, message = server.refusal(f"/{poem}/drafts/commit", {"commit_version": "1.0.0"})
+        assert code == 600501001 and "no draft" in message
+
+    def test_a_draft_begins_from_a_version_that_there_is(self, server, poem):
+        draft = {"prompt_draft": {"detail": DETAIL, "draft_info": {"base_version": "9.9.9"}}}
+        assert server.refusal(f"/{poem}/drafts/save", draft)[0] == 600501001
+
+    @pytest.mark.parametrize("kind", ["go_template", "custom_template_m"])
+    def test_the_platform_s_other_template_types_have_their_own_code(self, server, poem, kind):
+        detail = {**DETAIL, "prompt_template": {**TEMPLATE, "template_type": kind}}
+        draft = {"prompt_draft": {"detail": detail, "draft_info": {}}}
+        code, message = server.refusal(f"/{poem}/drafts/save", draft)
+        assert code == 600501006 and kind in message
 
     def test_a_key_is_new(self, server, poem):
         assert server.refusal("", {"prompt_key": "poem", "prompt_name": "x"})[0] == 600501008

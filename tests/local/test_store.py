@@ -44,6 +44,17 @@ class TestTheDatabase:
             assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
             assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
+    def test_one_of_the_oldest_shape_keeps_what_it_holds(self, tmp_path):
+        with closing(sqlite3.connect(tmp_path / "old.db", isolation_level=None)) as db:
+            db.executescript(MIGRATIONS[0])
+            db.execute("INSERT INTO prompts VALUES (7, 'poem', 'A poem', '', 1, 2)")
+            db.execute("INSERT INTO workspace VALUES ('12')")
+            db.execute("PRAGMA user_version = 1")
+        with closing(Store(tmp_path / "old.db")) as store:
+            row = store.prompt(7)
+            assert (row.prompt_key, row.prompt_type, row.security_level) == ("poem", "normal", "L3")
+            assert store.workspace_id == "12"
+
     def test_opening_it_again_changes_nothing(self, blank, tmp_path):
         with closing(Store(tmp_path / "blank.db")) as again:
             assert again.workspace_id == blank.workspace_id
@@ -90,7 +101,7 @@ class TestVersions:
         assert blank.draft(poem) is not None
 
     def test_without_a_draft_there_is_nothing_to_commit(self, blank, poem):
-        assert refused(blank.commit_draft, poem, "1.0.0")[0] == 600500202
+        assert refused(blank.commit_draft, poem, "1.0.0")[0] == 600501001
 
     def test_a_missing_version_is_told_with_those_there_are(self, blank, poem):
         commit(blank, poem, "1.0.0", "1.1.0")
@@ -133,6 +144,7 @@ class TestPrompts:
         assert blank.create_prompt("poem", "A poem") > poem
 
     def test_a_prefix_is_a_prefix_and_no_pattern(self, blank, poem):
+        commit(blank, poem, "1.0.0")
         assert blank.list_prompts(page=1, size=10, prefix="po")[1] == 1
         assert blank.list_prompts(page=1, size=10, prefix="A p")[1] == 1
         assert blank.list_prompts(page=1, size=10, prefix="%")[1] == 0

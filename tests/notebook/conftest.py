@@ -1,8 +1,8 @@
-"""A shell whose calls go to a real embedded server with the seeded prompts."""
+"""Shells whose calls go to a server of a test's own, or to a real embedded server with the seeded prompts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +12,26 @@ from cozeloop_magic.local.choice import chosen_model
 from cozeloop_magic.local.process import LocalLoop, RuntimeFile
 from cozeloop_magic.local.seeds import read_seeds
 from cozeloop_magic.local.store import Store
-from tests.local.conftest import TOKEN, Parrot, Server
+from tests.conftest import TOKEN
+from tests.local.conftest import TOKEN as EMBEDDED_TOKEN
+from tests.local.conftest import Parrot, Server
+from tests.wire_server import Script, WireServer
+
+
+@pytest.fixture
+def configured(
+    serve: Callable[[Script], WireServer], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Script], WireServer]:
+    """Start a server and set the three variables to it."""
+
+    def start(script: Script) -> WireServer:
+        server = serve(script)
+        monkeypatch.setenv("COZELOOP_API_BASE_URL", server.url)
+        monkeypatch.setenv("COZELOOP_WORKSPACE_ID", "73917")
+        monkeypatch.setenv("COZELOOP_API_TOKEN", TOKEN)
+        return server
+
+    return start
 
 
 @pytest.fixture
@@ -21,7 +40,7 @@ def embedded(tmp_path: Path) -> Iterator[Server]:
     with closing(Store(tmp_path / "prompts.db")) as store:
         store.seed(read_seeds())
         server = Server(store, Parrot())
-        RuntimeFile.of(chosen_model()).write(LocalLoop(server.url, server.workspace_id, TOKEN, "parrot"))
+        RuntimeFile.of(chosen_model()).write(LocalLoop(server.url, server.workspace_id, EMBEDDED_TOKEN, "parrot"))
         yield server
         server.stop()
 
@@ -33,6 +52,6 @@ def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         server = Server(store, Parrot())
         monkeypatch.setenv("COZELOOP_API_BASE_URL", server.url)
         monkeypatch.setenv("COZELOOP_WORKSPACE_ID", server.workspace_id)
-        monkeypatch.setenv("COZELOOP_API_TOKEN", TOKEN)
+        monkeypatch.setenv("COZELOOP_API_TOKEN", EMBEDDED_TOKEN)
         yield server
         server.stop()

@@ -11,6 +11,7 @@
     ├── ClientClosed              the client was closed
     ├── LocalLoopError            the embedded Loop cannot start
     ├── StoreError                runs cannot be kept, or kept ones not be read
+    ├── TapeError                 a tape cannot be read or written, or has no answer to this request
     ├── RequirementNotMet         a comparison did not show what it was required to
     ├── TransportError            the network, not the server, said no
     │   ├── ConnectFailed         the server was not reached, so it cannot have begun
@@ -73,6 +74,7 @@ __all__ = [
     "ServerFailed",
     "StoreError",
     "StreamInterrupted",
+    "TapeError",
     "TemplateFailed",
     "TransportError",
     "UnexpectedContent",
@@ -205,6 +207,10 @@ class LocalLoopError(LoopError):
 
 class StoreError(LoopError):
     """Runs cannot be kept, or kept ones cannot be read."""
+
+
+class TapeError(LoopError):
+    """A tape cannot be read or written, or has no answer to this request."""
 
 
 class RequirementNotMet(LoopError):

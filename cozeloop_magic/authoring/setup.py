@@ -7,8 +7,9 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cozeloop_magic.client.settings import DEFAULT_BASE_URL, LOCAL, Settings
-from cozeloop_magic.errors import ConfigurationError, LocalLoopError, LoopError
+from cozeloop_magic.client.settings import DEFAULT_BASE_URL, LOCAL, TAPE_VARIABLE, Settings
+from cozeloop_magic.errors import ConfigurationError, LocalLoopError, LoopError, TapeError
+from cozeloop_magic.tape import Tape
 from cozeloop_magic.version import __version__
 
 __all__ = ["Setting", "choose_loop", "describe_setup"]
@@ -43,8 +44,10 @@ def choose_loop(where: str, config: Mapping[str, str]) -> dict[str, str]:
     """
     if where == LOCAL:
         return {"api_base_url": LOCAL}
-    if not Settings.gather(config=config).local:
-        return {}
+    environ = {name: value for name, value in os.environ.items() if name != TAPE_VARIABLE}
+    configured = Settings.gather(environ=environ, config=config)
+    if not configured.local:
+        return {"api_base_url": configured.api_base_url} if TAPE_VARIABLE in os.environ else {}
     hosted = {"api_base_url": DEFAULT_BASE_URL}
     try:
         Settings.gather(hosted, config=config)
@@ -59,8 +62,24 @@ def describe_setup(arguments: Mapping[str, str], config: Mapping[str, str]) -> l
         settings = Settings.gather(arguments, config=config)
     except LoopError as error:
         return [Setting("Loop", f"✗ {error}", ""), *_versions()]
+    if settings.tape:
+        return [*_tape(settings), *_versions()]
     described = _embedded(settings) if settings.local else _hosted(settings)
     return [*described, *_versions()]
+
+
+def _tape(settings: Settings) -> list[Setting]:
+    named = "%loop replay" if settings.sources["tape"] == "argument" else settings.sources["tape"]
+    try:
+        tape = Tape.read(settings.tape)
+    except TapeError as error:
+        return [Setting("tape", f"✗ {error}", named)]
+    recorded = f"{tape.header.origin}, recorded {tape.header.date}, {len(tape.exchanges):,} exchanges"
+    return [
+        Setting("tape", settings.tape, named),
+        Setting("Loop", recorded, "the tape"),
+        Setting("model", ", ".join(tape.header.models) or "not recorded", "the tape"),
+    ]
 
 
 def _hosted(settings: Settings) -> list[Setting]:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cozeloop_magic.errors import ConfigurationError, InvalidRequest, LoopError, to_install
 from cozeloop_magic.printable import printable
@@ -48,8 +48,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _UNREAD
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that refuses an option which takes one value and is given two."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse words; see `argparse.ArgumentParser.parse_known_args`."""
+        from cozeloop_magic.cell.options import find_repeated
+
+        if repeated := find_repeated(args or (), self):
+            self.error(f"{repeated} is given twice")
+        return super().parse_known_args(args, namespace)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="cozeloop-magic", description="Run versioned Coze Loop prompts, also with no account and no network."
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
@@ -65,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("-v", "--version", help="the version to run (default: the latest)")
     run.add_argument("-l", "--label", help="the label whose version to run")
     run.add_argument("--var", action="append", default=[], metavar="NAME=VALUE", help="a variable's value")
+    run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the model")
     run.add_argument("--message", action="append", default=[], metavar="TEXT", help="a user message to append")
     run.add_argument("--no-stream", action="store_true", help="ask for the whole answer at once")
     run.add_argument(
@@ -110,6 +123,7 @@ def _serve(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     from cozeloop_magic.cell.bind import options_to_variables
+    from cozeloop_magic.cell.options import read_settings
     from cozeloop_magic.client.connect import new_client
     from cozeloop_magic.entities.prompt import ExecuteRequest, Message, Role
     from cozeloop_magic.run.drive import drive
@@ -127,10 +141,13 @@ def _run(args: argparse.Namespace) -> int:
         variable_vals=options_to_variables(args.var),
         messages=tuple(Message(Role.USER, text) for text in args.message),
     )
+    settings = read_settings(args.set)
     with new_client() as client:
         view = TerminalView(sys.stdout, sys.stderr)
         memory = CellMemory(client, not args.off, cache=args.cache)
-        state = drive(client, request, view, stream=not args.no_stream, timeout=args.timeout, memory=memory)
+        state = drive(
+            client, request, view, stream=not args.no_stream, timeout=args.timeout, settings=settings, memory=memory
+        )
     if state.error is not None:
         raise state.error
     return _INTERRUPTED if state.phase is Phase.INTERRUPTED else 0

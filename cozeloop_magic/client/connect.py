@@ -1,10 +1,14 @@
-"""`new_client`: from settings to a client, of a Loop server or of the embedded Loop."""
+"""`new_client`: from settings to a client, of a Loop server, of the embedded Loop, or of a tape."""
 
 from __future__ import annotations
 
+import hashlib
 import re
+import secrets
+import time
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,10 +17,13 @@ from cozeloop_magic.client.client import Client
 from cozeloop_magic.client.default import DEFAULT
 from cozeloop_magic.client.settings import Settings
 from cozeloop_magic.errors import ConfigurationError, RemoteError, StreamInterrupted
+from cozeloop_magic.tape import Tape, TapeWriter
 from cozeloop_magic.transport import Transport
 from cozeloop_magic.transport.auth import Auth, JWTOAuth, PersonalToken
 from cozeloop_magic.transport.call import Call, Timeouts, seconds_error
 from cozeloop_magic.transport.endpoint import Connector, Endpoint
+from cozeloop_magic.transport.record import RecordingTransport
+from cozeloop_magic.transport.replay import ReplayTransport
 from cozeloop_magic.transport.secret import Secret
 
 __all__ = ["client_for", "new_client"]
@@ -53,7 +60,8 @@ def new_client(
 
     What is not given is taken from the environment (``COZELOOP_API_BASE_URL``, ``COZELOOP_WORKSPACE_ID``,
     ``COZELOOP_API_TOKEN``, ``COZELOOP_JWT_OAUTH_*``). Nothing configured at all, or ``api_base_url="local"``: the
-    embedded Loop, started at the first call.
+    embedded Loop, started at the first call. Where no `api_base_url` is given and ``COZELOOP_MAGIC_TAPE`` names a
+    tape, that one answers, ``COZELOOP_MAGIC_TAPE_SPEED`` times as fast as it was recorded.
 
     Parameters
     ----------
@@ -116,14 +124,42 @@ def client_for(
     max_retries: int = 2,
     headers: Mapping[str, str] | None = None,
     prompt_cache: PromptCache | None = None,
+    recorder: TapeWriter | None = None,
 ) -> Client:
-    """Make the client that `settings` describe."""
-    transport = Transport(trust_env=not settings.local, headers=headers)
-    connect: Connector = _embedded
-    if not settings.local:
-        endpoint = _endpoint(settings, transport)
-        connect = lambda *, progress=None, failed=None: endpoint  # noqa: E731
+    """Make the client that `settings` describe; what it asks and what it is told goes to `recorder`, too."""
+    if settings.tape:
+        connect, transport = _replaying(settings)
+    else:
+        connect, transport = _calling(settings, headers)
+    if recorder is not None:
+        connect, transport = _recording(connect, transport, recorder)
     return Client(connect, transport, timeouts, max_retries=max_retries, prompt_cache=prompt_cache)
+
+
+def _calling(settings: Settings, headers: Mapping[str, str] | None) -> tuple[Connector, Transport]:
+    from cozeloop_magic.transport.pool import HTTPTransport  # which needs sockets, as a tape does not
+
+    transport = HTTPTransport(trust_env=not settings.local, headers=headers)
+    if settings.local:
+        return _embedded, transport
+    endpoint = _endpoint(settings, transport)
+    return lambda *, progress=None, failed=None: endpoint, transport
+
+
+def _replaying(settings: Settings) -> tuple[Connector, Transport]:
+    tape = Tape.read(settings.tape)
+    name = hashlib.sha256(f"{tape.name} {tape.header}".encode()).hexdigest()[:16]
+    endpoint = Endpoint("", "tape", PersonalToken(secrets.token_hex()), tape.header.origin, tape=name)
+    return lambda *, progress=None, failed=None: endpoint, ReplayTransport(tape, settings.tape_speed)
+
+
+def _recording(connect: Connector, transport: Transport, recorder: TapeWriter) -> tuple[Connector, Transport]:
+    name = f"{recorder.path} {time.time()}"
+
+    def find(*, progress: Callable[[str], None] | None = None, failed: Endpoint | None = None) -> Endpoint:
+        return replace(connect(progress=progress, failed=failed), tape=name)
+
+    return find, RecordingTransport(transport, recorder)
 
 
 def _secret(secret: str | None) -> Secret | None:

@@ -14,11 +14,14 @@ from typing import Any
 from cozeloop_magic.client.prompts import Prompts
 from cozeloop_magic.errors import InvalidRequest, VersionNotFound
 
-__all__ = ["override_model_config"]
+__all__ = ["SETTINGS", "override_model_config"]
 
 _NUMBERS = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
 _COUNTS = ("max_tokens", "top_k")
 _FLAGS = ("json_mode",)
+SETTINGS = (*_NUMBERS, *_COUNTS, *_FLAGS)
+"""How a model is asked to sample."""
+
 _OTHERS = ("model_id", "thinking", "extra", "param_config_values")
 
 
@@ -29,7 +32,7 @@ def override_model_config(
     if not overrides:
         raise InvalidRequest("There is no setting to change.", hint='Name one: {"temperature": 0.7}.')
     committed = _committed(prompts, prompt_key, version)
-    known = {*_NUMBERS, *_COUNTS, *_FLAGS, *_OTHERS, *committed}
+    known = {*SETTINGS, *_OTHERS, *committed}
     for name, value in overrides.items():
         if name not in known:
             raise InvalidRequest(f"There is no model setting {name!r}.", hint=_near_miss(str(name), known))

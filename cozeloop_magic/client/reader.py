@@ -79,9 +79,9 @@ class StreamReader:
             if piece.finish_reason:
                 piece = self._finished(piece)
         except LoopError as error:
-            self._done = True
+            self._done = self._closed = True
             error.partial = self.partial
-            self.close()
+            self._finalizer()
             raise error.with_traceback(None) from error.__cause__  # inner frames hold what may echo credentials
         except BaseException:
             self.close()

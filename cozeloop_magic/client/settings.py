@@ -1,7 +1,11 @@
-"""Where the Loop is and who calls it: arguments, else the environment, else ``%config``, in one frozen value."""
+"""Where the Loop is and who calls it: arguments, else the environment, else ``%config``, in one frozen value.
+
+A tape stands in for every Loop but one that an argument names.
+"""
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -12,15 +16,17 @@ from cozeloop_magic.errors import ConfigurationError
 from cozeloop_magic.printable import replace_surrogates
 from cozeloop_magic.transport.secret import Secret
 
-__all__ = ["DEFAULT_BASE_URL", "LOCAL", "Settings"]
+__all__ = ["DEFAULT_BASE_URL", "LOCAL", "TAPE_VARIABLE", "Settings", "read_speed"]
 
 DEFAULT_BASE_URL = "https://api.coze.cn"
 LOCAL = "local"
+TAPE_VARIABLE = "COZELOOP_MAGIC_TAPE"
 
 _PREFIX = "COZELOOP_"
 _OAUTH = ("jwt_oauth_client_id", "jwt_oauth_private_key", "jwt_oauth_public_key_id")
 _NAMES = ("api_base_url", "workspace_id", "api_token", *_OAUTH)
 _SECRET = ("api_token", "jwt_oauth_private_key")
+_SPEED_VARIABLE = "COZELOOP_MAGIC_TAPE_SPEED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,10 @@ class Settings:
         The Loop server's origin, and the workspace there.
     api_token, jwt_oauth_client_id, jwt_oauth_private_key, jwt_oauth_public_key_id : str
         Who calls: a token, or the three of JWT OAuth.
+    tape : str
+        The file of a tape that answers in place of a server; empty for none.
+    tape_speed : float
+        How many times as fast as it was recorded; infinity waits for nothing.
     sources : Mapping[str, str]
         Where each value came from: ``argument``, the environment variable's name, ``%config`` or ``default``.
     """
@@ -46,6 +56,8 @@ class Settings:
     jwt_oauth_client_id: str = ""
     jwt_oauth_private_key: str = ""
     jwt_oauth_public_key_id: str = ""
+    tape: str = ""
+    tape_speed: float = 1.0
     sources: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -64,9 +76,12 @@ class Settings:
         ConfigurationError
             If something is configured but not enough: what is missing is named, and nothing else is fallen back to.
         """
+        environ = os.environ if environ is None else environ
+        if played := _tape(arguments or {}, environ):
+            return cls(tape=played[0], tape_speed=played[1], sources={"tape": played[2]})
         places = (
             _read_values(arguments or {}),
-            _read_values(os.environ if environ is None else environ, _PREFIX),
+            _read_values(environ, _PREFIX),
             _read_values(config or {}),
         )
         values: dict[str, str] = {}
@@ -82,6 +97,33 @@ class Settings:
             return cls(local=True, api_base_url=LOCAL, sources=sources)
         values = _complete(values, sources)
         return cls(sources=sources, **values)  # type: ignore[arg-type]  # mypy: any str might be `local`
+
+
+def _tape(arguments: Mapping[str, str | None], environ: Mapping[str, str]) -> tuple[str, float, str] | None:
+    """Return the tape to play, its speed and where it was named."""
+    if tape := arguments.get("tape"):
+        return tape, read_speed(arguments.get("tape_speed") or "1", "The speed"), "argument"
+    tape = environ.get(TAPE_VARIABLE, "").strip()
+    if not tape or arguments.get("api_base_url"):
+        return None
+    return tape, read_speed(environ.get(_SPEED_VARIABLE, "").strip() or "1", _SPEED_VARIABLE), TAPE_VARIABLE
+
+
+def read_speed(text: str, what: str) -> float:
+    """Return how many times as fast as it was recorded a tape plays.
+
+    Raises
+    ------
+    ConfigurationError
+        If `text` is neither a number above 0 nor ``instant``.
+    """
+    try:
+        speed = math.inf if text == "instant" else float(text)
+    except ValueError:
+        speed = 0.0
+    if not speed > 0:
+        raise ConfigurationError(f"{what} is {text!r}.", hint="Write a number above 0, such as 4, or instant.")
+    return speed
 
 
 def _read_values(place: Mapping[str, str | None], prefix: str = "") -> dict[str, str]:

@@ -18,7 +18,9 @@ from cozeloop_magic.local import manage, traces
 from cozeloop_magic.local.calls import Loop, answer, endpoint, on_error
 from cozeloop_magic.local.execute import execute, execute_streaming
 from cozeloop_magic.local.gate import Activity, Gate
+from cozeloop_magic.local.otlp import take_otlp
 from cozeloop_magic.local.proof import prove
+from cozeloop_magic.local.uploads import upload_file
 
 __all__ = ["create_app"]
 
@@ -60,8 +62,10 @@ ROUTES = [
     Route("/v1/loop/prompts/{id:digits}/drafts/commit", endpoint(manage.commit_draft), methods=["POST"]),
     Route("/v1/loop/prompts/{id:digits}/commits/list", endpoint(manage.list_commits), methods=["POST"]),
     Route("/v1/loop/traces/ingest", endpoint(traces.ingest), methods=["POST"]),
+    Route("/v1/loop/opentelemetry/v1/traces", take_otlp, methods=["POST"]),
     Route("/v1/loop/traces/search", endpoint(traces.search_trace), methods=["POST"]),
     Route("/v1/loop/spans/search", endpoint(traces.search_spans), methods=["POST"]),
+    Route("/v1/loop/files/upload", upload_file, methods=["POST"]),
     Route("/embedded/prompts/{id:digits}/labels", endpoint(manage.set_label), methods=["POST"]),
 ]
 

@@ -1,4 +1,4 @@
-"""What every request passes: a log id, the right host, the token, and the count of what is going on."""
+"""What every request passes: a log id, the right host, the token, a bound on its body. What goes on is counted."""
 
 from __future__ import annotations
 
@@ -12,21 +12,27 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cozeloop_magic.local.calls import answer
+from cozeloop_magic.errors import remote_error
+from cozeloop_magic.local.calls import BAD_REQUEST, answer
 
 __all__ = ["Activity", "Gate"]
 
 OPEN_PATHS = ("/", "/health")
 UNAUTHENTICATED = 4100
 FOREIGN_HOST = 600500101
+TOO_MANY = 600502002
+LARGEST_BODY = 16 * 1024 * 1024
+MOST_HELD = 8 * LARGEST_BODY
+MOST_SKIPPED = 8 * LARGEST_BODY
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
 @dataclass
 class Activity:
-    """How many requests run, and when the last one ended."""
+    """How many requests run, how many bytes of their bodies are held, and when the last one ended."""
 
     running: int = 0
+    held: int = 0
     last: float = field(default_factory=time.monotonic)
 
     @property
@@ -71,11 +77,13 @@ class Gate:
                 MutableHeaders(scope=message)["x-tt-logid"] = log_id
             await send(message)
 
+        body = _Body(receive, self._activity)
         self._activity.running += 1
         try:
-            await (self._refusal(scope) or self._app)(scope, receive, send_with_log_id)
+            await (self._refusal(scope) or self._app)(scope, body.receive, send_with_log_id)
         finally:
             self._activity.running -= 1
+            self._activity.held -= body.held
             self._activity.last = time.monotonic()
 
     def _refusal(self, scope: Scope) -> Response | None:
@@ -89,3 +97,32 @@ class Gate:
         if scope["path"] in OPEN_PATHS or is_known:
             return None
         return answer({"code": UNAUTHENTICATED, "msg": "authentication is invalid"}, http_status=401)
+
+
+class _Body:
+    """Counts a request's body as it comes, and refuses one that is too large, alone or with all the others."""
+
+    def __init__(self, receive: Receive, activity: Activity) -> None:
+        self._receive = receive
+        self._activity = activity
+        self.held = 0
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        size = len(message.get("body", b""))
+        self.held += size
+        self._activity.held += size
+        if self.held > LARGEST_BODY:
+            await self._skip(message)
+            raise remote_error(f"The body is larger than {LARGEST_BODY >> 20} MB.", code=BAD_REQUEST)
+        if size and self._activity.held > MOST_HELD:
+            await self._skip(message)
+            raise remote_error("This Loop has too much to read just now; send it again in a moment.", code=TOO_MANY)
+        return message
+
+    async def _skip(self, message: Message) -> None:
+        """Read on without keeping it: a sender who cannot finish would see a broken connection, and no answer."""
+        skipped = 0
+        while message.get("more_body") and skipped < MOST_SKIPPED:
+            message = await self._receive()
+            skipped += len(message.get("body", b""))

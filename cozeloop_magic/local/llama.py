@@ -29,6 +29,7 @@ PARALLEL_CALLS = 4
 PROMPT_CACHE_MIB = 256
 LONGEST_ANSWER = 1024
 """In tokens, where a prompt sets no limit: a small model may repeat itself without end."""
+_LOOKED_AT = 20_000  # characters of a text; this model reads less
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -119,9 +120,9 @@ def _without_endless_repetition(request: dict[str, Any]) -> dict[str, Any]:
 
 def _mostly_in_another_script(messages: Sequence[Message]) -> bool:
     """Whether what is asked, or all that is sent, is written in another script than Latin for the most part."""
-    texts = [message.text for message in messages]
+    texts = [message.text[:_LOOKED_AT] for message in messages]
     asked = next((message.text for message in reversed(messages) if message.role == Role.USER), "")
-    return _is_other(asked) or _is_other(" ".join(texts))
+    return _is_other(asked[:_LOOKED_AT]) or _is_other(" ".join(texts)[:_LOOKED_AT])
 
 
 def _is_other(text: str) -> bool:

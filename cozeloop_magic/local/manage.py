@@ -28,7 +28,7 @@ __all__ = [
 
 USER = "local"
 MOST_PROMPTS = 200
-MOST_QUERIES = 1000  # of one call; the official SDK asks for 25
+MOST_QUERIES = 100  # of one call; the official SDK asks for 25
 MOST_COMMITS = 100
 LONGEST_KEY = 100
 PROMPT_TYPES = ("normal", SNIPPET)

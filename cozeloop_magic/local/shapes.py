@@ -13,6 +13,7 @@ from cozeloop_magic.template.render import UNSUPPORTED_TYPE
 
 __all__ = ["check_detail", "check_draft", "check_model_config"]
 
+LONGEST_DRAFT = 1024 * 1024  # no text that is rendered may be longer
 EXAMPLE = {
     "detail": {
         "prompt_template": {
@@ -43,6 +44,8 @@ def check_draft(draft: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[st
             "prompt_draft needs its detail with a prompt_template, and its draft_info, at least: "
             f"{json.dumps(EXAMPLE)}."
         )
+    if len(json.dumps(detail)) > LONGEST_DRAFT:
+        raise invalid(f"prompt_draft is longer than {LONGEST_DRAFT >> 20} MB.")
     check_detail(detail, "prompt_draft.detail")
     return detail, info
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cozeloop_magic.local.calls import Call, invalid, whole
+from cozeloop_magic.local.calls import Call, check_workspace, invalid, whole
 from cozeloop_magic.local.filters import span_filter
 from cozeloop_magic.local.spans import LONGEST_TEXT, MODEL_TYPES, ROOT, Span, Tag
 
@@ -29,7 +29,7 @@ def ingest(call: Call) -> Fields:
     if len(given) > MOST_SPANS:
         raise invalid(f"spans must be at most {MOST_SPANS}.")
     for each in given:
-        call.check_workspace(each.get("workspace_id"))
+        check_workspace(call.loop, each.get("workspace_id"))
     call.loop.spans.add([_read(each) for each in given])
     return {}
 

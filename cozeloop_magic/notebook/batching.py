@@ -12,8 +12,9 @@ from typing import Any
 
 from IPython.display import display
 
+from cozeloop_magic.cell.options import read_pair
 from cozeloop_magic.lab.batch import BatchProgress, batch
-from cozeloop_magic.notebook.comparing import read_pair, read_table_name
+from cozeloop_magic.notebook.comparing import read_table_name
 from cozeloop_magic.notebook.session import Session
 from cozeloop_magic.notebook.values import read_values
 from cozeloop_magic.run.drive import Stop

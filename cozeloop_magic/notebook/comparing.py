@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import Namespace
 from collections import ChainMap
@@ -10,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
+from cozeloop_magic.cell.options import read_json, read_pair
 from cozeloop_magic.errors import InvalidRequest
 from cozeloop_magic.lab.compare import compare
 from cozeloop_magic.lab.state import ExperimentView
@@ -19,7 +19,7 @@ from cozeloop_magic.notebook.values import read_values
 from cozeloop_magic.run.drive import Stop
 from cozeloop_magic.view.grid import GridView, PlainGridView
 
-__all__ = ["read_pair", "read_table_name", "run_comparison"]
+__all__ = ["read_table_name", "run_comparison"]
 
 
 def run_comparison(
@@ -94,28 +94,7 @@ def _variants(args: Namespace) -> Iterator[Variant]:
 def _settings(option: str) -> list[tuple[str, Any]]:
     """Read ``temperature=0,0.7`` as one setting with two values."""
     name, values = read_pair(option, "--set", "NAME=VALUE,VALUE")
-    return [(name, _json(value)) for value in values.split(",")]
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def read_pair(option: str, name: str, example: str) -> tuple[str, str]:
-    """Read ``LEFT=RIGHT``.
-
-    Raises
-    ------
-    InvalidRequest
-        If it is none.
-    """
-    left, sign, right = option.partition("=")
-    if not (left and sign and right):
-        raise InvalidRequest(f"{name} {option} has no `=`.", hint=f"Write {name} {example}.")
-    return left, right
+    return [(name, read_json(value)) for value in values.split(",")]
 
 
 def _inputs(args: Namespace, values: dict[str, Any], names: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:

@@ -18,6 +18,7 @@ from cozeloop_magic.errors import InvalidRequest
 from cozeloop_magic.notebook.prompting import run_request
 from cozeloop_magic.notebook.session import Session
 from cozeloop_magic.notebook.values import read_values
+from cozeloop_magic.run.state import RunState
 from cozeloop_magic.template.check import check_variables
 from cozeloop_magic.template.render import render
 from cozeloop_magic.view.defined import defined_changes, planned_changes
@@ -83,7 +84,8 @@ def _try(session: Session, client: Client, planned: Plan, args: Namespace, names
         return
     save(client, planned, session.drafts, replace_draft=args.replace_draft)
     display(planned_changes(planned, f"{planned.prompt_key} is saved as a draft, and no version yet"))  # type: ignore[no-untyped-call,unused-ignore]
-    run_request(session, client, ExecuteRequest(planned.prompt_key, _DRAFT, variable_vals=values), args)
+    request = ExecuteRequest(planned.prompt_key, _DRAFT, variable_vals=values)
+    run_request(session, client, RunState(request), args)
 
 
 def _prompt(planned: Plan) -> Prompt:

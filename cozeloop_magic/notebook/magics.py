@@ -22,6 +22,7 @@ from IPython.core.magic import (
 from IPython.core.magic_arguments import argument, kwds, magic_arguments
 from traitlets import Bool, Float, Integer, TraitError, Unicode, validate
 
+from cozeloop_magic.notebook.examples import usage
 from cozeloop_magic.notebook.interrupts import delay_interrupt
 
 if TYPE_CHECKING:
@@ -30,15 +31,6 @@ if TYPE_CHECKING:
     from cozeloop_magic.notebook.session import Session
 
 __all__ = ["LoopMagics"]
-
-# IPython writes "::" and one % before them, and argparse takes %% for %.
-_EXAMPLES = """%%loop_prompt ptaas_demo --version 0.0.1 --out answer
-  topic: history
-  user_request: a story of the sea
-  ---
-  Keep the answer brief.
-
-  %%loop_prompt ptaas_demo -v 0.0.1 --var topic=history --var user_request="a poem" """
 
 _MANUAL = re.compile(r"(\s*%loop\s+[\w-]+)\s*\?{1,2}\s*$")
 _PREFERENCES = ("timeout", "plain", "refresh_rate", "fold_height", "short_errors")
@@ -50,7 +42,7 @@ class LoopMagics(Magics):
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
-        shell.input_transformers_cleanup.append(_read_manuals)
+        shell.input_transformers_cleanup.extend(_TRANSFORMERS)
 
     api_base_url = Unicode("", help="The Loop server, where COZELOOP_API_BASE_URL names none.").tag(config=True)
     workspace_id = Unicode("", help="The workspace, where COZELOOP_WORKSPACE_ID names none.").tag(config=True)
@@ -81,12 +73,15 @@ class LoopMagics(Magics):
     @needs_local_scope
     @line_cell_magic
     @magic_arguments()
-    @kwds(usage=_EXAMPLES)
+    @kwds(usage=usage("loop_prompt"))
     @argument("prompt_key", help="The prompt to run. `$name` or `{name}` takes it from Python, here and below.")
     @argument("-v", "--version", help="The version to run; the latest, where neither this nor a label is given.")
     @argument("-l", "--label", help="The label whose version to run, such as production.")
     @argument(
         "--var", action="append", default=[], metavar="NAME=VALUE", help="A variable's value, as it is written."
+    )
+    @argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="A setting of the model, for this run."
     )
     @argument("-o", "--out", metavar="NAME", help="Bind the answer to this name; `_loop` always holds the last one.")
     @argument("--no-stream", action="store_true", help="Ask for the whole answer at once.")
@@ -117,6 +112,7 @@ class LoopMagics(Magics):
     @needs_local_scope
     @line_cell_magic
     @magic_arguments()
+    @kwds(usage=usage("loop_compare"))
     @argument("variants", nargs="+", metavar="KEY", help="Prompts to compare: KEY, KEY@VERSION or KEY:LABEL.")
     @argument(
         "-v", "--version", action="append", default=[], help="A version of the prompt; the first is the baseline."
@@ -168,16 +164,7 @@ class LoopMagics(Magics):
     def loop_compare(self, line: str, cell: str | None = None, *, local_ns: dict[str, Any]) -> None:
         """Compare versions of a prompt on the same inputs, and say what that shows.
 
-        Is the new version better on the data frame `reviews`, whose column `text` is the variable `review`?
-
-            %loop_compare classify_review -v 0.1.0 -v 0.2.0 --inputs reviews --map review=text --expect label
-                --check equals
-
-        Or on a few inputs, side by side:
-
-            %%loop_compare ptaas_demo -v 0.0.1 -v 0.0.2 --grid user_request
-            topic: artificial intelligence
-            user_request: [explain overfitting, explain dropout]
+        Of a table's rows, or of the lists that --grid names in the body, each is an input for every version.
         """
         with self._told():
             with delay_interrupt():
@@ -189,6 +176,7 @@ class LoopMagics(Magics):
     @needs_local_scope
     @line_cell_magic
     @magic_arguments()
+    @kwds(usage=usage("loop_batch"))
     @argument("inputs", metavar="TABLE", help="A data frame, a list of dicts, or the path of a CSV or JSONL file.")
     @argument("-p", "--prompt", required=True, metavar="KEY", help="The prompt to run over each row.")
     @argument("-v", "--version", help="The version to run; the latest, where neither this nor a label is given.")
@@ -214,9 +202,7 @@ class LoopMagics(Magics):
     def loop_batch(self, line: str, cell: str | None = None, *, local_ns: dict[str, Any]) -> None:
         """Run a prompt over every row of a table, and bind the table with its answers.
 
-        Rows that were answered before are not asked for again, also where the kernel died in between:
-
-            %loop_batch reviews --prompt classify_review -v 0.2.0 --map review=text --out labelled
+        Rows that were answered before are not asked for again, also where the kernel died in between.
         """
         with self._told():
             with delay_interrupt():
@@ -228,6 +214,7 @@ class LoopMagics(Magics):
     @needs_local_scope
     @cell_magic
     @magic_arguments()
+    @kwds(usage=usage("loop_define"))
     @argument("prompt_key", metavar="KEY", help="The prompt to write; it is made if it is not there.")
     @argument("-v", "--version", help="The version to commit; a new prompt begins with 0.1.0.")
     @argument("--bump", metavar="PART", help="Raise the last version's major, minor or patch.")
@@ -246,15 +233,7 @@ class LoopMagics(Magics):
     def loop_define(self, line: str, cell: str, *, local_ns: dict[str, Any]) -> None:
         """Write a prompt in a cell, and commit it as a version; what changed is shown word by word.
 
-        Above `---` stand settings as YAML, below it the messages; variables are found by their tags:
-
-            %%loop_define greeting --version 0.1.0 --message "the first one"
-            model: {temperature: 0.2}
-            ---
-            @system
-            You greet people.
-            @user
-            Greet {{name}}.
+        Above `---` stand settings as YAML, below it the messages; variables are found by their tags.
         """
         with self._told():
             with delay_interrupt():
@@ -286,7 +265,8 @@ class LoopMagics(Magics):
         """Undo ``shell.register_magics``, for which IPython has no call."""
         magics = shell.magics_manager.registry.pop(cls.__name__)
         shell.configurables.remove(magics)
-        shell.input_transformers_cleanup.remove(_read_manuals)
+        for transformer in _TRANSFORMERS:
+            shell.input_transformers_cleanup.remove(transformer)
         for kind, names in magics.magics.items():
             for name in names:
                 shell.magics_manager.magics[kind].pop(name, None)
@@ -319,14 +299,16 @@ class LoopMagics(Magics):
     def _told(self) -> Iterator[None]:
         """Do what a magic says; an error shows as its sentence."""
         from cozeloop_magic.errors import LoopError
+        from cozeloop_magic.notebook.errors import shorten
+        from cozeloop_magic.notebook.options import HelpAsked
 
         try:
             yield
+        except HelpAsked as asked:
+            print(asked)
         except (LoopError, KeyboardInterrupt) as error:
             if not self.short_errors:
                 raise
-            from cozeloop_magic.notebook.errors import shorten
-
             raise shorten(error) from None
 
     def _read(self, line: str, into: Namespace) -> Namespace:
@@ -356,3 +338,12 @@ def _read_manuals(lines: list[str]) -> list[str]:
     if lines and lines[0].lstrip().startswith("%%"):
         return lines
     return [f"{asked[1]} --help\n" if (asked := _MANUAL.match(line)) else line for line in lines]
+
+
+def _allow_no_body(lines: list[str]) -> list[str]:
+    """Give a cell magic of ours that has no body an empty one: IPython would refuse it in its own words."""
+    alone = len(lines) == 1 and re.match(r"%%loop_[a-z]+(?!\w)[^?]*$", lines[0])
+    return [f"{lines[0].rstrip()}\n", "\n"] if alone else lines
+
+
+_TRANSFORMERS = (_read_manuals, _allow_no_body)

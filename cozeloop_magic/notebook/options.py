@@ -14,11 +14,15 @@ from typing import Any, TypeVar
 from IPython.core.error import UsageError
 
 from cozeloop_magic.cell.bind import option_to_text
+from cozeloop_magic.cell.options import find_repeated
+from cozeloop_magic.client.model_config import SETTINGS
 from cozeloop_magic.errors import InvalidRequest
+from cozeloop_magic.notebook.examples import EXAMPLES, how_to
 
 __all__ = [
     "NO_KEY",
     "SETTING",
+    "HelpAsked",
     "chosen_version",
     "of_setting",
     "option_of",
@@ -30,6 +34,13 @@ SETTING = "%config LoopMagics.options"
 """Who gives options to every cell."""
 
 NO_KEY = "Name the prompt to run."
+_NOTHING = {
+    "loop_prompt": NO_KEY,
+    "loop_compare": "Name the prompt to compare versions of.",
+    "loop_batch": "Name the table, and the prompt to run over it.",
+    "loop_define": "Name the prompt to write.",
+}
+_HELP = ("-h", "--help", "-?")
 _NO_VALUE = "Leave the option out for its default."
 _Read = TypeVar("_Read")
 
@@ -40,6 +51,10 @@ _WORD = re.compile(rf"(?:{_QUOTED.pattern}|\S)+")
 _OPEN = re.compile(r"(?<![^\s=])[\"']")
 
 _IPYTHONS = re.compile(r"In|Out|get_ipython|exit|quit|_{1,3}|_\d+|_i{1,3}|_i\d+|_[diso]h|_exit_code")
+
+
+class HelpAsked(Exception):
+    """A line asks how to write it; the text says so."""
 
 
 def read_line(line: str, parser: ArgumentParser, into: Namespace, names: Mapping[str, Any]) -> Namespace:
@@ -60,13 +75,17 @@ def read_line(line: str, parser: ArgumentParser, into: Namespace, names: Mapping
     ------
     InvalidRequest
         That names the slip, and the options there are.
+    HelpAsked
+        If that is what it asks for.
     """
     words = _WORD.findall(line)
+    if any(word in _HELP and word not in parser._option_string_actions for word in words):
+        raise HelpAsked(how_to(parser.prog))
     try:
         _refuse_slips(words, parser)
         args: Namespace = parser.parse_args(words, into)
     except UsageError as error:
-        raise _misuse(parser, str(error)) from None
+        raise _misuse(parser, str(error), named=bool(words)) from None
     if args.out is not None:
         _refuse_name(args.out, names)
     return args
@@ -79,13 +98,21 @@ def _refuse_slips(words: Iterable[str], parser: ArgumentParser) -> None:
             raise UsageError(f"the quote in {word} is not closed")
         if word.startswith("-") and f"-{word}".partition("=")[0] in parser._option_string_actions:
             raise UsageError(f"unrecognized arguments: {word}")
+    if repeated := find_repeated(words, parser):
+        several = "; %loop_compare takes several" if repeated in ("--version", "--label") else ""
+        raise InvalidRequest(f"{repeated} is given twice.", hint=f"Give it once{several}.")
 
 
-def _misuse(parser: ArgumentParser, problem: str) -> InvalidRequest:
-    """Make the error for options that cannot be read, from what the parser says."""
+def _misuse(parser: ArgumentParser, problem: str, *, named: bool) -> InvalidRequest:
+    """Make the error for options that cannot be read, from what the parser says; with nothing `named`, show how."""
+    if not named and parser.prog in EXAMPLES:
+        return InvalidRequest(_NOTHING[parser.prog], hint=how_to(parser.prog))
     options = [name for name in parser._option_string_actions if name.startswith("--")]
     words = problem.partition("unrecognized arguments: ")[2].split()
     strange = next((word.partition("=")[0] for word in words if word.startswith("-")), None)
+    if strange is not None and (setting := _setting_of_model(strange)):
+        value = words[words.index(strange) + 1] if strange in words[:-1] else "..."
+        return _belongs_to_version(parser, strange, setting, value)
     if strange is not None:
         names = [name.removeprefix("--") for name in options]  # dashes would make any two alike
         close = difflib.get_close_matches(strange.lstrip("-"), names, n=1)
@@ -98,6 +125,22 @@ def _misuse(parser: ArgumentParser, problem: str) -> InvalidRequest:
     else:
         problem = f"{problem[:1].upper()}{problem[1:]}."
     return InvalidRequest(problem, hint=f"The options are {', '.join(options)}.")
+
+
+def _setting_of_model(option: str) -> str | None:
+    """Return the setting of a model that an option would be, were there one."""
+    name = option.lstrip("-").replace("-", "_").lower()
+    return {"model": "model_id"}.get(name, name if name in SETTINGS else None)
+
+
+def _belongs_to_version(parser: ArgumentParser, option: str, setting: str, value: str) -> InvalidRequest:
+    if "--set" in parser._option_string_actions:
+        how = f"`--set {setting}={value}` replaces it here."
+    elif parser.prog == "loop_define":
+        how = f"Write `model: {{{setting}: {value}}}` above `---`."
+    else:
+        how = "Commit a version with another with %%loop_define."
+    return InvalidRequest(f"There is no option {option}: a model and its settings belong to a version.", hint=how)
 
 
 def option_of(args: Namespace, name: str, read: Callable[[Any], Any]) -> Any:

@@ -13,7 +13,7 @@ from cozeloop_magic.notebook.verbs import Context, verb, verbs
 if TYPE_CHECKING:
     from cozeloop_magic.view.listing import Listing
 
-__all__ = ["overview", "use"]
+__all__ = ["describe_settings", "overview", "use"]
 
 _WHERE = ("local", "hosted")
 
@@ -25,7 +25,7 @@ def overview(context: Context, args: Namespace) -> object:
 
     usages = [{"verb": f"%loop {each.usage}", "what it does": each.summary} for each in verbs().values()]
     manual = "%loop VERB? is a verb's manual."
-    return Listings([_settings(context), Listing(usages, ("verb", "what it does"), note=manual)])
+    return Listings([describe_settings(context), Listing(usages, ("verb", "what it does"), note=manual)])
 
 
 @verb("use")
@@ -42,10 +42,11 @@ def use(context: Context, args: Namespace) -> object:
             f"There is no Loop {args.where} to use.", hint="Write %loop use local or %loop use hosted."
         )
     context.session.arguments = choose_loop(args.where, context.config)
-    return _settings(context)
+    return describe_settings(context)
 
 
-def _settings(context: Context) -> Listing:
+def describe_settings(context: Context) -> Listing:
+    """List where calls go, and what says so."""
     from cozeloop_magic.authoring.setup import describe_setup
     from cozeloop_magic.view.listing import Listing
 

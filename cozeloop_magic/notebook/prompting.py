@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from cozeloop_magic.cell.options import read_settings
 from cozeloop_magic.client.client import Client
 from cozeloop_magic.entities.prompt import ExecuteRequest
 from cozeloop_magic.entities.variables import encode_all
@@ -48,12 +49,13 @@ def run_prompt(
     """
     names = ChainMap(local_names, session.namespace)
     option_of(args, "timeout", _seconds)
+    settings = of_setting(read_settings, args.usual.set) | read_settings(args.own.set)
     request = _request(session, args, cell, names)
     client = session.connected(config)
     if args.dry_run:
         _dry_run(session, client, request, args)
     else:
-        run_request(session, client, request, args)
+        run_request(session, client, RunState(request, settings=settings, notes=_notes(settings)), args)
 
 
 def _request(session: Session, args: Namespace, cell: str, names: Mapping[str, Any]) -> ExecuteRequest:
@@ -69,15 +71,17 @@ def _request(session: Session, args: Namespace, cell: str, names: Mapping[str, A
     )
 
 
-def run_request(session: Session, client: Client, request: ExecuteRequest, args: Namespace) -> None:
-    """Run a request, show it all the way, and bind its answer."""
+def run_request(session: Session, client: Client, begin: RunState, args: Namespace) -> None:
+    """Run the request that a state begins with, show it all the way, and bind its answer."""
     stop = Stop()
     view = _view(session, args, stop)
-    options = {"stream": not args.no_stream, "timeout": args.timeout, "interval": 1 / args.refresh_rate}
     memory = CellMemory(client, not args.off, cache=args.cache, cell=args.cell)
-    run = partial(drive, client, request, view, stop=stop, memory=memory, **options)
+    run = partial(
+        drive, client, begin.request, view, stop=stop, stream=not args.no_stream, timeout=args.timeout,
+        interval=1 / args.refresh_rate, settings=begin.settings, notes=begin.notes, memory=memory,
+    )  # fmt: skip
     if args.background:
-        _run_behind(session, run, request, view, stop, args)
+        _run_behind(session, run, begin, view, stop, args)
         return
     state = run()
     if state.error is None or has_output(state):  # else there is no answer, and an older one stays
@@ -89,11 +93,11 @@ def run_request(session: Session, client: Client, request: ExecuteRequest, args:
 
 
 def _run_behind(
-    session: Session, run: Callable[[], RunState], request: ExecuteRequest, view: View, stop: Stop, args: Namespace
+    session: Session, run: Callable[[], RunState], begin: RunState, view: View, stop: Stop, args: Namespace
 ) -> None:
     session.left_behind.add(stop)
-    view.update(RunState(request))  # where the answer goes is settled while this cell runs
-    answer = BackgroundAnswer(request, partial(_erring_shortly, run) if args.short_errors else run, stop)
+    view.update(begin)  # where the answer goes is settled while this cell runs
+    answer = BackgroundAnswer(begin.request, partial(_erring_shortly, run) if args.short_errors else run, stop)
     session.bind(answer, "_loop", args.out)
     if not is_watched():  # a machine moves on to the next cell, or ends, and would save an answer half written
         with stop.on_interrupt():
@@ -147,3 +151,8 @@ def _erring_shortly(run: Callable[[], RunState]) -> RunState:
     if state.error is not None:
         shorten(state.error)
     return state
+
+
+def _notes(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what tells an answer from one of the version as it is."""
+    return tuple(f"{name}={value}" for name, value in settings.items())

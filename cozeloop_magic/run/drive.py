@@ -10,11 +10,11 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from queue import Empty, SimpleQueue
-from typing import Protocol
+from typing import Any, Protocol
 
 from cozeloop_magic.client.client import Client
 from cozeloop_magic.entities.prompt import ExecuteRequest, Prompt
@@ -131,6 +131,8 @@ def drive(
     timeout: float | None = None,
     interval: float = 0.05,
     stop: Stop | None = None,
+    settings: Mapping[str, Any] | None = None,
+    notes: tuple[str, ...] = (),
     memory: Memory | None = None,
 ) -> RunState:
     """Run a request from start to end and show it all the way.
@@ -147,6 +149,10 @@ def drive(
         Seconds between paints.
     stop : Stop or None
         What stops it from another thread. An interrupt of the main thread is a stop, too.
+    settings : Mapping[str, Any], optional
+        Of the model: what replaces the version's own, see `Client.model_config_with`.
+    notes : tuple of str
+        What is known already that the reader should know.
     memory : Memory or None
         What keeps it, and may give a kept run in place of a call.
 
@@ -156,10 +162,10 @@ def drive(
         The last state. A failed or interrupted run returns, too: its state says so and holds what came.
     """
     stop = stop or Stop()
-    state = RunState(request)
+    state = RunState(request, settings=settings or {}, notes=notes)
     with stop.on_interrupt():
         view.update(state)
-        work = _Work(lambda work: _work(work, client, request, stream, timeout, memory), stop)
+        work = _Work(lambda work: _work(work, client, request, stream, timeout, settings, memory), stop)
         try:
             for event in work.events(interval):
                 state = fold(state, event)
@@ -181,6 +187,7 @@ def _work(
     request: ExecuteRequest,
     stream: bool,
     timeout: float | None,
+    settings: Mapping[str, Any] | None,
     memory: Memory | None,
 ) -> None:
     """Do what may block."""
@@ -195,13 +202,18 @@ def _work(
     except _FATAL:
         raise
     except RemoteError as error:
+        if settings:
+            raise  # of which configuration they replace a part is not known
         unchecked = error.message
+    if settings:
+        config = client.model_config_with(request.prompt_key, request.version or "", settings)
+        request = replace(request, custom_model_config=config)
     notes = (f"variables not checked: {unchecked}",) if unchecked is not None else ()
     if memory is not None and (recalled := memory.recall(request, prompt)) is not None:
         for event in recalled:
             work.tell(event)
         return
-    work.begin(Prepared(endpoint.origin, version, notes))
+    work.begin(Prepared(endpoint.origin, version, notes, request.custom_model_config))
     for piece in client.stream(request, timeout) if stream else [client.run(request, timeout)]:
         work.tell(Arrived(work.clock(), piece))
 

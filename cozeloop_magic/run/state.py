@@ -5,9 +5,10 @@ Everything that shows or keeps a run reads a `RunState`: the live widget, the st
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import Any
 
 from cozeloop_magic.entities.prompt import ExecuteRequest, ExecuteResult
 from cozeloop_magic.entities.stream import join_results
@@ -75,6 +76,8 @@ class RunState:
         Why it failed.
     notes : tuple of str
         Quiet remarks: what could not be checked, say.
+    settings : Mapping[str, Any]
+        Of the model: what replaces the version's own.
     """
 
     request: ExecuteRequest
@@ -89,6 +92,7 @@ class RunState:
     at: float = 0.0
     error: LoopError | None = None
     notes: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def ended(self) -> bool:
@@ -131,11 +135,12 @@ class Preparing:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The server is there and the prompt is known, or could not be looked at."""
+    """The server is there and the prompt is known, or could not be looked at; what replaces its model is, too."""
 
     origin: str
     version: str | None = None
     notes: tuple[str, ...] = ()
+    model_config: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +183,11 @@ def fold(state: RunState, event: Event) -> RunState:
     match event:
         case Preparing(text):
             return replace(state, preparing=text)
-        case Prepared(origin, version, notes):
-            return replace(state, preparing="", origin=origin, version=version, notes=state.notes + notes)
+        case Prepared(origin, version, notes, config):
+            request = replace(state.request, custom_model_config=config) if config else state.request
+            return replace(
+                state, preparing="", origin=origin, version=version, notes=state.notes + notes, request=request
+            )
         case Arrived(at, piece, pieces, until):
             result = join_results((state.result, piece))
             ttft = state.ttft if state.ttft is not None else (at if _speaks(result) else None)

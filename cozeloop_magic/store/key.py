@@ -36,7 +36,7 @@ class Place:
     Attributes
     ----------
     origin : str
-        Scheme, host and port, or ``embedded``.
+        Scheme, host and port, ``embedded``, or a tape.
     workspace_id : str
         The workspace there.
     model : str
@@ -50,6 +50,8 @@ class Place:
 
 def place_of(endpoint: Endpoint) -> Place:
     """Give who answers at an endpoint."""
+    if endpoint.tape:
+        return Place(f"tape {endpoint.tape}", endpoint.workspace_id)
     if endpoint.local:
         return Place("embedded", endpoint.workspace_id, _embedded_model())
     url = urlsplit(endpoint.base_url)

@@ -1,10 +1,11 @@
 """Rendering a jinja2 template that is not trusted, within limits.
 
-What bounds a jinja2 template: its text ends at 1 MB and its time at ten seconds. One that only shows, compares and
-loops over what it is given cannot make anything vast, and is rendered here, the clock looked at in every turn and
-filter. Anything more (calls, literals of lists, other filters, macros) is rendered in a process of its own, which is
-killed when the time is over. On Linux that process also has a limit of memory; Windows has none for it, and macOS
-does not keep to it.
+What bounds a jinja2 template: its text ends at 1 MB and its time at ten seconds. A small one that only shows,
+compares and loops over what it is given cannot make anything vast, and is rendered here, the clock looked at in every
+turn and filter. Anything more (calls, literals of lists, other filters, macros) is rendered in a process of its own,
+which is killed when the time is over. On Linux that process also has a limit of memory; Windows has none for it, and
+macOS does not keep to it. What is large goes there too: Python compiles a template, and reads JSON, in one go under
+the interpreter's lock, and nothing else in this process would move meanwhile.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cozeloop_magic.errors import ConfigurationError, RemoteError, remote_error, to_install
+from cozeloop_magic.template.values import decode_values
 
 if TYPE_CHECKING:
     from jinja2.nodes import Node
@@ -33,7 +35,10 @@ MAX_RANGE = 10_000
 MAX_INTEGER_BITS = 65_536
 MAX_MEMORY_MB = 256
 LONGEST_QUOTE = 300
-
+# What keeps the interpreter's lock for about 20 ms at the most; more than that is rendered apart.
+LONGEST_TEXT_HERE = 32 * 1024
+LARGEST_VALUES_HERE = 128 * 1024
+MOST_NODES_HERE = 1_000
 
 PARSE_FAILED = 600501004
 RENDER_FAILED = 600501005
@@ -57,15 +62,20 @@ _answer_parent(request)
 """
 
 
-def renderer(variables: Mapping[str, Any], remark: Callable[[str], object]) -> Callable[[str], str]:
+def renderer(
+    types: Mapping[str, str], values: Mapping[str, str], remark: Callable[[str], object]
+) -> Callable[[str], str]:
     """Give what renders one text with the values of its variables; all its texts share the time.
 
-    What works here and not on the platform is told to `remark`.
+    The variables come with their declared types, and with their values as they were written. What works here and not
+    on the platform is told to `remark`.
 
     Raises
     ------
     ConfigurationError
         If Jinja2 is not installed.
+    RemoteError
+        If a value is not of its type; of large values, once a text is rendered.
     """
     try:
         import jinja2  # noqa: F401
@@ -75,15 +85,26 @@ def renderer(variables: Mapping[str, Any], remark: Callable[[str], object]) -> C
             hint=f"{to_install('local')}.",
         ) from None
     deadline = time.monotonic() + MAX_SECONDS
+    is_large = sum(map(len, values.values())) > LARGEST_VALUES_HERE
+    variables = {} if is_large else decode_values(types, values)
 
     def render_text(text: str) -> str:
-        try:
-            is_plain = _is_plain(_sandbox(deadline, remark).parse(text))
-        except Exception as error:
-            raise _failed(error, PARSE_FAILED) from error
-        return (_rendered_here if is_plain else _rendered_apart)(text, variables, deadline, remark)
+        if is_large or len(text) > LONGEST_TEXT_HERE or not _is_light(text, deadline, remark):
+            return _rendered_apart(text, types, values, deadline, remark)
+        return _rendered_here(text, variables, deadline, remark)
 
     return render_text
+
+
+def _is_light(text: str, deadline: float, remark: Callable[[str], object]) -> bool:
+    """Whether a template is small, and makes nothing much larger than what it is given."""
+    from jinja2.nodes import Node
+
+    try:
+        syntax = _sandbox(deadline, remark).parse(text)
+        return sum(1 for _ in syntax.find_all(Node)) <= MOST_NODES_HERE and _is_plain(syntax)
+    except Exception as error:
+        raise _failed(error, PARSE_FAILED) from error
 
 
 def _is_plain(node: Node) -> bool:
@@ -126,14 +147,16 @@ def _rendered_here(text: str, variables: Mapping[str, Any], deadline: float, rem
         raise _failed(error, RENDER_FAILED) from error
 
 
-def _rendered_apart(text: str, variables: Mapping[str, Any], deadline: float, remark: Callable[[str], object]) -> str:
+def _rendered_apart(
+    text: str, types: Mapping[str, str], values: Mapping[str, str], deadline: float, remark: Callable[[str], object]
+) -> str:
     """Render in a process of its own. It is given this one's path, whatever the current directory holds."""
     waits = functools.partial(max, 0.0)
     if not _CHILDREN.acquire(timeout=waits(deadline - time.monotonic())):
         raise _failed(_too_long(), RENDER_FAILED)
     try:
         seconds = waits(deadline - time.monotonic())
-        request = {"path": sys.path, "text": text, "variables": variables, "seconds": seconds}
+        request = {"path": sys.path, "text": text, "types": dict(types), "values": dict(values), "seconds": seconds}
         command, no_window = [sys.executable, "-I", "-c", _CHILD], getattr(subprocess, "CREATE_NO_WINDOW", 0)
         pipes = {"input": json.dumps(request).encode(), "capture_output": True, "timeout": seconds}
         done = subprocess.run(command, creationflags=no_window, **pipes)
@@ -162,10 +185,11 @@ def _answer_parent(request: Mapping[str, Any]) -> None:
 
         resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_MB << 20,) * 2)
         resource.setrlimit(resource.RLIMIT_CPU, (int(request["seconds"]) + 2,) * 2)  # should the parent be gone
-    remarks: list[str] = []
+    remarks: dict[str, None] = {}
     try:
-        text = _rendered_here(request["text"], request["variables"], deadline, remarks.append)
-        answer: dict[str, Any] = {"text": text, "remarks": remarks}
+        variables = decode_values(request["types"], request["values"])
+        text = _rendered_here(request["text"], variables, deadline, lambda said: remarks.setdefault(said))
+        answer: dict[str, Any] = {"text": text, "remarks": list(remarks)}
     except RemoteError as error:
         answer = {"code": error.code, "message": error.message}
     print(json.dumps(answer))

@@ -8,24 +8,26 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cozeloop_magic.entities.prompt import ContentPart, ContentType, Message, Prompt, Role, TemplateType, VariableType
 from cozeloop_magic.entities.variables import VariableVal
 from cozeloop_magic.errors import RemoteError, remote_error
 from cozeloop_magic.template.addresses import is_data_uri, is_url
 from cozeloop_magic.template.jinja import MAX_OUTPUT_BYTES, RENDER_FAILED, renderer
-from cozeloop_magic.template.values import ABSENT, decode_value
+from cozeloop_magic.template.values import INVALID_PARAMETER
 
 __all__ = ["UNSUPPORTED_TYPE", "Rendered", "render"]
 
-INVALID_PARAMETER = 600500202
 UNSUPPORTED_TYPE = 600501006
 
 _SPOKEN = (Role.SYSTEM, Role.USER, Role.ASSISTANT, Role.TOOL)
 _ROLES = f"the roles there are: {', '.join(_SPOKEN)}"
 _BLANK_TAG = re.compile(r"\{\{(?:\s+(\w+)\s*|(\w+)\s+)\}\}")
-_MOST_BYTES = 8 * MAX_OUTPUT_BYTES  # of all messages together
+# Of all messages together: characters of text, characters of data, and how many they are, or the parts of one.
+_MOST_TEXT = 8 * MAX_OUTPUT_BYTES
+_MOST_DATA = 32 * MAX_OUTPUT_BYTES
+_MOST_MESSAGES = 10_000
 
 Values = Mapping[str, VariableVal]
 RenderText = Callable[[str], str]
@@ -68,15 +70,38 @@ def render(prompt: Prompt, variable_vals: Sequence[VariableVal], messages: Seque
     remarks: dict[str, None] = {}
     render_text = _bounded(_text_renderer(prompt, types, values, lambda text: remarks.setdefault(text)))
     template = prompt.prompt_template
-    rendered: list[Message] = []
+    rendered = _Messages()
     for message in (template and template.messages) or ():
         as_written = message.role == Role.TOOL
-        rendered += [message] if as_written else _render_message(message, types, values, render_text)
+        rendered.take([message] if as_written else _render_message(message, types, values, render_text))
     for message in map(_with_known_role, messages):
-        rendered += _render_message(message, types, values, render_text) if _is_rendered(message) else [message]
-    for message in rendered:
+        is_template = _is_rendered(message)
+        rendered.take(_render_message(message, types, values, render_text) if is_template else [message])
+    for message in rendered.all:
         _check_parts(message.parts or ())
-    return Rendered(rendered, tuple(remarks))
+    return Rendered(rendered.all, tuple(remarks))
+
+
+class _Messages:
+    """Messages together, within bounds: what stands in many places is only pointed to here, and written out later."""
+
+    def __init__(self) -> None:
+        self.all: list[Message] = []
+        self._text = self._data = 0
+
+    def take(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            self.all.append(message)
+            self._text += len(message.content or "") + len(message.reasoning_content or "")
+            for part in message.parts or ():
+                self._text += len(part.text or "")
+                self._data += sum(map(len, filter(None, (part.image_url, part.video_url, part.base64_data))))
+            if len(self.all) > _MOST_MESSAGES:
+                raise _too_long(f"it makes more than {_MOST_MESSAGES:,} messages")
+            if self._text > _MOST_TEXT:
+                raise _too_long(f"its messages are together longer than {_MOST_TEXT >> 20} MB")
+            if self._data > _MOST_DATA:
+                raise _too_long(f"its pictures are together larger than {_MOST_DATA >> 20} MB")
 
 
 def _with_known_role(message: Message) -> Message:
@@ -93,18 +118,12 @@ def _is_rendered(appended: Message) -> bool:
 
 
 def _bounded(render_text: RenderText) -> RenderText:
-    """Bound each text, before and after, and all of them together."""
-    left = _MOST_BYTES
+    """Refuse a text that is too long before it is read."""
 
     def bounded(text: str) -> str:
-        nonlocal left
         if len(text) > MAX_OUTPUT_BYTES:
             raise _too_long("it is longer than 1 MB")
-        rendered = render_text(text)
-        left -= len(rendered)
-        if left < 0:
-            raise _too_long(f"its messages are together longer than {_MOST_BYTES >> 20} MB")
-        return rendered
+        return render_text(text)
 
     return bounded
 
@@ -135,13 +154,17 @@ def _render_parts(
     parts: Sequence[ContentPart], types: Mapping[str, str], values: Values, render_text: RenderText
 ) -> list[ContentPart]:
     rendered: list[ContentPart] = []
+    size = 0
     for part in parts:
         if part.type == ContentType.MULTI_PART_VARIABLE and part.text:
             rendered += _variable_parts(part.text, types, values)
         elif part.type == ContentType.TEXT and part.text:
             rendered.append(replace(part, text=render_text(part.text)))
+            size += len(rendered[-1].text or "")
         else:
             rendered.append(part)
+        if len(rendered) > _MOST_MESSAGES or size > _MOST_TEXT:
+            raise _too_long(f"a message has more than {_MOST_MESSAGES:,} parts, or {_MOST_TEXT >> 20} MB of text")
     return [part for part in rendered if part.text or part.image_url or part.video_url or part.base64_data]
 
 
@@ -175,7 +198,8 @@ def _text_renderer(
     if kind == TemplateType.NORMAL:
         return _normal(types, values, remark)
     if kind == TemplateType.JINJA2:
-        return renderer(_decoded(types, values), remark)
+        written = {key: value.value for key, value in values.items() if key in types and value.value}
+        return renderer(types, written, remark)
     raise remote_error(f"Templates of the type {kind!r} are not supported.", code=UNSUPPORTED_TYPE)
 
 
@@ -196,12 +220,16 @@ def _normal(types: Mapping[str, str], values: Values, remark: Callable[[str], ob
             key = text[opening + 2 : closing]
             pieces += text[done:opening], value_of(key) if key in types else text[opening : closing + 2]
             done = closing + 2
-            size += len(pieces[-1].encode(errors="surrogatepass"))
+            size += len(pieces[-1]) if len(pieces[-1]) > MAX_OUTPUT_BYTES else _bytes(pieces[-1])
             if size > MAX_OUTPUT_BYTES:
                 raise _too_long("its text is longer than 1 MB")
         return "".join([*pieces, text[done:]])
 
     return render_text
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode(errors="surrogatepass"))
 
 
 def _tags(text: str) -> Iterable[tuple[int, int]]:
@@ -210,17 +238,3 @@ def _tags(text: str) -> Iterable[tuple[int, int]]:
     while (opening := text.find("{{", done)) >= 0 and (closing := text.find("}}", opening + 2)) >= 0:
         yield opening, closing
         done = closing + 2
-
-
-def _decoded(types: Mapping[str, str], values: Values) -> dict[str, Any]:
-    decoded = {}
-    for key, value in values.items():
-        if key in types and value.value:
-            try:
-                read = decode_value(types[key], value.value)
-            except ValueError:
-                shown = value.value if len(value.value) <= 80 else f"{value.value[:80]}..."
-                raise _invalid(f"Variable {key} is declared {types[key]}, but its value is {shown!r}.") from None
-            if read is not ABSENT:
-                decoded[key] = read
-    return decoded

@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cozeloop_magic.entities.prompt import VariableType
+from cozeloop_magic.errors import remote_error
 
-__all__ = ["ABSENT", "decode_value"]
+__all__ = ["ABSENT", "INVALID_PARAMETER", "decode_value", "decode_values"]
 
+INVALID_PARAMETER = 600500202
 ABSENT = object()
 """In place of a value that a template takes for undefined."""
 
@@ -38,6 +40,27 @@ def decode_value(type_: str, text: str) -> Any:
         return _DECODERS.get(type_, str)(text)
     except (ValueError, RecursionError, OverflowError) as error:
         raise ValueError(f"{text[:80]!r} is not {type_}") from error
+
+
+def decode_values(types: Mapping[str, str], values: Mapping[str, str]) -> dict[str, Any]:
+    """Read the values of declared variables; what is not declared, or is null, is left out.
+
+    Raises
+    ------
+    RemoteError
+        If a value is not of its type.
+    """
+    decoded = {}
+    for key, text in values.items():
+        try:
+            value = decode_value(types[key], text) if key in types else ABSENT
+        except ValueError:
+            shown = text if len(text) <= 80 else f"{text[:80]}..."
+            message = f"Variable {key} is declared {types[key]}, but its value is {shown!r}."
+            raise remote_error(message, code=INVALID_PARAMETER) from None
+        if value is not ABSENT:
+            decoded[key] = value
+    return decoded
 
 
 def _boolean(text: str) -> bool:

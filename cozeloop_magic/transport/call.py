@@ -191,6 +191,10 @@ class Call:
         """Wait, unless too little time is left or the call is ended meanwhile; tell whether it did."""
         if time.monotonic() + seconds >= self._deadline:
             return False
+        return self.sleep(seconds)
+
+    def sleep(self, seconds: float) -> bool:
+        """Wait, unless the call is ended meanwhile; tell whether it did."""
         return not self._cancellation.wait(seconds)
 
     def attach(self, sock: socket.socket) -> None:

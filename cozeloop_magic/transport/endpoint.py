@@ -31,6 +31,8 @@ class Endpoint:
         edited behind a version, and its words are written for the person who reads them.
     headers : tuple of Secret
         Values that are sent along with every call.
+    tape : str
+        What tells the tape that answers come from or go to; such answers stand in for no others.
     """
 
     base_url: str
@@ -39,6 +41,7 @@ class Endpoint:
     origin: str
     local: bool = False
     headers: tuple[Secret, ...] = ()
+    tape: str = ""
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""Making calls over a pool of connections."""
+"""`HTTPTransport`: calls over a pool of connections."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from cozeloop_magic.errors import (
     ClientClosed,
     ConfigurationError,
     InvalidRequest,
-    UnexpectedContent,
 )
 from cozeloop_magic.transport.auth import Header
 from cozeloop_magic.transport.call import Call
@@ -27,15 +26,14 @@ from cozeloop_magic.transport.connection import CALL, Adapter
 from cozeloop_magic.transport.dial import is_loopback
 from cozeloop_magic.transport.endpoint import Endpoint
 from cozeloop_magic.transport.error_responses import as_sentence
-from cozeloop_magic.transport.events import EventStream
 from cozeloop_magic.transport.faults import map_exception
 from cozeloop_magic.transport.forks import register_after_fork
-from cozeloop_magic.transport.reply import Reply, log_id_of, read_reply
 from cozeloop_magic.transport.secret import Secret
 from cozeloop_magic.transport.tracebacks import strip_tracebacks
+from cozeloop_magic.transport.transport import Transport
 from cozeloop_magic.version import __version__
 
-__all__ = ["Transport"]
+__all__ = ["HTTPTransport"]
 
 log = logging.getLogger("cozeloop_magic")
 
@@ -44,7 +42,7 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _ENVIRONMENT = (*_PROXIES, *map(str.upper, _PROXIES), "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
-class Transport:
+class HTTPTransport(Transport):
     """A pool of connections. Thread-safe, and fresh in a forked process.
 
     Parameters
@@ -90,55 +88,7 @@ class Transport:
             call.cancel()
         self._session.close()
 
-    def call(
-        self,
-        endpoint: Endpoint,
-        path: str,
-        fields: Mapping[str, Any],
-        call: Call,
-        *,
-        method: str = "POST",
-        bare: bool = False,
-    ) -> Reply:
-        """Make a call and give its JSON answer.
-
-        Parameters
-        ----------
-        fields : Mapping[str, Any]
-            Go as a JSON body with POST, as a query with any other method.
-        bare : bool
-            Whether the answer may be nothing but its code 0.
-
-        Raises
-        ------
-        LoopError
-            A `TransportError` if no answer came that can be read, a `RemoteError` if the server said no.
-        """
-        response, endpoint = self._request(endpoint, method, path, fields, call, "application/json")
-        with response:
-            return read_reply(response, endpoint, call, bare=bare)
-
-    def stream(self, endpoint: Endpoint, path: str, body: Mapping[str, Any], call: Call) -> EventStream:
-        """Post a JSON body and give the answer's server-sent events.
-
-        Raises
-        ------
-        LoopError
-            As `call`; also where the server answers with JSON in place of a stream.
-        """
-        response, endpoint = self._request(endpoint, "POST", path, body, call, "text/event-stream, application/json")
-        if _is_event_stream(response):
-            return EventStream(response.raw, endpoint, call, log_id_of(response, endpoint))
-        with response:
-            reply = read_reply(response, endpoint, call)
-        raise UnexpectedContent(
-            f"The answer from {endpoint.name} is one JSON object where a stream was asked for.",
-            hint="Run it again without streaming (--no-stream in a cell).",
-            http_status=response.status_code,
-            log_id=reply.log_id,
-        )
-
-    def _request(
+    def request(
         self,
         endpoint: Endpoint,
         method: str,
@@ -147,7 +97,7 @@ class Transport:
         call: Call,
         accept: str,
     ) -> tuple[requests.Response, Endpoint]:
-        """Give the response, and the endpoint with the credentials that were sent."""
+        """Send a request; see `Transport`."""
         header = endpoint.auth(call)
         request, settings = self._prepared_request(method, endpoint.base_url)
         request.url = (request.url or "").removesuffix("/") + path
@@ -208,11 +158,6 @@ class Transport:
             raise error.with_traceback(None)  # noqa: B904
         finally:
             CALL.reset(token)
-
-
-def _is_event_stream(response: requests.Response) -> bool:
-    kind = response.headers.get("Content-Type", "")
-    return response.status_code == 200 and kind.partition(";")[0].strip().lower() == "text/event-stream"
 
 
 def _json_body(fields: Mapping[str, Any]) -> bytes:

@@ -62,8 +62,8 @@ def model_of(headers: Mapping[str, str], endpoint: Endpoint) -> str | None:
 
 
 def notes_of(headers: Mapping[str, str], endpoint: Endpoint) -> tuple[str, ...]:
-    """Return the embedded Loop's remarks on a call; safe to show."""
-    lines = unquote(headers.get("X-Loop-Notes", "")).split("\n") if endpoint.local else ()
+    """Return the embedded Loop's or a tape's remarks on a call; safe to show."""
+    lines = unquote(headers.get("X-Loop-Notes", "")).split("\n") if endpoint.local or endpoint.tape else ()
     return tuple(excerpt(line, endpoint) for line in lines if line)
 
 

@@ -112,7 +112,7 @@ class LiveView:
 
     def _frame(self, state: RunState) -> Rows:
         """Give what stays the same."""
-        sent = request.to_html(state.request)
+        sent = request.to_html(state.request, state.settings)
         held = {"behind": self._behind, "control": self._control, "height": self._fold_height}
         return {"root": render.ROOT, "request": sent, **held}
 

@@ -217,7 +217,7 @@ def _html(state: RunState, fold_height: int, error: str) -> str:
         calls_html(state),
         error and f'<p class="cozeloop-error">{escape(error, quote=False)}</p>',
         f'<p class="cozeloop-status">{_items_html(status(state))}</p>',
-        request.to_html(state.request),
+        request.to_html(state.request, state.settings),
         "</div>",
     ]
     # Markdown, into which notebooks are exported, ends HTML at a blank line and would read what follows as its own.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from html import escape
+from typing import Any
 
 from cozeloop_magic.entities.prompt import ContentPart, ExecuteRequest, Message
 from cozeloop_magic.entities.variables import VariableVal, encode_all
@@ -15,11 +18,15 @@ __all__ = ["content", "to_html"]
 _LONGEST = 20_000  # characters of one value; what is longer would make a saved notebook heavy
 
 
-def to_html(request: ExecuteRequest) -> str:
-    """Give a request as a folded section: each variable as it goes on the wire, then the appended messages."""
+def to_html(request: ExecuteRequest, settings: Mapping[str, Any]) -> str:
+    """Give a request as a folded section: each variable as it goes on the wire, then the appended messages.
+
+    Of the model's settings only those are shown that differ from the version's own.
+    """
     rows = [_row(value.key, said) for value in _encoded(request) for said in _said(value)]
     rows += [_row(f"@{_role(message)}", content(message)) for message in request.messages]
     asked = [("prompt", request.prompt_key), ("version", request.version), ("label", request.label)]
+    asked += [(f"--set {name}", json.dumps(value, ensure_ascii=False)) for name, value in settings.items()]
     named = "".join(_row(name, value) for name, value in asked if value)
     return (
         f'<details class="cozeloop-request"><summary>Request</summary><dl class="{IGNORED}">{named}'

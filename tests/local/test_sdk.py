@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import pytest
 
 from tests.local.conftest import TOKEN, Parrot
+
+TRACED = Path(__file__).with_name("sdk_traced.py")
 
 # The SDK (0.1.28) calls pydantic by its old names.
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.PydanticDeprecatedSince20")
@@ -128,6 +135,34 @@ def test_a_wrong_token_is_told(cozeloop, server):
     with pytest.raises(cozeloop.internal.consts.error.RemoteServiceError, match="authentication is invalid"):
         client.execute_prompt("ptaas_demo")
     client.close()
+
+
+def test_tracing_prints_no_error_and_what_it_sends_is_there(server):
+    """The SDK logs what it cannot send, and goes on: only its log tells."""
+    environ = {
+        "PATH": os.environ["PATH"],
+        "PYTHONWARNINGS": "ignore",
+        "COZELOOP_API_BASE_URL": server.url,
+        "COZELOOP_WORKSPACE_ID": server.workspace_id,
+        "COZELOOP_API_TOKEN": TOKEN,
+    }
+    done = subprocess.run([sys.executable, TRACED], env=environ, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    log = done.stdout + done.stderr
+    assert "[ERROR]" not in log and "[WARNING]" not in log and "Traceback" not in log
+    assert "/v1/loop/traces/ingest" in log and "/v1/loop/files/upload" in log
+    assert log.count("Call remote service success. Path: ") >= 4
+    assert '"content": "You are a helpful bot, the conversation topic is artificial intelligence."' in done.stdout
+    trace_id = re.search(r"^trace (\w+)$", done.stderr, re.M)[1]
+    body = {"workspace_id": server.workspace_id, "trace_id": trace_id, "page_size": 100}
+    answer = server.session.post(f"{server.url}/v1/loop/traces/search", json=body, timeout=30).json()
+    spans = answer["data"]["spans"]
+    names = [span["span_name"] for span in spans]
+    assert names.count("llmCall") == 4 and names.count("PromptHub") == names.count("PromptTemplate") == 4
+    assert spans[0]["span_name"] == "root_span" and spans[0]["parent_id"] == "0"
+    (large,) = (span for span in spans if span["span_name"] == "large")
+    assert large["status"] == "error" and large["custom_tags"]["error"] == "an error of its own"
+    assert answer["data"]["traces_advance_info"]["tokens"] == {"input": "928", "output": "4844"}
 
 
 @pytest.mark.model

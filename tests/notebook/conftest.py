@@ -1,4 +1,4 @@
-"""Shells whose calls go to a server of a test's own, or to a real embedded server with the seeded prompts."""
+"""Servers for a shell: one that answers by a script, and a real embedded one with the seeded prompts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cozeloop_magic.local.process import LocalLoop, RuntimeFile
 from cozeloop_magic.local.seeds import read_seeds
 from cozeloop_magic.local.store import Store
 from tests.conftest import TOKEN
-from tests.local.conftest import TOKEN as EMBEDDED_TOKEN
+from tests.local.conftest import TOKEN as LOCAL_TOKEN
 from tests.local.conftest import Parrot, Server
 from tests.wire_server import Script, WireServer
 
@@ -26,9 +26,7 @@ def configured(
 
     def start(script: Script) -> WireServer:
         server = serve(script)
-        monkeypatch.setenv("COZELOOP_API_BASE_URL", server.url)
-        monkeypatch.setenv("COZELOOP_WORKSPACE_ID", "73917")
-        monkeypatch.setenv("COZELOOP_API_TOKEN", TOKEN)
+        configure(monkeypatch, server.url, "73917", TOKEN)
         return server
 
     return start
@@ -40,18 +38,23 @@ def embedded(tmp_path: Path) -> Iterator[Server]:
     with closing(Store(tmp_path / "prompts.db")) as store:
         store.seed(read_seeds())
         server = Server(store, Parrot())
-        RuntimeFile.of(chosen_model()).write(LocalLoop(server.url, server.workspace_id, EMBEDDED_TOKEN, "parrot"))
+        RuntimeFile.of(chosen_model()).write(LocalLoop(server.url, server.workspace_id, LOCAL_TOKEN, "parrot"))
         yield server
         server.stop()
 
 
 @pytest.fixture
 def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """An embedded Loop with the prompts that it brings, and a model that repeats what it hears."""
     with closing(Store(tmp_path / "prompts.db")) as store:
         store.seed(read_seeds())
         server = Server(store, Parrot())
-        monkeypatch.setenv("COZELOOP_API_BASE_URL", server.url)
-        monkeypatch.setenv("COZELOOP_WORKSPACE_ID", server.workspace_id)
-        monkeypatch.setenv("COZELOOP_API_TOKEN", EMBEDDED_TOKEN)
+        configure(monkeypatch, server.url, server.workspace_id, LOCAL_TOKEN)
         yield server
         server.stop()
+
+
+def configure(monkeypatch: pytest.MonkeyPatch, url: str, workspace_id: str, token: str) -> None:
+    monkeypatch.setenv("COZELOOP_API_BASE_URL", url)
+    monkeypatch.setenv("COZELOOP_WORKSPACE_ID", workspace_id)
+    monkeypatch.setenv("COZELOOP_API_TOKEN", token)

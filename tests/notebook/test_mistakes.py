@@ -166,7 +166,7 @@ class TestErrors:
             ("greet --streem", "There is no option --streem (did you mean --no-stream?). The options are "),
             ("greet hello", "hello belongs to no option. The options are "),
             ("greet --timeout soon", "Argument --timeout: invalid float value: 'soon'. The options are "),
-            ("", "Name the prompt to run. The options are "),
+            ("--plain", "Name the prompt to run. The options are "),
             ("greet -version 1", "There is no option -version (did you mean --version?). The options are "),
             ("greet -label=beta", "There is no option -label (did you mean --label?). The options are "),
             ('greet --var name="Ada L', 'The quote in name="Ada is not closed. The options are '),
@@ -241,3 +241,68 @@ class TestNames:
         shell.user_ns[name] = {"old": 1}
         assert run(shell, f"greet --quiet --out {name}").success
         assert shell.user_ns[name] == "Hello Ada"
+
+
+class TestOptions:
+    """What else may be meant by an option."""
+
+    @pytest.mark.parametrize(
+        ("line", "says"),
+        [
+            (
+                "%loop_prompt greet --version 1.0.0 --version 2.0.0",
+                "--version is given twice. Give it once; %loop_compare takes",
+            ),
+            ("%loop_prompt greet -v 1.0.0 --version 2.0.0", "--version is given twice"),
+            ("%loop_prompt greet -v1.0.0 --vers=2.0.0", "--version is given twice"),
+            ("%loop_prompt greet -v 1.0.0 -v 1.0.0", "--version is given twice"),
+            ("%loop_prompt greet --label=a -l b", "--label is given twice"),
+            ("%loop_prompt greet --out a -o b", "--out is given twice. Give it once."),
+            ("%loop_prompt greet --timeout 3 --timeout 4", "--timeout is given twice"),
+            ("%loop_prompt greet --set temperature=0 --set temperature=1", "--set temperature is given twice"),
+            ("%loop_compare greet -v 1 -v 2 --inputs a --inputs b", "--inputs is given twice"),
+            ("%loop_batch rows -p greet --prompt other", "--prompt is given twice"),
+            ("%%loop_define greet --bump minor --bump major\n---\nHi", "--bump is given twice"),
+            ("%loop_prompt greet --model x", "belong to a version. `--set model_id=x` replaces it here."),
+            (
+                "%loop_prompt greet --temperature 0",
+                "There is no option --temperature: a model and its settings",
+            ),
+            ("%loop_prompt greet --top-p=0.5", "`--set top_p=...`"),
+            ("%loop_prompt greet --max_tokens 5 --plain", "`--set max_tokens=5`"),
+            ("%loop_compare greet --temperature 0", "`--set temperature=0`"),
+            ("%loop_batch rows -p greet --temperature 0", "Commit a version with another with %%loop_define."),
+            ("%%loop_define greet --temperature 0.2\n---\nHi", "Write `model: {temperature: 0.2}` above `---`."),
+        ],
+    )
+    def test_the_slip_is_named_and_nothing_is_sent(
+        self, shell: InteractiveShell, configured: Configured, capsys: Any, line: str, says: str
+    ) -> None:
+        server = configured(GREET)
+        assert not shell.run_cell(line).success
+        assert says in " ".join(capsys.readouterr().out.split()) and not server.requests
+
+    @pytest.mark.parametrize("magic", ["loop_prompt", "loop_compare", "loop_batch", "loop_define"])
+    def test_with_nothing_to_go_by_two_examples_are_shown(
+        self, shell: InteractiveShell, configured: Configured, capsys: Any, magic: str
+    ) -> None:
+        server = configured(GREET)
+        sign = "%%" if magic == "loop_define" else "%"
+        for line in {f"%%{magic}", f"{sign}{magic}", f"%%{magic}\n"}:
+            assert not shell.run_cell(line).success
+            out = capsys.readouterr().out
+            assert out.count(f"%{magic} ") == 2 and f"{sign}{magic}? shows all options." in out
+            assert "Traceback" not in out and "UsageError" not in out
+        for option in ("--help", "-h", "greet --help"):
+            assert shell.run_cell(f"%%{magic} {option}").success
+            assert capsys.readouterr().out.startswith("Two examples:\n\n  %")
+        assert not server.requests
+
+    def test_a_cell_without_a_body_is_as_the_line_is(
+        self, shell: InteractiveShell, configured: Configured, capsys: Any
+    ) -> None:
+        configured(GREET)
+        assert shell.run_cell("%%loop_prompt greet --var name=Ada --var note={}").success
+        assert not shell.run_cell("%%loop_prompt greet").success
+        out = " ".join(capsys.readouterr().out.split())
+        assert "name is missing" in out and "UsageError" not in out

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from cozeloop_magic import Client, new_client
-from cozeloop_magic.transport import Transport
 from cozeloop_magic.transport.auth import PersonalToken
 from cozeloop_magic.transport.endpoint import Endpoint
+from cozeloop_magic.transport.pool import HTTPTransport
 from tests.client.ways import read_stream, read_whole
 from tests.conftest import TOKEN
 from tests.wire_server import Script, WireServer, answer
@@ -36,7 +36,7 @@ class Stage:
     def embedded(self, script: Script) -> Client:
         """Make a client that takes a server for the embedded Loop."""
         loop = Endpoint(self.serve(script).url, "1", PersonalToken(TOKEN), "embedded Loop", local=True)
-        return self.keep(Client(lambda **_: loop, Transport(trust_env=False), max_retries=0))
+        return self.keep(Client(lambda **_: loop, HTTPTransport(trust_env=False), max_retries=0))
 
 
 Case = Callable[[Stage], object]

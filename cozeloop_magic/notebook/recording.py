@@ -1,0 +1,71 @@
+"""``%loop record`` and ``%loop replay``: a lesson on a tape, and played from it with no network, token or model."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from IPython.core.magic_arguments import argument
+
+from cozeloop_magic.errors import InvalidRequest
+from cozeloop_magic.notebook.verbs import Context, verb
+
+__all__ = ["record", "replay"]
+
+_STOP = "stop"
+
+
+@verb("record")
+@argument("file", metavar="FILE|stop", help="The tape to write, such as lesson.loop; stop ends the recording.")
+@argument("--append", action="store_true", help="Go on with a tape that is there.")
+@argument("--overwrite", action="store_true", help="Begin a file that is there anew.")
+def record(context: Context, args: Namespace) -> None:
+    """Record what cells ask and what they are told, with its times, for %loop replay.
+
+    Each call is written as it ends: cells, comparisons, tables and listings alike. The tape holds variables, messages
+    and answers as text; tokens and keys are left out. While it runs, no kept answer stands in for a call.
+    """
+    from cozeloop_magic.tape import TapeWriter
+
+    session = context.session
+    if args.file != _STOP:
+        if session.recorder is not None:
+            raise InvalidRequest(f"{session.recorder.path} is being recorded.", hint="End it: %loop record stop.")
+        session.recorder = TapeWriter(args.file, append=args.append, overwrite=args.overwrite)
+        print(f"Recording to {session.recorder.path}; %loop record stop ends it.")
+        return
+    if session.recorder is None:
+        raise InvalidRequest("Nothing is being recorded.", hint="Begin with %loop record FILE.")
+    done, session.recorder = session.recorder, None
+    print(f"{done.path} holds {done.count:,} exchanges; %loop replay {done.path} plays them.")
+
+
+@verb("replay")
+@argument("file", metavar="FILE|stop", help="The tape to play; stop goes back to the Loop of before.")
+@argument("--speed", metavar="N", help="How many times as fast as it was recorded; 1 unless given.")
+@argument("--instant", action="store_true", help="Wait for nothing.")
+def replay(context: Context, args: Namespace) -> object:
+    """Answer every call from a tape: no network, no token, no model.
+
+    The order of cells does not matter, and repeats come in the order they were recorded in. What is not on the tape
+    is an error that names what differs from the nearest recorded call. COZELOOP_MAGIC_TAPE=FILE does the same for a
+    whole kernel.
+    """
+    from cozeloop_magic.client.settings import read_speed
+    from cozeloop_magic.notebook.overview import describe_settings
+    from cozeloop_magic.tape import Tape
+
+    session = context.session
+    if args.file == _STOP:
+        if "tape" not in session.arguments:
+            raise InvalidRequest("No tape is being played.", hint="Begin with %loop replay FILE.")
+        session.arguments = session.arguments_before_tape
+        return describe_settings(context)
+    if args.speed is not None and args.instant:
+        raise InvalidRequest("Both --speed and --instant are given.", hint="Name one of them.")
+    speed = "instant" if args.instant else args.speed or "1"
+    read_speed(speed, "--speed")
+    Tape.read(args.file)  # what is wrong with it is told now, not by the next cell
+    if "tape" not in session.arguments:
+        session.arguments_before_tape = session.arguments
+    session.arguments = {"tape": args.file, "tape_speed": speed}
+    return describe_settings(context)

@@ -118,7 +118,7 @@ def _model(name: str) -> tuple[str, str]:
 
     choice = chosen_model()
     if isinstance(choice, Endpoint):
-        return f"{name or choice.model} at {choice.base_url}", MODEL_VARIABLE
+        return f"{name or choice.models[0]} at {choice.base_url}", MODEL_VARIABLE
     if choice.path is not None:
         return name or choice.path.name, GGUF_VARIABLE
     return name or "the default model", "default"

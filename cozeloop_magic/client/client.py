@@ -323,7 +323,8 @@ class Client:
         InvalidRequest
             If there is no such setting, a value has not its type, or the server would silently ignore all of it.
         """
-        return override_model_config(self.prompts, prompt_key, version, overrides)
+        embedded = self._caller.connect().local
+        return override_model_config(self.prompts, prompt_key, version, overrides, embedded=embedded)
 
 
 def _read_result(reply: Reply, call: Call) -> ExecuteResult | LoopError:

@@ -1,7 +1,7 @@
 """Changing some settings of a version's model, as the platform takes it: by a whole configuration with its model.
 
 ``custom_model_config`` replaces all of the prompt's, and is silently ignored without a ``model_id``, which only
-``GET /v1/loop/prompts/:id`` tells.
+``GET /v1/loop/prompts/:id`` tells. On the embedded Loop a model's name is an id of it, too.
 """
 
 from __future__ import annotations
@@ -22,13 +22,20 @@ _FLAGS = ("json_mode",)
 SETTINGS = (*_NUMBERS, *_COUNTS, *_FLAGS)
 """How a model is asked to sample."""
 
-_OTHERS = ("model_id", "thinking", "extra", "param_config_values")
+_NAME = "model"
+_OTHERS = ("model_id", _NAME, "thinking", "extra", "param_config_values")
 
 
 def override_model_config(
-    prompts: Prompts, prompt_key: str, version: str, overrides: Mapping[str, Any]
+    prompts: Prompts, prompt_key: str, version: str, overrides: Mapping[str, Any], *, embedded: bool
 ) -> dict[str, Any]:
-    """Give a version's model configuration with some settings changed; see `Client.model_config_with`."""
+    """Give a version's model configuration with some settings changed; see `Client.model_config_with`.
+
+    Parameters
+    ----------
+    embedded : bool
+        Whether the embedded Loop is asked, where ``model`` chooses a model by its name.
+    """
     if not overrides:
         raise InvalidRequest("There is no setting to change.", hint='Name one: {"temperature": 0.7}.')
     committed = _committed(prompts, prompt_key, version)
@@ -37,7 +44,7 @@ def override_model_config(
         if name not in known:
             raise InvalidRequest(f"There is no model setting {name!r}.", hint=_near_miss(str(name), known))
         _check(name, value)
-    merged = {**committed, **overrides}
+    merged = {**committed, **_with_id(overrides, embedded)}
     if not merged.get("model_id"):
         raise InvalidRequest(
             f"The server does not tell the model_id of {prompt_key} @ {version or 'latest'}; without one it would "
@@ -45,6 +52,21 @@ def override_model_config(
             hint='Give it along: {"model_id": "..."}.',
         )
     return merged
+
+
+def _with_id(overrides: Mapping[str, Any], embedded: bool) -> dict[str, Any]:
+    """Write a model's name as the id that goes over the wire."""
+    changed = dict(overrides)
+    if _NAME not in changed:
+        return changed
+    if not embedded:
+        raise InvalidRequest(
+            "A Loop server chooses a model by its id, not by its name.",
+            hint="Give its model_id, which a version of a prompt that runs on it has.",
+        )
+    if "model_id" in changed:
+        raise InvalidRequest("Both model and model_id are given.", hint="Name one of them.")
+    return {"model_id": str(changed.pop(_NAME)), **changed}
 
 
 def _committed(prompts: Prompts, prompt_key: str, version: str) -> dict[str, Any]:

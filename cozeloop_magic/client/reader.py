@@ -150,8 +150,13 @@ class StreamReader:
 
 def _pieces(events: EventStream) -> Iterator[ExecuteResult]:
     """Read events as pieces of an answer. It ends by an error: whoever iterates stops at the finish reason."""
-    retries = events.call.retries
-    read = PieceReader(log_id=events.log_id, model=events.model, retries=retries, notes=events.notes).read
+    read = PieceReader(
+        log_id=events.log_id,
+        model=events.model,
+        retries=events.call.retries,
+        notes=events.notes,
+        read_notes=events.read_notes,
+    ).read
     strange = ""
     for name, data in events:
         body = _object(events, name, data)

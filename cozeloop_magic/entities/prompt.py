@@ -306,7 +306,8 @@ class ExecuteResult(Wire):
     retries : int
         How many times the call had to be made again before it was answered.
     notes : tuple of str
-        Remarks of the embedded Loop (response header ``X-Loop-Notes``): what works there and not on the platform.
+        Remarks of the embedded Loop (response header ``X-Loop-Notes``, an event's ``x_loop_notes``): what works there
+        and not on the platform, what its model cannot do.
     prompt_key, version, label : str or None
         Of a whole answer: which prompt was asked for.
     ttft, latency : float or None

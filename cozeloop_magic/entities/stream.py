@@ -6,55 +6,27 @@ seen (the Loop server's ``execute_streaming``).
 
 from __future__ import annotations
 
-import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from cozeloop_magic.entities.prompt import ExecuteResult, FunctionCall, Message, Role, TokenUsage, ToolCall
+from cozeloop_magic.entities.surrogates import SURROGATE, SurrogateJoiner
+from cozeloop_magic.entities.tool_calls import ToolCallPlaces
 
-__all__ = ["PieceReader", "ResultBuilder", "join_results"]
+__all__ = ["NOTES", "PieceReader", "ResultBuilder", "join_results"]
+
+NOTES = "x_loop_notes"
+"""The field of an event with the embedded Loop's remarks that were not known when the headers were sent."""
 
 _ROLES: dict[str, Role] = {role.value: role for role in Role}
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-class _Places:
-    """Tells which tool call a delta is of: its index says it, else its id; one with neither goes on with the last."""
-
-    def __init__(self) -> None:
-        self._by_id: dict[str, int] = {}
-        self._moved: dict[int, int] = {}  # from an index that another call has to the place of the newer one
-        self._last = self._next = 0
-
-    def of(self, calls: Iterable[ToolCall]) -> Iterator[tuple[int, ToolCall]]:
-        """Give each call of one piece with its place; calls of one piece that name neither are different ones."""
-        for position, call in enumerate(calls):
-            if call.index is not None:
-                place = self._place_at(call.index, call.id)
-            elif call.id:
-                place = self._by_id.get(call.id, self._next)
-            else:
-                place = self._next if position else self._last
-            if call.id:
-                self._by_id.setdefault(call.id, place)
-            self._last, self._next = place, max(self._next, place + 1)
-            yield place, call if call.index in (None, place) else replace(call, index=place)
-
-    def _place_at(self, index: int, id_: str | None) -> int:
-        """Return the place of an index; a new id at one that is taken begins a new call, as Ollama means it."""
-        place = self._moved.get(index, index)
-        taken = id_ and id_ not in self._by_id and place in self._by_id.values()
-        if taken:
-            place = self._moved[index] = max(self._next, place + 1)
-        return place
 
 
 class PieceReader:
     """Reads the events of one answer as pieces, each with what is known of the call.
 
-    A character beyond U+FFFF is two escapes in JSON, which a server may cut between two events: the first half is
-    held back until the second is there.
+    Half a character is held back until its other half is there. `read_notes` reads the field `NOTES` of an event,
+    where a server is trusted to remark on its answer.
     """
 
     def __init__(
@@ -64,30 +36,40 @@ class PieceReader:
         model: str | None = None,
         retries: int = 0,
         notes: tuple[str, ...] = (),
+        read_notes: Callable[[Any], tuple[str, ...]] | None = None,
     ) -> None:
+        self._read_notes = read_notes
         self._known: dict[str, Any] = {"log_id": log_id, "model": model, "retries": retries, "notes": notes}
-        self._halves: dict[Hashable, str] = {}
-        self._places = _Places()
+        self._halves = SurrogateJoiner()
+        self._places = ToolCallPlaces()
 
     def read(self, body: Mapping[str, Any]) -> ExecuteResult | None:
         """Read an event's JSON; None where it holds no piece of an answer."""
-        usual = None if self._halves else _usual(body)
+        usual = None if self._halves.held else _usual(body)
         if usual is not None:  # read field by field, a long answer's text would take twice as long
             return ExecuteResult.made({"message": usual, "finish_reason": "", "extra": {}, **self._known})
         piece = ExecuteResult.from_json(body)
         if not (piece.message or piece.finish_reason or piece.usage):
             return None
-        piece = replace(piece, **self._known)
-        return self._whole(piece) if piece.message or self._halves else piece
+        if self._read_notes and NOTES in piece.extra:
+            self._known["notes"] = _united(self._known["notes"], self._read_notes(piece.extra[NOTES]))
+            piece = replace(piece, extra={name: value for name, value in piece.extra.items() if name != NOTES})
+        return self.joined(replace(piece, **self._known))
 
-    def _whole(self, piece: ExecuteResult) -> ExecuteResult:
-        message, last = piece.message or Message(""), bool(piece.finish_reason)
-        content = self._join("content", message.content, last)
-        reasoning = self._join("reasoning", message.reasoning_content, last)
+    def joined(self, piece: ExecuteResult, *, last: bool = False) -> ExecuteResult:
+        """Give a piece with whole characters, and each of its tool calls with the index of the call it is of.
+
+        Nothing is held back of the `last` one, which one with a finish reason always is.
+        """
+        if not (piece.message or self._halves.held):
+            return piece
+        message, last = piece.message or Message(""), last or bool(piece.finish_reason)
+        content = self._halves.join("content", message.content, last)
+        reasoning = self._halves.join("reasoning", message.reasoning_content, last)
         calls = message.tool_calls and tuple(
             self._whole_call(place, call, last) for place, call in self._places.of(message.tool_calls)
         )
-        if last and self._halves:
+        if last and self._halves.held:
             calls = (*(calls or ()), *self._left_over())
         if (content, reasoning, calls) == (message.content, message.reasoning_content, message.tool_calls):
             return piece
@@ -98,23 +80,13 @@ class PieceReader:
         function = call.function_call
         if function is None:
             return call
-        return replace(call, function_call=replace(function, arguments=self._join(place, function.arguments, last)))
+        arguments = self._halves.join(place, function.arguments, last)
+        return replace(call, function_call=replace(function, arguments=arguments))
 
     def _left_over(self) -> Iterator[ToolCall]:
         """Give the halves of tool calls that the last piece does not name."""
-        for place in [key for key in self._halves if isinstance(key, int)]:
-            yield ToolCall(index=place, function_call=FunctionCall("", self._join(place, "", last=True)))
-
-    def _join(self, key: Hashable, text: str | None, last: bool) -> str | None:
-        """Put halves of a character together; a half whose other half never comes shows as U+FFFD."""
-        before = self._halves.pop(key, "") if text or last else ""
-        joined = before + (text or "")
-        if not joined or not _SURROGATE.search(joined):
-            return text
-        if "\ud800" <= joined[-1] <= "\udbff" and not last:
-            self._halves[key] = joined[-1]
-            joined = joined[:-1]
-        return joined.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        for place in [key for key in self._halves.held if isinstance(key, int)]:
+            yield ToolCall(index=place, function_call=FunctionCall("", self._halves.join(place, "", last=True)))
 
 
 class _Text:
@@ -144,7 +116,7 @@ class ResultBuilder:
         self._content = _Text()
         self._reasoning = _Text()
         self._tool_calls: dict[int, ToolCall] = {}
-        self._places = _Places()
+        self._places = ToolCallPlaces()
         self._finish_reason: str | None = None
         self._usage: TokenUsage | None = None
         self._latest = ExecuteResult()
@@ -154,7 +126,8 @@ class ResultBuilder:
     def add(self, piece: ExecuteResult) -> None:
         """Join one more piece."""
         self._latest = piece
-        self._notes = self._notes or piece.notes
+        if piece.notes and piece.notes != self._notes:
+            self._notes = _united(self._notes, piece.notes)
         if piece.message is not None:
             self._add_message(piece.message)
         if piece.finish_reason:
@@ -202,13 +175,17 @@ class ResultBuilder:
         return self._last is not None or self._finish_reason is not None or self._usage is not None
 
 
+def _united(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *second)))
+
+
 def _usual(body: Mapping[str, Any]) -> Message | None:
     """Read the message of an event that holds a role, some text and nothing else."""
     message = body.get("message")
     if len(body) != 2 or body.get("finish_reason") != "" or type(message) is not dict or len(message) != 2:
         return None
     role, content = message.get("role"), message.get("content")
-    if type(role) is not str or type(content) is not str or (not content.isascii() and _SURROGATE.search(content)):
+    if type(role) is not str or type(content) is not str or (not content.isascii() and SURROGATE.search(content)):
         return None
     return Message.made({"role": _ROLES.get(role, role), "content": content, "extra": {}})
 

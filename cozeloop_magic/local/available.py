@@ -25,7 +25,7 @@ class AvailableModel:
     at : str
         Where it is.
     chosen : bool
-        Whether it answers now.
+        Whether it answers where nothing else is said.
     how : str
         What chooses it.
     """
@@ -38,12 +38,12 @@ class AvailableModel:
 
 
 def available_models(environment: Mapping[str, str] = os.environ) -> list[AvailableModel]:
-    """Give the default model, and the one that the environment names.
+    """Give the default model, and those that the environment names.
 
     Raises
     ------
     LocalLoopError
-        If the environment names one by halves, or two.
+        If the environment names one by halves, or a file and an endpoint.
     """
     choice = chosen_model(environment)
     is_default = not isinstance(choice, Endpoint) and choice.path is None
@@ -52,7 +52,9 @@ def available_models(environment: Mapping[str, str] = os.environ) -> list[Availa
     how = f"{GGUF_VARIABLE} and {BASE_URL_VARIABLE} are not set"
     models = [AvailableModel(default.stem, "default", at, is_default, how)]
     if isinstance(choice, Endpoint):
-        models.append(AvailableModel(choice.model, "endpoint", choice.base_url, True, MODEL_VARIABLE))
+        first, *others = choice.models
+        models.append(AvailableModel(first, "endpoint", choice.base_url, True, MODEL_VARIABLE))
+        models += [AvailableModel(name, "endpoint", choice.base_url, False, f"--set model={name}") for name in others]
     elif choice.path is not None:
         models.append(AvailableModel(choice.path.stem, "GGUF", str(choice.path), True, GGUF_VARIABLE))
     return models

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from cozeloop_magic.entities.wire import Wire
 from cozeloop_magic.errors import RemoteError, remote_error
-from cozeloop_magic.local.models import INTERNAL, INVALID_PARAMETER, Model
+from cozeloop_magic.local.models import INTERNAL, INVALID_PARAMETER, MODEL_ID, Model
 from cozeloop_magic.local.spans import Spans
 from cozeloop_magic.local.store import Store
 
@@ -51,10 +51,19 @@ class Loop:
     """What the calls work with."""
 
     store: Store
-    model: Model
+    models: Sequence[Model]
     token: str = field(repr=False)
     workspace_id: str
     spans: Spans = field(default_factory=Spans)
+
+    @property
+    def model(self) -> Model:
+        """The model that answers where none is asked for."""
+        return self.models[0]
+
+    def find_model(self, model_id: str) -> Model | None:
+        """Give the model of an id, which is its name; `MODEL_ID` is the first one."""
+        return self.model if model_id == MODEL_ID else next((m for m in self.models if m.name == model_id), None)
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,34 @@
 """Reading an answer in OpenAI's chat format, as the many servers that speak it write it.
 
 What a model said may stand in places of several kinds: a ``delta`` or a whole ``message``, text or a list of parts,
-reasoning under two names or between ``<think>`` tags, a refusal, a tool call of the old kind. Nothing of it is lost.
+reasoning under several names or between ``<think>`` tags, a refusal, a tool call of the old kind. Nothing of it is
+lost, and nothing comes twice: what a ``message`` says after deltas is what it adds to them.
+
+An answer is complete when a finish reason came. One ``message`` that is a whole JSON document is complete, too, and
+its reason `UNKNOWN` where it gives none; a stream without a finish reason is not, whatever ends it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from cozeloop_magic.entities.prompt import ExecuteResult, FunctionCall, Message, Role, TokenUsage, ToolCall, ToolType
+from cozeloop_magic.entities.stream import PieceReader, ResultBuilder
+from cozeloop_magic.local.refusals import EndpointError, error_text
+from cozeloop_magic.local.think_tags import ThinkTags
 
-__all__ = ["AnswerReader", "error_text"]
+__all__ = ["UNKNOWN", "AnswerReader", "error_in"]
 
-_OPEN, _CLOSE = "<think>", "</think>"
+UNKNOWN = "unknown"
+"""The finish reason of a whole answer that gives none."""
+
+_REASONING = ("reasoning_content", "reasoning", "reasoning_details", "thinking", "thinking_blocks")
+_TEXT_PARTS = ("text", "output_text", "refusal", None)
+_REASONING_PARTS = ("thinking", "reasoning", "reasoning.text", "reasoning.summary", "summary_text")
+_SILENT_PARTS = ("reasoning.encrypted", "redacted_thinking")  # nothing that a person could read
 
 
 class AnswerReader:
@@ -27,85 +41,217 @@ class AnswerReader:
     """
 
     def __init__(self, *, keep_think: bool = False) -> None:
-        self._think = _Think(keep_think)
-        self._calls = _CallIndexes()
-        self._refused = False
+        self._think = ThinkTags(keep_think)
+        self._pieces = PieceReader()
+        self._said = ResultBuilder()
+        self._content: list[str] = []  # as it came, with tags
+        self._index: int | None = None
+        self._any_delta = self._refused = False
+        self._told: set[str] = set()
 
     def read(self, chunk: Mapping[str, Any]) -> ExecuteResult | None:
         """Return what a chunk says; None where it says nothing new."""
-        choice = _first_choice(chunk)
-        said = choice.get("delta") or choice.get("message") or {}
-        message = self._message(said if isinstance(said, dict) else {"content": said}, choice.get("text"))
+        choice, notes = self._choice(chunk)
+        delta, whole = _Said.read(choice.get("delta")), _Said.read(choice.get("message"))
+        if not (delta or whole):
+            delta = _Said.read(choice.get("text"))
+        self._any_delta = self._any_delta or bool(delta)
+        self._refused = self._refused or delta.refused or whole.refused
+        said = self._joined(delta, whole) if whole else delta
         reason = choice.get("finish_reason")
-        reason = reason if isinstance(reason, str) and reason else None
-        if reason:
-            message = _joined(message, self._think.end())
-            if self._refused and reason == "stop":
-                reason = "refusal"
-        usage = _usage(chunk.get("usage"))
-        return ExecuteResult(message, reason, usage) if message or reason or usage else None
+        reason = reason if isinstance(reason, str) else ""
+        reason = "refusal" if self._refused and reason == "stop" else reason
+        return self._piece(said, reason, _usage(chunk.get("usage")), notes, last=bool(reason))
 
-    def end(self) -> ExecuteResult | None:
-        """Return what was held back, where a stream ends without a finish reason."""
-        message = self._think.end()
-        return ExecuteResult(message) if message else None
-
-    def _message(self, said: Mapping[str, Any], text: Any) -> Message | None:
-        content, reasoning = _split(said.get("content") if said.get("content") is not None else text)
-        for name in ("reasoning_content", "reasoning"):
-            reasoning += _split(said.get(name))[0] if isinstance(said.get(name), (str, list)) else ""
-        if refusal := said.get("refusal"):
-            self._refused = True
-            content += str(refusal)
-        thought, content = self._think.feed(content)
-        calls = tuple(self._calls.read(said))
-        if not (content or reasoning or thought or calls):
+    def end(self, *, whole: bool = False) -> ExecuteResult | None:
+        """Return what was held back, where there was no finish reason: of a stream, or of a `whole` answer."""
+        before = self._said.result()
+        if before.finish_reason:
             return None
-        return Message(
-            Role.ASSISTANT, content, reasoning_content=reasoning + thought or None, tool_calls=calls or None
+        reason = UNKNOWN if whole and before.message else ""
+        notes = ("the endpoint gave no finish reason",) if reason else ()
+        return self._piece(_Said(), reason, None, notes, last=True)
+
+    def _choice(self, chunk: Mapping[str, Any]) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+        """Return the answer that is followed: of several, the first that was seen."""
+        given = chunk.get("choices")
+        choices = [choice for choice in given if isinstance(choice, dict)] if isinstance(given, list) else []
+        indexed = {_index(choice, position): choice for position, choice in reversed(list(enumerate(choices)))}
+        if self._index is None and indexed:
+            self._index = min(indexed)
+        several = any(index != self._index for index in indexed)
+        choice = indexed.get(-1 if self._index is None else self._index, {})
+        return choice, ("the endpoint gave several answers, of which one is shown",) if several else ()
+
+    def _joined(self, delta: _Said, whole: _Said) -> _Said:
+        """Return a delta with what a message says beyond it and all that was said before it."""
+        before = self._said.result().message or Message("")
+        content = "".join((*self._content, delta.content))
+        reasoning = (before.reasoning_content or "") + delta.reasoning
+        more = _addition(content, whole.content, after_deltas=self._any_delta)
+        more_reasoning = _addition(reasoning, whole.reasoning, after_deltas=self._any_delta)
+        notes = delta.notes + whole.notes
+        if more is None:
+            more = f"\n\n{whole.content}"
+            notes += ("the endpoint streamed one text and then gave another; both are shown",)
+        return _Said(
+            delta.content + more,
+            delta.reasoning + (f"\n\n{whole.reasoning}" if more_reasoning is None else more_reasoning),
+            delta.calls or _calls_added(before.tool_calls or (), whole.calls),
+            notes=notes,
         )
 
+    def _piece(
+        self, said: _Said, reason: str, usage: TokenUsage | None, notes: tuple[str, ...], *, last: bool
+    ) -> ExecuteResult | None:
+        self._content.append(said.content)
+        thought, content = self._think.feed(said.content)
+        if last:
+            held_thought, held = self._think.end()
+            thought, content = thought + held_thought, content + held
+        reasoning = said.reasoning + thought
+        message = Message(Role.ASSISTANT, content, reasoning_content=reasoning or None, tool_calls=said.calls or None)
+        new = tuple(note for note in notes + said.notes if note not in self._told)
+        self._told.update(new)
+        piece = self._pieces.joined(ExecuteResult(message, reason or None, usage, notes=new), last=last)
+        message = piece.message or message
+        if not (message.content or message.reasoning_content or message.tool_calls):
+            piece = replace(piece, message=None)
+        if not (piece.message or reason or usage or new):
+            return None
+        self._said.add(piece)
+        return piece
 
-def error_text(body: Any) -> str:
-    """Return what an error body says to a person; empty where it is none.
 
-    Known are ``{"error": {"message"}}``, ``{"error": "…"}``, ``{"message"}``, ``{"detail": "…" or [{"msg", "loc"}]}``
-    and ``{"object": "error"}``.
+class _Said(NamedTuple):
+    """What a delta or a message says."""
+
+    content: str = ""
+    reasoning: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    refused: bool = False
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, given: Any) -> _Said:
+        """Read a delta, a message, or the text that some write in place of one."""
+        said = given if isinstance(given, Mapping) else {"content": given}
+        parts = _Parts()
+        parts.add(said.get("content"))
+        named = (_reasoning(said.get(name)) for name in _REASONING)
+        reasoning = next(filter(None, named), "") or parts.reasoning
+        if refusal := said.get("refusal"):
+            parts.add(refusal)
+        if isinstance(audio := said.get("audio"), Mapping):
+            parts.add(audio.get("transcript"))
+            parts.others.append("audio")
+        parts.others += [name[:-1] for name in ("images", "videos") if said.get(name)]
+        notes = tuple(f"a part of the answer cannot be shown: {kind}" for kind in dict.fromkeys(parts.others))
+        return cls(parts.text, reasoning, tuple(_calls(said)), bool(refusal), notes)
+
+    def __bool__(self) -> bool:
+        return any(self)
+
+
+class _Parts:
+    """Content: text as it is, a part, or a list of parts."""
+
+    def __init__(self) -> None:
+        self.text = self.reasoning = ""
+        self.others: list[str] = []
+
+    def add(self, content: Any) -> None:
+        if isinstance(content, str):
+            self.text += content
+        elif isinstance(content, list):
+            for part in content:
+                self.add(part)
+        elif isinstance(content, Mapping):
+            self._add_part(content)
+
+    def _add_part(self, part: Mapping[str, Any]) -> None:
+        kind = part.get("type")
+        if kind in _REASONING_PARTS:
+            inner = _Parts()
+            inner.add(part.get("thinking") or part.get("reasoning") or part.get("text") or part.get("summary"))
+            self.reasoning += inner.reasoning + inner.text
+        elif kind in _TEXT_PARTS or isinstance(part.get("text"), str):
+            self.add(part.get("text") or part.get("refusal") or part.get("content"))
+        elif kind not in _SILENT_PARTS:
+            self.others.append(str(kind)[:40])
+
+
+def _reasoning(given: Any) -> str:
+    parts = _Parts()
+    parts.add(given)
+    return parts.reasoning + parts.text
+
+
+def _index(choice: Mapping[str, Any], position: int) -> int:
+    index = choice.get("index")
+    return index if isinstance(index, int) else position
+
+
+def _addition(said: str, whole: str, *, after_deltas: bool) -> str | None:
+    """Return what a whole text adds to what was said; None where it is another text.
+
+    Without deltas, each message may hold all of the answer so far, or the next of it.
     """
-    if isinstance(body, list):
-        return "; ".join(filter(None, map(error_text, body)))
-    if isinstance(body, str):
-        return body
-    if not isinstance(body, dict):
+    if whole.startswith(said):
+        return whole[len(said) :]
+    if not after_deltas:
+        return whole
+    text, before = whole.strip(), said.strip()
+    if text in before:
         return ""
-    for name in ("error", "message", "msg", "detail", "errors", "error_message", "title", "reason"):
-        said = error_text(body.get(name))
-        if said:
-            where = ".".join(map(str, body["loc"])) if isinstance(body.get("loc"), list) else ""
-            return f"{where}: {said}" if where else said
-    return json.dumps(body["error"], ensure_ascii=False) if body.get("error") else ""
+    return text[len(before) :] if text.startswith(before) else None
 
 
-def _first_choice(chunk: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the first answer; of several that were asked for, a prompt has one."""
-    choices = [choice for choice in chunk.get("choices") or () if isinstance(choice, dict)]
-    return next((choice for choice in choices if not choice.get("index")), {})
+def _calls_added(said: Sequence[ToolCall], whole: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
+    """Return the calls of a message that were not streamed before it, and what it adds to those that were."""
+    rest = list(said)
+    added: list[ToolCall] = []
+    for call in whole:
+        before = next((each for each in rest if _is_begun(each, call)), None)
+        if before is None:
+            added.append(replace(call, index=len(said) + len(added)) if said else call)
+            continue
+        rest.remove(before)
+        arguments, more = _arguments(before), _arguments(call)
+        function = FunctionCall("", more[len(arguments) :]) if len(more) > len(arguments) else None
+        if function or (call.id and not before.id):
+            added.append(ToolCall(before.index, before.id or call.id, ToolType.FUNCTION, function))
+    return tuple(added)
 
 
-def _split(content: Any) -> tuple[str, str]:
-    """Return the text and the reasoning of a content: text as it is, or a list of parts."""
-    if isinstance(content, str):
-        return content, ""
-    text, reasoning = "", ""
-    for part in content if isinstance(content, list) else ():
-        if isinstance(part, str):
-            text += part
-        elif isinstance(part, dict) and part.get("type") in ("thinking", "reasoning"):
-            inner = part.get("thinking") or part.get("reasoning") or part.get("text") or part.get("summary")
-            reasoning += "".join(_split(inner))
-        elif isinstance(part, dict):
-            text += _split(part.get("text") or part.get("refusal") or part.get("content"))[0]
-    return text, reasoning
+def _is_begun(before: ToolCall, call: ToolCall) -> bool:
+    if before.id and call.id:
+        return before.id == call.id
+    names = [each.function_call.name if each.function_call else "" for each in (before, call)]
+    return names[0] == names[1] and _arguments(call).startswith(_arguments(before))
+
+
+def _arguments(call: ToolCall) -> str:
+    return (call.function_call and call.function_call.arguments) or ""
+
+
+def _calls(said: Mapping[str, Any]) -> Iterator[ToolCall]:
+    calls = said.get("tool_calls")
+    if not calls and isinstance(said.get("function_call"), dict):
+        calls = [{"index": 0, "function": said["function_call"]}]
+    for call in calls if isinstance(calls, list) else ():
+        if isinstance(call, dict):
+            index, id_ = call.get("index"), call.get("id")
+            function = call.get("function")
+            function = function if isinstance(function, dict) else {}
+            arguments = function.get("arguments")
+            written = arguments if isinstance(arguments, str) or arguments is None else json.dumps(arguments)
+            yield ToolCall(
+                index if isinstance(index, int) else None,
+                str(id_) if id_ else "",
+                ToolType.FUNCTION,
+                FunctionCall(str(function.get("name") or ""), written),
+            )
 
 
 def _usage(usage: Any) -> TokenUsage | None:
@@ -116,84 +262,12 @@ def _usage(usage: Any) -> TokenUsage | None:
     return TokenUsage(sent, received) if isinstance(sent, int) and isinstance(received, int) else None
 
 
-def _joined(first: Message | None, second: Message | None) -> Message | None:
-    if first is None or second is None:
-        return first or second
-    content = (first.content or "") + (second.content or "")
-    reasoning = (first.reasoning_content or "") + (second.reasoning_content or "") or None
-    return Message(Role.ASSISTANT, content, reasoning_content=reasoning, tool_calls=first.tool_calls)
-
-
-class _Think:
-    """Takes ``<think>…</think>`` at the very start of an answer for reasoning, wherever the chunks are cut."""
-
-    def __init__(self, keep: bool) -> None:
-        self._held = ""
-        self._state = "text" if keep else "start"
-
-    def feed(self, text: str) -> tuple[str, str]:
-        """Return the reasoning and the text that are certain by now."""
-        if self._state == "text" or not text:
-            return "", text
-        self._held += text
-        if self._state == "start":
-            start = self._held.lstrip()
-            if _OPEN.startswith(start[: len(_OPEN)]) and len(start) < len(_OPEN):
-                return "", ""  # it may yet become one
-            if not start.startswith(_OPEN):
-                return "", self._rest()
-            self._state, self._held = "think", start[len(_OPEN) :]
-        thought, closed, rest = self._held.partition(_CLOSE)
-        if closed:
-            self._state, self._held = "text", ""
-            return thought, rest.lstrip("\n")
-        kept = _length_of_beginning(self._held)
-        thought, self._held = self._held[: len(self._held) - kept], self._held[len(self._held) - kept :]
-        return thought, ""
-
-    def end(self) -> Message | None:
-        """Return what was held back."""
-        thinking = self._state == "think"
-        held = self._rest()
-        if not held:
-            return None
-        return Message(Role.ASSISTANT, "" if thinking else held, reasoning_content=held if thinking else None)
-
-    def _rest(self) -> str:
-        held, self._held, self._state = self._held, "", "text"
-        return held
-
-
-def _length_of_beginning(text: str) -> int:
-    """Return how many characters at the end of a text may begin the closing tag."""
-    return next((n for n in range(len(_CLOSE) - 1, 0, -1) if text.endswith(_CLOSE[:n])), 0)
-
-
-class _CallIndexes:
-    """Numbers tool calls: a new id at an index that another call has begins a new call, as Ollama writes them."""
-
-    def __init__(self) -> None:
-        self._ids: dict[int, str] = {}
-        self._moved: dict[int, int] = {}
-
-    def read(self, said: Mapping[str, Any]) -> Iterator[ToolCall]:
-        calls = said.get("tool_calls")
-        if not calls and isinstance(said.get("function_call"), dict):
-            calls = [{"index": 0, "function": said["function_call"]}]
-        for position, call in enumerate(calls if isinstance(calls, Sequence) else ()):
-            if isinstance(call, dict):
-                yield self._read(call, position)
-
-    def _read(self, call: Mapping[str, Any], position: int) -> ToolCall:
-        given = call.get("index")
-        index = given if isinstance(given, int) else position
-        index, name = self._moved.get(index, index), call.get("id") or ""
-        if name and self._ids.get(index, name) != name:
-            place = max(self._ids) + 1
-            self._moved[given if isinstance(given, int) else position] = index = place
-        if name or index not in self._ids:
-            self._ids[index] = name
-        function = call.get("function") or {}
-        arguments = function.get("arguments")
-        written = arguments if isinstance(arguments, str) or arguments is None else json.dumps(arguments)
-        return ToolCall(index, name, ToolType.FUNCTION, FunctionCall(function.get("name") or "", written))
+def error_in(chunk: Mapping[str, Any]) -> EndpointError | None:
+    """Return the error that a chunk tells in place of an answer, beside it or inside it; None where it tells none."""
+    choices = chunk.get("choices")
+    if choices is None:
+        return EndpointError.of(chunk) if error_text(chunk) else None
+    for each in (chunk, *(choices if isinstance(choices, list) else ())):
+        if isinstance(each, Mapping) and each.get("error"):
+            return EndpointError.of({"error": each["error"]})
+    return None

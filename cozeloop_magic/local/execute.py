@@ -21,12 +21,12 @@ from cozeloop_magic.entities.prompt import (
     ToolCallConfig,
     ToolChoiceType,
 )
-from cozeloop_magic.entities.stream import ResultBuilder
+from cozeloop_magic.entities.stream import NOTES, ResultBuilder
 from cozeloop_magic.entities.variables import VariableVal
-from cozeloop_magic.errors import RemoteError
+from cozeloop_magic.errors import RemoteError, remote_error
 from cozeloop_magic.local.calls import Call, answer, dumps, failure, invalid, read_call
 from cozeloop_magic.local.generation import generate
-from cozeloop_magic.local.models import MODEL_ID, Parameters, model_failed
+from cozeloop_magic.local.models import INTERNAL, MODEL_ID, Model, Parameters
 from cozeloop_magic.local.shapes import check_model_config
 from cozeloop_magic.local.tracing import RunTrace
 from cozeloop_magic.local.versions import Version, find_version
@@ -41,32 +41,33 @@ _LONGEST_NOTES = 1000  # characters: headers are not long
 
 async def execute(request: Request) -> Response:
     """Answer in one piece. A caller who leaves stops the model."""
-    call, prepared, pieces = await _begin(request, stream=False)
+    prepared, pieces = await _begin(request, stream=False)
     result = await _unless_gone(request, _joined(pieces))
-    return answer({"data": _data(result)}, headers=_headers(call, prepared, result))
+    return answer({"data": _data(result)}, headers=_headers(prepared, result))
 
 
 async def execute_streaming(request: Request) -> Response:
     """Answer piece by piece. An error before the first piece is answered as JSON, as the platform does."""
-    call, prepared, pieces = await _begin(request, stream=True)
+    prepared, pieces = await _begin(request, stream=True)
     first = await _unless_gone(request, anext(pieces))
-    headers = _headers(call, prepared, first)
+    headers = _headers(prepared, first)
     return StreamingResponse(_events(first, pieces), media_type="text/event-stream", headers=headers)
 
 
 class _Prepared(NamedTuple):
     """What a model is asked, and what a person should know of it."""
 
+    model: Model
     messages: Sequence[Message]
     parameters: Parameters
     notes: tuple[str, ...]
 
 
-async def _begin(request: Request, *, stream: bool) -> tuple[Call, _Prepared, AsyncGenerator[ExecuteResult, None]]:
+async def _begin(request: Request, *, stream: bool) -> tuple[_Prepared, AsyncGenerator[ExecuteResult, None]]:
     call = await read_call(request)
     trace = RunTrace(call, request.scope["log_id"], stream)
     prepared = await run_in_threadpool(_prepare, call, trace)
-    return call, prepared, trace.recorded(generate(call.loop.model, prepared.messages, prepared.parameters))
+    return prepared, trace.recorded(generate(prepared.model, prepared.messages, prepared.parameters))
 
 
 def _prepare(call: Call, trace: RunTrace) -> _Prepared:
@@ -89,19 +90,35 @@ def _rendered(call: Call, trace: RunTrace) -> _Prepared:
     rendered = render(prompt, call.many("variable_vals", VariableVal), call.many("messages", Message))
     if not rendered.messages:
         raise invalid(f"Prompt {version.prompt_key} has no messages, and none were appended.")
-    parameters = _parameters(call, prompt, version)
-    trace.rendered(rendered.messages, parameters)
-    notes = (*rendered.remarks, *call.loop.model.notes(rendered.messages))
-    return _Prepared(rendered.messages, parameters, notes)
+    parameters = _parameters(call, prompt)
+    model, remarks = _model(call, version)
+    trace.rendered(rendered.messages, parameters, model.name)
+    notes = (*rendered.remarks, *remarks, *model.notes(rendered.messages))
+    return _Prepared(model, rendered.messages, parameters, notes)
 
 
-def _parameters(call: Call, prompt: Prompt, version: Version) -> Parameters:
-    config = prompt.llm_config or LLMConfig()
+def _model(call: Call, version: Version) -> tuple[Model, tuple[str, ...]]:
+    """Give the model that is asked for. A version's own may be none that is here: the platform's have numbers."""
+    loop = call.loop
+    own, asked = (str(config.get("model_id") or "") for config in (version.model_config, _custom_config(call)))
+    model = loop.find_model(asked or own or MODEL_ID)
+    if model is not None:
+        return model, ()
+    if asked not in ("", own):
+        names = ", ".join(model.name for model in loop.models)
+        raise invalid(f"There is no model {asked[:80]} here. There is: {names}.")
+    return loop.model, () if own.isdigit() else (f"the version's own model, {own[:80]}, is not here",)
+
+
+def _custom_config(call: Call) -> Mapping[str, Any]:
+    """Give what replaces the model configuration; without a model's id the platform ignores it."""
     custom = call.object("custom_model_config")
-    if custom.get("model_id"):  # without it the platform ignores the rest
-        known = {MODEL_ID, str(version.model_config.get("model_id", MODEL_ID))}
-        if str(custom["model_id"]) not in known:
-            raise invalid(f"There is no model {custom['model_id']} here; {call.loop.model.name} is model {MODEL_ID}.")
+    return custom if custom.get("model_id") else {}
+
+
+def _parameters(call: Call, prompt: Prompt) -> Parameters:
+    config = prompt.llm_config or LLMConfig()
+    if custom := _custom_config(call):
         check_model_config(custom, "custom_model_config")
         config = LLMConfig.from_json(custom)
     # An empty list is no tools; the second name of their configuration is an older one.
@@ -140,12 +157,12 @@ async def _events(first: ExecuteResult, rest: AsyncGenerator[ExecuteResult, None
     try:
         yield _event(b"data", _data(first))
         async for piece in rest:
-            yield _event(b"data", _data(piece))
+            yield _event(b"data", _data(piece) | ({NOTES: piece.notes} if piece.notes else {}))
     except RemoteError as error:
         yield _event(b"error", {**failure(error), "biz_extra": {}})
     except Exception:
         logging.getLogger(__name__).exception("an answer broke off")
-        yield _event(b"error", {**failure(model_failed("The model failed.")), "biz_extra": {}})
+        yield _event(b"error", {**failure(remote_error("The model failed.", code=INTERNAL)), "biz_extra": {}})
     finally:
         await rest.aclose()
 
@@ -158,9 +175,9 @@ def _data(piece: ExecuteResult) -> dict[str, Any]:
     return {"finish_reason": "", **piece.to_json()}
 
 
-def _headers(call: Call, prepared: _Prepared, first: ExecuteResult) -> dict[str, str]:
+def _headers(prepared: _Prepared, first: ExecuteResult) -> dict[str, str]:
     notes = quote("\n".join((*prepared.notes, *first.notes))[:_LONGEST_NOTES], safe=" ,:;()")
-    named = {"X-Loop-Model": call.loop.model.name.encode("ascii", "replace").decode()}
+    named = {"X-Loop-Model": prepared.model.name.encode("ascii", "replace").decode()}
     return named | ({"X-Loop-Notes": notes} if notes else {})
 
 

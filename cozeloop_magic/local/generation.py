@@ -24,12 +24,16 @@ async def generate(
     """
     finish_reason: str | None = None
     usage: TokenUsage | None = None
+    notes: tuple[str, ...] = ()
     async for piece in _pieces(model, messages, parameters):
         finish_reason = piece.finish_reason or finish_reason
         usage = piece.usage or usage
         if piece.message is not None:
-            yield ExecuteResult(piece.message, notes=piece.notes)
-    yield ExecuteResult(Message(Role.ASSISTANT, ""), finish_reason, usage)
+            yield ExecuteResult(piece.message, notes=notes + piece.notes)
+            notes = ()
+        else:
+            notes += piece.notes
+    yield ExecuteResult(Message(Role.ASSISTANT, ""), finish_reason, usage, notes=notes)
 
 
 async def _pieces(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from unicodedata import name
+from unicodedata import name, normalize
 
 from cozeloop_magic.entities.prompt import Message, Role
 from cozeloop_magic.errors import RemoteError, remote_error
@@ -95,7 +96,9 @@ class LlamaModel:
 
         try:
             request = chat_request(self._with_system(messages), parameters)
-            self._engine.handle_chat_completions(_without_endless_repetition(request), receive)
+            if self._default_system is not None:
+                request = _without_endless_repetition(request)
+            self._engine.handle_chat_completions(request, receive)
         except RuntimeError as error:
             raise model_failed(f"The model {self.name} cannot answer: {error}.") from error
         if failures:
@@ -111,9 +114,9 @@ def _without_endless_repetition(request: dict[str, Any]) -> dict[str, Any]:
     """Make it costly to say the same again and again, unless the prompt's own settings say how costly that is.
 
     A small model falls into a loop easily. DRY (llama.cpp's sampler of that name) looks at sequences of tokens, so a
-    word or a label may come as often as it must.
+    word or a label may come as often as it must. In JSON and in tool calls longer sequences must: keys come again.
     """
-    if {"frequency_penalty", "presence_penalty"} & request.keys():
+    if {"frequency_penalty", "presence_penalty", "response_format", "tools"} & request.keys():
         return request
     return {**request, "dry_multiplier": 0.8, "dry_base": 1.75, "dry_allowed_length": 4, "dry_penalty_last_n": 256}
 
@@ -127,11 +130,13 @@ def _mostly_in_another_script(messages: Sequence[Message]) -> bool:
 
 def _is_other(text: str) -> bool:
     latin = other = 0
-    for char in filter(str.isalpha, text):
-        if name(char, "").startswith(("LATIN", "FULLWIDTH LATIN")):
-            latin += 1
-        else:
-            other += 3 if "\u2e80" <= char <= "\ud7ff" else 1  # one of these says as much as three letters
+    for char, times in Counter(normalize("NFKC", text)).items():
+        if not char.isalpha():
+            continue
+        if name(char, "").startswith("LATIN"):
+            latin += times
+        else:  # one character of Chinese, Japanese or Korean says as much as three letters
+            other += times * (3 if "\u2e80" <= char <= "\ud7ff" or char >= "\U00020000" else 1)
     return other > latin
 
 

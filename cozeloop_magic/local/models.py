@@ -34,10 +34,12 @@ __all__ = [
 ]
 
 MODEL_ID = "1"
-"""The id of the one model that a server has."""
+"""The id of the first model that a server has; each has its name as an id, too."""
 
 INVALID_PARAMETER = 600500202
 INTERNAL = 1
+MODEL_FAILED = 600500703
+"""The platform's code for a service behind it that failed: unlike `INTERNAL`, it says nothing of trying again."""
 
 Emit = Callable[[ExecuteResult], bool]
 """Takes a piece of the answer; false means that nobody listens any more."""
@@ -58,7 +60,7 @@ class Model(Protocol):
     Attributes
     ----------
     name : str
-        What it is called, for people.
+        What it is called, for people and as the id by which a model configuration asks for it.
     """
 
     name: str
@@ -75,7 +77,7 @@ class Model(Protocol):
 
 def model_failed(message: str) -> RemoteError:
     """Make the error of a model that cannot answer."""
-    return remote_error(message, code=INTERNAL)
+    return remote_error(message, code=MODEL_FAILED)
 
 
 def only_text(messages: Sequence[Message], name: str) -> None:

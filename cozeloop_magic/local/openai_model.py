@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import json
-import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from ipaddress import ip_address
+from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import parse_qs, parse_qsl, urlsplit, urlunsplit
 
 from cozeloop_magic.entities.prompt import ExecuteResult, Message
 from cozeloop_magic.errors import LocalLoopError, RemoteError, remote_error
-from cozeloop_magic.local.chat_answers import AnswerReader, error_text
-from cozeloop_magic.local.models import INTERNAL, INVALID_PARAMETER, Emit, Parameters, chat_request, model_failed
+from cozeloop_magic.local.chat_answers import AnswerReader, error_in
+from cozeloop_magic.local.connection import ca_certificates, proxy_for, without_password
+from cozeloop_magic.local.event_stream import Body, read_body
+from cozeloop_magic.local.models import INVALID_PARAMETER, MODEL_FAILED, Emit, Parameters, chat_request, model_failed
+from cozeloop_magic.local.quoting import Quoter, readable
+from cozeloop_magic.local.refusals import EndpointError, error_text, named_parameter, refused_parameter
 
-__all__ = ["KEEP_THINK_VARIABLE", "OpenAIModel"]
-
-KEEP_THINK_VARIABLE = "COZELOOP_MAGIC_OPENAI_KEEP_THINK"
-"""Set to 1, it leaves ``<think>…</think>`` at the start of an answer where it stands."""
+__all__ = ["OpenAIModel"]
 
 RATE_LIMITED = 600502002
-LONGEST_QUOTE = 300
-_CREDENTIALS = re.compile(r"\b(Bearer|Basic)\s+[\w+/=.~-]{16,}", re.IGNORECASE)
-_REFUSING = re.compile(
-    r"unsupported|not support|unrecognized|unrecognised|unknown|unexpected|not permitted|not allowed|"
-    r"extra inputs|invalid|only the default|does not accept|cannot be|use '?max_completion_tokens|deprecated",
-    re.IGNORECASE,
-)
-_MAY_BE_LEFT_OUT = (
-    "stream_options", "temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "max_tokens",
-    "response_format", "tool_choice",
-)  # fmt: skip
+_PASSING = (502, 503, 504, 529)
+_NO_TOOLS = re.compile(r"not support tool|support tool use|tools?\W+(is|are) not supported", re.IGNORECASE)
 
 
 class OpenAIModel:
@@ -46,34 +34,41 @@ class OpenAIModel:
     base_url, model, api_key : str
         Where it is, which of its models answers, and the key it wants; local endpoints want none. Of these, an
         error names the address and the model. A query in the address goes along with each call.
+    keep_think : bool
+        Whether ``<think>…</think>`` at the start of an answer stays in it; else it is reasoning.
 
     Raises
     ------
     LocalLoopError
-        If the environment's proxy cannot be used.
+        If the environment's proxy or certificates cannot be used.
     """
 
-    def __init__(self, base_url: str, model: str, api_key: str) -> None:
+    def __init__(self, base_url: str, model: str, api_key: str, *, keep_think: bool = False) -> None:
         import openai
 
         self.name = model
         url = urlsplit(base_url)
         self._address = urlunsplit((url.scheme, url.netloc.rpartition("@")[2], url.path, "", ""))
-        self._secrets = _forms(api_key) if api_key else ()
+        self._keep_think = keep_think
+        self._quoted = Quoter((api_key, *_secrets(url.query)))
         self._replaced: dict[str, str] = {}  # parameters that the endpoint refused, by what takes their place
-        self._proxy = _proxy_for(url.scheme, url.hostname or "")
+        proxy = proxy_for(base_url)
+        self._proxy = without_password(proxy)
+        certificates = ca_certificates()
         try:
-            # Retrying is the caller's choice: a call may cost money.
-            self._client = openai.OpenAI(
-                base_url=self._address, default_query=dict(parse_qsl(url.query)), api_key=api_key or "none",
-                max_retries=0, http_client=openai.DefaultHttpxClient(trust_env=bool(self._proxy)),
-            )  # fmt: skip
-        except (ImportError, ValueError) as error:
-            said = str(error).split("\n")[0]
+            http = openai.DefaultHttpxClient(trust_env=False, proxy=proxy or None, verify=certificates)
+        except Exception as error:  # the address is the environment's, and what is wrong with it has many names
+            socks = isinstance(error, ImportError)
+            why = "SOCKS needs the package socksio" if socks else "it must be http://, https:// or socks5://HOST:PORT"
             raise LocalLoopError(
-                f"The proxy that the environment names for {self._address} cannot be used: {said}",
-                hint="Set NO_PROXY for its host, or unset ALL_PROXY, HTTP_PROXY and HTTPS_PROXY.",
+                f"The proxy {self._proxy}, which the environment names for {self._address}, cannot be used: {why}.",
+                hint="Set NO_PROXY for its host, or correct or unset ALL_PROXY, HTTP_PROXY and HTTPS_PROXY.",
             ) from None
+        # Retrying is the caller's choice: a call may cost money.
+        self._client = openai.OpenAI(
+            base_url=self._address, default_query=dict(parse_qsl(url.query, keep_blank_values=True)),
+            api_key=api_key or "none", max_retries=0, http_client=http,
+        )  # fmt: skip
 
     def load(self) -> None:
         """Do nothing: the model runs elsewhere."""
@@ -85,175 +80,155 @@ class OpenAIModel:
     def generate(self, messages: Sequence[Message], parameters: Parameters, emit: Emit) -> None:
         """Answer on the calling thread."""
         request = {**chat_request(messages, parameters), "model": self.name}
-        try:
-            while (refused := self._answer(self._without_refused(request), emit)) is not None:
+        began = False
+
+        def began_emit(piece: ExecuteResult) -> bool:
+            nonlocal began
+            began = True
+            return emit(piece)
+
+        while True:
+            sent = self._without_refused(request)
+            try:
+                return self._answer(sent, self._notes(request), began_emit)
+            except EndpointError as error:
+                # What decides whether tools are called is left out only where it says what goes without saying.
+                names = {name for name in sent if name != "tool_choice" or sent[name] == "auto"}
+                refused = {} if began else refused_parameter(error, names)
+                if not refused:
+                    raise self._told(error, sent) from None
                 self._replaced |= refused
-        except RemoteError:
-            raise
-        except Exception as error:  # also httpx's own, in the middle of a stream
-            # From None: what the endpoint or the HTTP library says may quote the key, and a traceback is logged.
-            raise self._failure(error) from None
 
     def _without_refused(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Return the request as the endpoint takes it: what it refused before is renamed or left out."""
-        kept = {self._replaced.get(name, name): value for name, value in request.items()}
-        kept.pop("", None)
-        # Not OpenAI's own parameters, but Ollama, vLLM and llama.cpp know them.
-        extra = {name: kept.pop(name) for name in ("top_k",) if name in kept}
-        return {**kept, "extra_body": extra} if extra else kept
+        sent = {self._replaced.get(name, name): value for name, value in request.items()}
+        sent.pop("", None)
+        if "stream" not in sent:
+            sent.pop("stream_options", None)
+        return sent
 
-    def _answer(self, request: Mapping[str, Any], emit: Emit) -> dict[str, str] | None:
-        """Answer; or return the parameters to leave out or rename, where the endpoint refused them."""
+    def _notes(self, request: Mapping[str, Any]) -> tuple[str, ...]:
+        """Say what of this request was not sent as it was asked for."""
+        replaced = {name: other for name, other in self._replaced.items() if name in request}
+        said = [f"{name} as {other}" if other else f"{name} left out" for name, other in replaced.items()]
+        return (f"the endpoint refused a parameter: {', '.join(said)}",) if said else ()
+
+    def _answer(self, sent: Mapping[str, Any], notes: tuple[str, ...], emit: Emit) -> None:
         import openai
 
+        # Not OpenAI's own parameter, but Ollama, vLLM and llama.cpp know it.
+        extra = {name: sent[name] for name in ("top_k",) if name in sent}
+        named = {name: value for name, value in sent.items() if name not in extra}
         try:
-            with self._client.chat.completions.with_streaming_response.create(**request) as response:
-                self._read(response, emit)
-        except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-            if refused := self._refused(error, request):
-                return refused
+            create = self._client.chat.completions.with_streaming_response.create
+            with create(**named, extra_body=extra or None) as response:
+                self._read(response, notes, emit)
+        except (RemoteError, EndpointError):
             raise
-        return None
+        except openai.APIStatusError as error:
+            raise _error_of(error) from None
+        except Exception as error:  # also httpx's own, in the middle of a stream
+            # From None: what the endpoint or the HTTP library says may quote the key, and a traceback is logged.
+            raise self._unreachable(error) from None
 
-    def _refused(self, error: Any, request: Mapping[str, Any]) -> dict[str, str]:
-        said, body = self._said(error), error.body if isinstance(error.body, dict) else {}
-        if not _REFUSING.search(said):
-            return {}
-        sent = {*request, *request.get("extra_body", {})}
-        named = body.get("param")
-        for name in _MAY_BE_LEFT_OUT:
-            if name in sent and (named == name or re.search(rf"(?<!\w){name}(?!\w)", said)):
-                renamed = name == "max_tokens" and "max_completion_tokens" in said
-                return {name: "max_completion_tokens" if renamed else ""}
-        return {}
+    def _read(self, response: Any, notes: tuple[str, ...], emit: Emit) -> None:
+        reader = AnswerReader(keep_think=self._keep_think)
+        any_piece = is_whole = False
 
-    def _read(self, response: Any, emit: Emit) -> None:
-        reader = AnswerReader(keep_think=os.environ.get(KEEP_THINK_VARIABLE, "") not in ("", "0"))
-        notes, any_piece = self._notes(), False
-        for chunk in self._chunks(response):
-            if "choices" not in chunk and (said := error_text(chunk)):
-                raise remote_error(f"{self._who} cannot answer: {self._quoted(said).rstrip('.')}.", code=INTERNAL)
-            piece = reader.read(chunk)
-            if piece is not None:
-                any_piece = True
-                if not emit(_noted(piece, notes)):
-                    return
-                notes = ()
-        if (held := reader.end()) is not None:
-            emit(_noted(held, notes))
-        elif not any_piece:
+        def give(piece: ExecuteResult | None) -> bool:
+            nonlocal any_piece, notes
+            if piece is None:
+                return True
+            piece, notes, any_piece = replace(piece, notes=notes + piece.notes), (), True
+            return emit(piece)
+
+        for body in read_body(response.iter_bytes()):
+            if body.text.strip() == "[DONE]":
+                break
+            chunk = self._chunk(body)
+            is_whole = not body.is_event
+            if "choices" in chunk and not give(reader.read(chunk)):
+                return
+            if error := error_in(chunk):
+                error.in_stream = body.is_event
+                raise error
+        give(reader.end(whole=is_whole))
+        if not any_piece:
             raise model_failed(f"{self._who} gave an empty answer.")
 
-    def _chunks(self, response: Any) -> Iterator[Mapping[str, Any]]:
-        """Yield the JSON of each event; of a body that is no stream of events, all of it as one."""
-        others: list[str] = []
-        streamed = False
-        for line in response.iter_lines():
-            if line.startswith("data:"):
-                data = line[5:].strip()
-                if data == "[DONE]":
-                    return
-                streamed = True
-                yield self._object(data)
-            elif not streamed and not line.startswith((":", "event:", "id:", "retry:")):
-                others.append(line)
-        if not streamed and (text := "\n".join(others).strip()):
-            yield self._object(text)
-
-    def _object(self, text: str) -> Mapping[str, Any]:
+    def _chunk(self, body: Body) -> Mapping[str, Any]:
+        """Return the JSON of an event, or of a body that is none."""
+        chunk: Any = None
         with suppress(ValueError):
-            body = json.loads(text)
-            if isinstance(body, dict):
-                return body
+            chunk = json.loads(body.text)
+        if body.event == "error" and not (isinstance(chunk, dict) and error_in(chunk)):
+            raise EndpointError(error_text(chunk) or readable(body.text))
+        if isinstance(chunk, dict):
+            return chunk
+        said = self._quoted(readable(body.text))
+        if body.is_event:
+            raise model_failed(f"{self._who} answered with what is no part of a chat answer: {said}.")
         raise model_failed(
-            f"{self._who} answered with what is no chat answer: {self._quoted(_readable(text))}. "
+            f"{self._who} answered with what is no chat answer: {said}. "
             f"Check COZELOOP_MAGIC_OPENAI_BASE_URL{self._maybe_v1()}."
         )
+
+    @property
+    def _who(self) -> str:
+        return f"The model {self.name} at {self._address}"
 
     def _maybe_v1(self) -> str:
         if re.search(r"/v\d", self._address):
             return ""
         return f"; often the address ends in /v1, as in {self._address.rstrip('/')}/v1"
 
-    def _notes(self) -> tuple[str, ...]:
-        said = [f"{name} as {other}" if other else f"{name} left out" for name, other in self._replaced.items()]
-        return (f"the endpoint refused a parameter: {', '.join(said)}",) if said else ()
-
-    @property
-    def _who(self) -> str:
-        return f"The model {self.name} at {self._address}"
-
-    def _failure(self, error: Exception) -> RemoteError:
+    def _unreachable(self, error: Exception) -> RemoteError:
         import openai
 
         if isinstance(error, openai.APITimeoutError):
-            return remote_error(f"{self._who} did not answer in time.", code=INTERNAL)
+            return model_failed(f"{self._who} did not answer in time.")
         if isinstance(error, openai.APIConnectionError):
             through = f" through the proxy {self._proxy}" if self._proxy else ""
             hint = "Check the proxy and NO_PROXY" if self._proxy else "Check COZELOOP_MAGIC_OPENAI_BASE_URL"
-            return remote_error(f"{self._who} cannot be reached{through}: is it running? {hint}.", code=INTERNAL)
-        code = INTERNAL
-        if isinstance(error, (openai.BadRequestError, openai.UnprocessableEntityError)):
+            return model_failed(f"{self._who} cannot be reached{through}: is it running? {hint}.")
+        why = self._quoted(str(error)).rstrip(".") or type(error).__name__
+        return model_failed(f"{self._who} cannot answer: {why}.")
+
+    def _told(self, error: EndpointError, sent: Mapping[str, Any]) -> RemoteError:
+        """Make the error for the person: what the endpoint says, and what to do where that is known."""
+        setting = named_parameter(error, sent) if error.status in (200, 400, 422) else ""
+        next_step = ""
+        if "tools" in sent and (error.parameter == "tools" or _NO_TOOLS.search(error.said)):
+            next_step = " It takes no tools: choose another model, or a version of the prompt without tools."
+        elif setting:
+            next_step = f" Change {setting} in the prompt's model settings."
+        elif (error.status == 404 or not error.in_stream) and (slip := self._maybe_v1()):
+            next_step = f" Check COZELOOP_MAGIC_OPENAI_BASE_URL{slip}."
+        elif error.status in _PASSING:
+            next_step = " That may pass: try again in a while."
+        code = MODEL_FAILED
+        if error.status in (400, 422) and not next_step:
             code = INVALID_PARAMETER
-        elif isinstance(error, openai.RateLimitError):
+        elif error.status == 429:
             code = RATE_LIMITED
-        why = self._quoted(self._said(error)).rstrip(".") or type(error).__name__
-        status = f" (HTTP {error.status_code})" if isinstance(error, openai.APIStatusError) else ""
-        slip = self._maybe_v1() if isinstance(error, openai.NotFoundError) else ""
-        check = f" Check COZELOOP_MAGIC_OPENAI_BASE_URL{slip}." if slip else ""
-        return remote_error(f"{self._who} cannot answer{status}: {why}.{check}", code=code)
-
-    @staticmethod
-    def _said(error: Any) -> str:
-        """Return what the endpoint says in an error, whatever the shape of its body."""
-        response = getattr(error, "response", None)
-        if response is None:
-            return str(error)
-        with suppress(Exception):  # a body that was not read, or is no text
-            text = response.read().decode("utf-8", "replace") if hasattr(response, "read") else response.text
-            with suppress(ValueError):
-                return error_text(json.loads(text)) or text
-            return _readable(text) or str(error)
-        return error_text(getattr(error, "body", None)) or str(error)
-
-    def _quoted(self, said: str) -> str:
-        """Make a stranger's words safe to show: one line, not long, no credentials."""
-        for secret in self._secrets:
-            said = said.replace(secret, "••••••")
-        said = " ".join(_CREDENTIALS.sub(r"\1 ••••••", said).split())
-        said = "".join(character if character.isprintable() else "�" for character in said)
-        return said if len(said) <= LONGEST_QUOTE else said[:LONGEST_QUOTE] + "…"
+        status = f" (HTTP {error.status})" if error.status != 200 else ""
+        why = self._quoted(error.said).rstrip(".") or "it does not say why"
+        return remote_error(f"{self._who} cannot answer{status}: {why}.{next_step}", code=code)
 
 
-def _noted(piece: ExecuteResult, notes: tuple[str, ...]) -> ExecuteResult:
-    if not notes:
-        return piece
-    return ExecuteResult(piece.message, piece.finish_reason, piece.usage, notes=notes)
-
-
-def _readable(text: str) -> str:
-    """Return what a page says: its title, or its words without tags."""
-    if text.lstrip()[:1] != "<":
-        return text
-    title = re.search(r"<title[^<>]*>([^<]*)</title>", text[:1_000_000], re.IGNORECASE)
-    words = title[1] if title else re.sub(r"<[^<>]*>", " ", text[:1_000_000])
-    return f"an HTML page, {' '.join(html.unescape(words).split())!r}"
-
-
-def _proxy_for(scheme: str, host: str) -> str:
-    """Return the proxy that the environment names for a host; a loopback address is reached directly, always."""
+def _error_of(error: Any) -> EndpointError:
+    """Return what the endpoint says in an error, whatever the shape of its body."""
+    text = ""
+    with suppress(Exception):  # a body that was not read, or came by halves
+        text = error.response.read().decode("utf-8", "replace")
+    body: Any = None
     with suppress(ValueError):
-        if ip_address(host).is_loopback:
-            return ""
-    if host == "localhost" or host.endswith(".localhost") or proxy_bypass(host):
-        return ""
-    proxies = getproxies()
-    proxy = urlsplit(proxies.get(scheme) or proxies.get("all") or "")
-    return f"{proxy.scheme}://{proxy.netloc.rpartition('@')[2]}" if proxy.netloc else ""
+        body = json.loads(text)
+    said = error_text(body) or readable(text) or str(error)
+    return EndpointError.of(body, said, status=error.status_code)
 
 
-def _forms(key: str) -> tuple[str, ...]:
-    """Give the ways a key may be written where it is quoted, longest first."""
-    encoded = {base64.b64encode(text.encode()).decode() for text in (key, f"{key}:", f":{key}")}
-    forms = {key, quote(key, safe=""), json.dumps(key)[1:-1], repr(key)[1:-1]} | encoded
-    return tuple(sorted(forms, key=len, reverse=True))
+def _secrets(query: str) -> list[str]:
+    """Return what a query may hold that nobody should see."""
+    values = parse_qs(query, keep_blank_values=True)
+    return [value for name in values if name.lower() != "api-version" for value in values[name]]

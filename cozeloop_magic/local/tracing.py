@@ -54,6 +54,7 @@ class RunTrace:
     version: Version | None = None
     messages: Sequence[Message] | None = None
     parameters: Parameters | None = None
+    model: str = ""
     _began: int = field(default_factory=lambda: _now())
     _found_at: int = 0
     _rendered_at: int = 0
@@ -62,9 +63,9 @@ class RunTrace:
         """Note which version runs."""
         self.version, self._found_at = version, _now()
 
-    def rendered(self, messages: Sequence[Message], parameters: Parameters) -> None:
-        """Note what the model will be asked."""
-        self.messages, self.parameters, self._rendered_at = messages, parameters, _now()
+    def rendered(self, messages: Sequence[Message], parameters: Parameters, model: str) -> None:
+        """Note which model will be asked, and what."""
+        self.messages, self.parameters, self.model, self._rendered_at = messages, parameters, model, _now()
 
     async def recorded(self, pieces: AsyncGenerator[ExecuteResult, None]) -> AsyncGenerator[ExecuteResult, None]:
         """Pass an answer's pieces on; write the spans when it is over, however it ends."""
@@ -104,10 +105,11 @@ class RunTrace:
                 steps.span("PromptTemplate", "prompt", _new_id(), sequence, times, inside, prompts),
             ]
         if self.messages is not None and self.parameters is not None:
-            model = self.call.loop.model.name
-            tags = {**usage, "model_name": model, "call_options": _text(self.parameters.config.to_json())}
+            tags = {**usage, "model_name": self.model, "call_options": _text(self.parameters.config.to_json())}
             got = _model_input(self.messages, self.parameters)
-            spans.append(steps.span(model, "model", _new_id(), sequence, (self._rendered_at, 0), got, said, tags))
+            spans.append(
+                steps.span(self.model, "model", _new_id(), sequence, (self._rendered_at, 0), got, said, tags)
+            )
         return spans
 
     def _named(self) -> dict[str, Tag]:

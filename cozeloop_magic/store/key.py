@@ -6,15 +6,15 @@ repeat. A prompt may be deleted and made anew under the same key and version; it
 where an id would.
 
 Which model answers is part of the key on the embedded Loop alone, and only as far as it can be known before the call:
-the GGUF file by its path, size and time, or the endpoint and the model's name there. A Loop server keeps to itself
-which model a version runs on; there a version stands for its model, too.
+the GGUF file by its path, size and time, or the endpoint and the names of its models. Which of these is asked for
+stands in the model configuration of the call. A Loop server keeps to itself which model a version runs on; there a
+version stands for its model, too.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +40,7 @@ class Place:
     workspace_id : str
         The workspace there.
     model : str
-        The embedded Loop's model; empty elsewhere.
+        The embedded Loop's models; empty elsewhere.
     """
 
     origin: str
@@ -53,7 +53,9 @@ def place_of(endpoint: Endpoint) -> Place:
     if endpoint.tape:
         return Place(f"tape {endpoint.tape}", endpoint.workspace_id)
     if endpoint.local:
-        return Place("embedded", endpoint.workspace_id, _embedded_model())
+        from cozeloop_magic.local.choice import chosen_model
+
+        return Place("embedded", endpoint.workspace_id, chosen_model().identity)
     url = urlsplit(endpoint.base_url)
     port = url.port or _PORTS.get(url.scheme, 0)
     return Place(f"{url.scheme}://{url.hostname}:{port}{url.path.rstrip('/')}", endpoint.workspace_id)
@@ -97,20 +99,3 @@ def digest_of(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else str(value)
-
-
-def _embedded_model() -> str:
-    from cozeloop_magic.local.choice import Endpoint as ModelEndpoint
-    from cozeloop_magic.local.choice import chosen_model
-    from cozeloop_magic.local.weights import NAME
-
-    choice = chosen_model()
-    if isinstance(choice, ModelEndpoint):
-        return f"{choice.model} at {choice.base_url}"
-    if choice.path is None:
-        return NAME
-    try:
-        file = os.stat(choice.path)
-    except OSError:
-        return str(choice.path)
-    return f"{choice.path} {file.st_size} {file.st_mtime_ns}"

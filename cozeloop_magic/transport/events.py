@@ -15,7 +15,7 @@ from cozeloop_magic.transport.call import Call
 from cozeloop_magic.transport.endpoint import Endpoint
 from cozeloop_magic.transport.error_responses import error_from_body, error_from_json, excerpt, parse_json
 from cozeloop_magic.transport.faults import LARGEST, READ_ERRORS, pluralize, reason, timed_out
-from cozeloop_magic.transport.reply import LINGER, model_of, notes_of
+from cozeloop_magic.transport.reply import LINGER, model_of, notes_of, safe_notes
 from cozeloop_magic.transport.tracebacks import strip_tracebacks
 
 __all__ = ["EventStream"]
@@ -64,6 +64,10 @@ class EventStream:
         self._open = True
         self._is_truncated = False
         self._reading = threading.Lock()
+
+    def read_notes(self, notes: object) -> tuple[str, ...]:
+        """Read remarks that an event holds; they are safe to show."""
+        return safe_notes(notes, self._endpoint)
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         try:

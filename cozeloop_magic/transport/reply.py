@@ -25,7 +25,7 @@ from cozeloop_magic.transport.faults import LARGEST, READ_ERRORS, pluralize, rea
 from cozeloop_magic.transport.retry import read_retry_after
 from cozeloop_magic.transport.tracebacks import strip_tracebacks
 
-__all__ = ["LINGER", "Reply", "log_id_of", "model_of", "notes_of", "read_reply"]
+__all__ = ["LINGER", "Reply", "log_id_of", "model_of", "notes_of", "read_reply", "safe_notes"]
 
 LINGER = 0.05
 """Seconds that an answer which is complete may take to end its body before its connection is given up."""
@@ -63,8 +63,14 @@ def model_of(headers: Mapping[str, str], endpoint: Endpoint) -> str | None:
 
 def notes_of(headers: Mapping[str, str], endpoint: Endpoint) -> tuple[str, ...]:
     """Return the embedded Loop's or a tape's remarks on a call; safe to show."""
-    lines = unquote(headers.get("X-Loop-Notes", "")).split("\n") if endpoint.local or endpoint.tape else ()
-    return tuple(excerpt(line, endpoint) for line in lines if line)
+    return safe_notes(unquote(headers.get("X-Loop-Notes", "")).split("\n"), endpoint)
+
+
+def safe_notes(lines: Any, endpoint: Endpoint) -> tuple[str, ...]:
+    """Return remarks as they may be shown, where it is the embedded Loop or a tape that makes them."""
+    if not ((endpoint.local or endpoint.tape) and isinstance(lines, list)):
+        return ()
+    return tuple(excerpt(line, endpoint) for line in lines if line and isinstance(line, str))
 
 
 def read_reply(response: requests.Response, endpoint: Endpoint, call: Call, *, bare: bool = False) -> Reply:

@@ -4,22 +4,27 @@ function render({ model, el }) {
   let alive = true;
   let gone = false;
   const heads = model.get("heads");
-  const inputs = model.get("inputs");
   const repeat = model.get("repeat");
   el.className = `${model.get("root")} cozeloop-comparison cozeloop-grid`;
   const table = element(el, "table", "");
   const head = element(element(table, "thead", ""), "tr", "");
   for (const name of ["input", ...heads]) element(head, "th", "", name);
   const body = element(table, "tbody", "");
-  const cells = [];
-  inputs.forEach((text, input) => {
-    const row = element(body, "tr", "");
-    element(row, "td", "cozeloop-input", text);
-    heads.forEach((_, variant) => {
-      const place = element(row, "td", "");
-      for (let i = 0; i < repeat; i++) cells.push(cell(place, `c${input}_${variant}_${i}`));
-    });
-  });
+  let cells = [];
+  let shown = "";
+
+  const pager = element(el, "div", "cozeloop-pager");
+  const buttons = [
+    button(pager, "‹", "Previous inputs", () => ask(model, "previous")),
+    button(pager, "›", "Next inputs", () => ask(model, "next")),
+  ];
+  const which = element(pager, "span", "cozeloop-count");
+  const follow = button(pager, "Follow", "Show what is under way", () => ask(model, "follow"));
+  const filter = button(pager, "Only where they differ", "Show what is done and differs, what was lost first", () =>
+    ask(model, "filter"),
+  );
+  buttons.push(follow, filter);
+
   const foot = element(el, "div", "cozeloop-foot");
   const status = element(foot, "div", "cozeloop-status", "");
   status.setAttribute("role", "status");
@@ -44,15 +49,37 @@ function render({ model, el }) {
     };
   }
 
+  /* Another page has rows of its own. */
+  function turn(inputs) {
+    body.replaceChildren();
+    cells = [];
+    for (const input of inputs) {
+      const row = element(body, "tr", "");
+      element(row, "td", "cozeloop-input", model.get(`i${input}`));
+      heads.forEach((_, variant) => {
+        const place = element(row, "td", "");
+        for (let i = 0; i < repeat; i++) cells.push(cell(place, `c${input}_${variant}_${i}`));
+      });
+    }
+  }
+
   function draw() {
     if (gone) return;
+    const inputs = model.get("shown");
+    if (shown !== String(inputs)) turn(inputs);
+    shown = String(inputs);
     for (const drawCell of cells) drawCell();
     if (status.textContent !== model.get("status")) status.textContent = model.get("status");
+    pager.hidden = !model.get("pager");
+    which.textContent = model.get("pager");
+    follow.setAttribute("aria-pressed", model.get("follows") && !model.get("filters"));
+    filter.setAttribute("aria-pressed", model.get("filters"));
   }
 
   const forget = onKernelGone(model.widget_manager?.kernel, () => {
     gone = true;
     stopButton.remove();
+    pager.remove();
     status.textContent = "failed · the kernel ended: run the cell again, and only what is missing is run";
   });
   model.on("change", draw);
@@ -61,7 +88,7 @@ function render({ model, el }) {
     alive = false;
     forget();
     model.off("change", draw);
-    stopButton.remove();
+    for (const node of [stopButton, ...buttons]) node.remove();
   };
 }
 

@@ -1,33 +1,36 @@
 """A comparison while it goes: one widget for all trials, replaced at the end by what is kept.
 
 Of each cell that is shown, only the text that is new is sent; of all others, counts. So a comparison of a thousand
-inputs costs no more to watch than one of ten.
+inputs costs no more to watch than one of ten. What is shown follows what is under way, until somebody turns the page.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
 from IPython.display import DisplayHandle, display
 
 from cozeloop_magic.lab.plan import Trial
+from cozeloop_magic.lab.ratings import BlindRating
 from cozeloop_magic.lab.state import ExperimentState
+from cozeloop_magic.lab.verdict import Decision
 from cozeloop_magic.printable import printable
 from cozeloop_magic.run.state import Phase
 from cozeloop_magic.view import comparison, control
+from cozeloop_magic.view.answers import Answers, shortened
 from cozeloop_magic.view.front import is_watched
+from cozeloop_magic.view.pager import Pager
+from cozeloop_magic.view.rating import RatingView, rate_in_terminal
 from cozeloop_magic.view.render import ROOT
 from cozeloop_magic.view.widget import Rows, RowsWidget, script, sheet
 
 __all__ = ["GridView", "PlainGridView"]
 
-SHOWN = 24
-"""Trials that are shown as they stream; of the rest, the counts."""
-
 _LONGEST = 2_000  # characters of a cell while it streams
+_INPUT = 160  # characters of an input
 
 
 class _Widget(RowsWidget):
@@ -61,6 +64,7 @@ class GridView:
         self._control = ""
         self._widget: _Widget | None = None
         self._handle: DisplayHandle | None = None
+        self._pager = Pager()
         self._shown: frozenset[Trial] = frozenset()
         self._sent: dict[Trial, tuple[int, int]] = {}  # pieces and characters that the page has
 
@@ -86,35 +90,46 @@ class GridView:
             self._widget.close()
         control.forget(self._control)
 
+    def rate(self, rating: BlindRating, decide: Callable[[], Sequence[Decision]]) -> None:
+        """Ask for ratings in the cell that runs now, unless a machine runs it."""
+        if is_watched():
+            RatingView(rating, decide)
+
     def _begin(self, state: ExperimentState) -> None:
         plan = state.plan
-        inputs = max(1, SHOWN // (len(plan.variants) * plan.repeat))
-        self._shown = frozenset(trial for trial in state.trials if trial.input < inputs)
-        self._control = control.listen(self._stop)
+        self._control = control.listen(self._stop, self._pager.ask)
         frame: Rows = {
             "root": ROOT,
             "control": self._control,
             "behind": False,
             "heads": [variant.name for variant in plan.variants],
-            "inputs": [comparison.input_text(state, n) for n in range(min(inputs, len(plan.inputs)))],
             "repeat": plan.repeat,
         }
         hint = "The comparison appears here; use --plain to see it as text."
         self._widget = _Widget(hint, frame | self._drawn(state), self._stop)
+        self._widget.on_msg(self._pager.hear)
         self._handle = display(self._widget, display_id=True)  # type: ignore[no-untyped-call]
 
     def _drawn(self, state: ExperimentState) -> Rows:
-        rows: Rows = {
-            "status": " · ".join((comparison.progress(state), *state.notes)),
-            "progress": comparison.progress(state),
-        }
+        inputs = self._pager.turn(state)
+        self._shown = frozenset(
+            Trial(number, variant, repeat)
+            for number in inputs
+            for variant in range(len(state.plan.variants))
+            for repeat in range(state.plan.repeat)
+        )
+        answers = Answers(state)
+        said = " · ".join((comparison.progress(state), *state.notes))
+        rows: Rows = {"status": said, "shown": inputs, "pager": self._pager.said}
+        rows |= {"follows": self._pager.follows, "filters": self._pager.filters}
+        rows |= {f"i{number}": printable(shortened(answers.input_text(number), _INPUT)) for number in inputs}
         for trial in self._shown:
-            rows |= self._cell(trial, state)
+            rows |= self._cell(trial, answers)
         return rows
 
-    def _cell(self, trial: Trial, state: ExperimentState) -> Rows:
+    def _cell(self, trial: Trial, answers: Answers) -> Rows:
         """Return the piece of a cell's text that is new, and how far it is."""
-        each = state.trials[trial]
+        each = answers.state.trials[trial]
         name = f"c{trial.input}_{trial.variant}_{trial.repeat}"
         text = each.run.text[:_LONGEST]
         pieces, length = self._sent.get(trial, (0, 0))
@@ -123,7 +138,8 @@ class GridView:
             rows[f"{name}_{pieces}"] = printable(text[length:])
             self._sent[trial] = pieces + 1, len(text)
         if each.run.ended:
-            rows[f"{name}_end"] = printable(comparison.outcome(each))
+            judged = "" if trial.repeat else answers.judged(trial.input, trial.variant)
+            rows[f"{name}_end"] = printable(" · ".join(filter(None, (comparison.outcome(each), judged))))
         return rows
 
 
@@ -166,6 +182,11 @@ class PlainGridView:
         """Write all of it."""
         self._out.write(comparison.to_text(state, **self._options) + "\n")
         self._out.flush()
+
+    def rate(self, rating: BlindRating, decide: Callable[[], Sequence[Decision]]) -> None:
+        """Ask for ratings line by line, unless a machine runs it."""
+        if is_watched():
+            rate_in_terminal(rating, decide, self._out)
 
 
 def _metadata(state: ExperimentState) -> dict[str, Any]:

@@ -9,13 +9,13 @@ function element(parent, tag, className, text = "") {
 }
 
 /* The control channel is the way that works while a cell runs, and meets this run alone (see control.py). */
-function control(kernel, name) {
+function control(kernel, name, ask) {
   if (!name) throw new Error("this kernel has no control channel");
   const msg_id = `${name}-${Date.now()}`;
   const date = new Date().toISOString();
   const { clientId: session, username } = kernel;
   const header = { msg_id, msg_type: "cozeloop_stop", session, username, date, version: "5.3" };
-  const message = { channel: "control", header, parent_header: {}, metadata: {}, content: { name }, buffers: [] };
+  const message = { channel: "control", header, parent_header: {}, metadata: {}, content: { name, ask }, buffers: [] };
   kernel.sendControlMessage(message, false, true).done.catch(() => {});
 }
 
@@ -31,6 +31,15 @@ async function stop(model, alive) {
       await new Promise((resolve) => setTimeout(resolve, 1000));
     } catch {}
     if (!alive()) return;
+  }
+}
+
+/* What does not end a run is asked for where it is heard first. */
+function ask(model, what) {
+  try {
+    control(model.widget_manager?.kernel, model.get("control"), what);
+  } catch {
+    model.send({ ask: what });
   }
 }
 

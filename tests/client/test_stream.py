@@ -98,3 +98,8 @@ class TestCompleteStream:
         for _ in range(3):
             read_stream(client)
         assert len(server._connections) == 1
+
+    def test_remarks_are_the_embedded_loop_s_alone(self, serve: Serve, client_of: ClientOf) -> None:
+        script = stream([delta("Hello", x_loop_notes=["a remark"]), last()])
+        result = join_results(client_of(serve(script)).execute_prompt("greet", stream=True))
+        assert (result.text, result.notes) == ("Hello", ())

@@ -24,6 +24,7 @@ from cozeloop_magic.local.seeds import read_seeds
 from cozeloop_magic.local.server import listen
 from cozeloop_magic.local.store import Store
 from cozeloop_magic.local.weights import DEFAULT_SYSTEM
+from tests.local.endpoint import Endpoint, Respond
 
 TOKEN = "a-token-of-the-tests"
 
@@ -74,7 +75,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.session = requests.Session()
         self.session.headers["Authorization"] = f"Bearer {TOKEN}"
-        app = create_app(Loop(store, model, TOKEN, self.workspace_id), activity=self.activity)
+        app = create_app(Loop(store, [model], TOKEN, self.workspace_id), activity=self.activity)
         config = uvicorn.Config(app, log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._server.serve(sockets=[self._listener])))
@@ -132,6 +133,19 @@ def start(store: Store) -> Iterator[Callable[[Model], Server]]:
             server = Server(store, model)
             stack.callback(server.stop)
             return server
+
+        yield start
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Respond], Endpoint]]:
+    """Serve endpoints that speak OpenAI's chat format."""
+    with ExitStack() as stack:
+
+        def start(respond: Respond) -> Endpoint:
+            endpoint = Endpoint(respond)
+            stack.callback(endpoint.close)
+            return endpoint
 
         yield start
 

@@ -2,98 +2,21 @@
 
 from __future__ import annotations
 
-import http.server
 import json
-import threading
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from cozeloop_magic.entities.prompt import ExecuteResult, LLMConfig, Message, Role
+from cozeloop_magic.entities.prompt import ExecuteResult
 from cozeloop_magic.entities.stream import ResultBuilder
-from cozeloop_magic.errors import BadRequest, LocalLoopError, RemoteError
-from cozeloop_magic.local.models import Parameters
-from cozeloop_magic.local.openai_model import KEEP_THINK_VARIABLE, OpenAIModel
-
-Respond = Callable[[dict[str, Any]], tuple[int, str, str]]
-
-
-class Endpoint:
-    """A server that answers by a function of the request's body, and remembers what it was asked."""
-
-    def __init__(self, respond: Respond) -> None:
-        self.requests: list[dict[str, Any]] = []
-        self.paths: list[str] = []
-        endpoint = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                endpoint.requests.append(body)
-                endpoint.paths.append(self.path)
-                status, kind, text = respond(body)
-                self.send_response(status)
-                self.send_header("Content-Type", kind)
-                self.end_headers()
-                self.wfile.write(text.encode())
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+from cozeloop_magic.errors import RemoteError
+from cozeloop_magic.local.chat_answers import UNKNOWN, AnswerReader
+from cozeloop_magic.local.event_stream import read_body
+from tests.local.endpoint import STOP, WHOLE, ask, delta, reasoning, stream, whole
 
 
-@pytest.fixture
-def serve() -> Iterator[Callable[[Respond], Endpoint]]:
-    running: list[Endpoint] = []
-
-    def start(respond: Respond) -> Endpoint:
-        running.append(Endpoint(respond))
-        return running[-1]
-
-    yield start
-    for endpoint in running:
-        endpoint.close()
-
-
-def stream(*chunks: Any) -> Respond:
-    events = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)
-    return lambda body: (200, "text/event-stream", events + "data: [DONE]\n\n")
-
-
-def delta(reason: str | None = None, **said: Any) -> dict[str, Any]:
-    return {"choices": [{"index": 0, "delta": said, "finish_reason": reason}]}
-
-
-STOP = delta("stop")
-
-
-def ask(endpoint: Endpoint, config: LLMConfig | None = None, path: str = "/v1") -> ExecuteResult:
-    builder = ResultBuilder()
-
-    def emit(piece: ExecuteResult) -> bool:
-        builder.add(piece)
-        return True
-
-    model = OpenAIModel(endpoint.url + path, "m", "")
-    model.generate([Message(Role.USER, "Hi")], Parameters(config or LLMConfig()), emit)
-    return builder.result()
-
-
-def reasoning(result: ExecuteResult) -> str | None:
-    return result.message and result.message.reasoning_content
-
-
-WHOLE = {"choices": [{"index": 0, "message": {"content": "Whole answer"}, "finish_reason": "stop"}]}
+def call(index: int | None, id_: str | None, name: str | None, arguments: str | None) -> dict[str, Any]:
+    return {"index": index, "id": id_, "function": {"name": name, "arguments": arguments}}
 
 
 @pytest.mark.parametrize(
@@ -118,6 +41,38 @@ WHOLE = {"choices": [{"index": 0, "message": {"content": "Whole answer"}, "finis
         ([delta(content="Hi")], "Hi", None, None),
         ([delta(content="<think>T")], "", "T", None),
         ([delta("", content="Hi"), delta("length")], "Hi", None, "length"),
+        # One text comes once, whatever says it again.
+        ([delta(content="Hi"), delta(content=" you"), whole(content="Hi you")], "Hi you", None, "stop"),
+        ([delta(content="Hi"), whole(content="Hi you")], "Hi you", None, "stop"),
+        ([delta(content="Hi "), whole(content="Hi")], "Hi ", None, "stop"),
+        ([delta(content=" Hi"), whole(content="Hi you")], " Hi you", None, "stop"),
+        ([delta(content="<think>T</think>Hi"), whole(content="Hi", reasoning_content="T")], "Hi", "T", "stop"),
+        ([delta(reasoning="T"), delta(content="Hi"), whole(content="Hi", reasoning="T")], "Hi", "T", "stop"),
+        ([delta(content="Hi"), {"choices": [{"index": 0, "delta": {"content": "!"}, "message": {"content": "Hi!"}}]},
+          STOP], "Hi!", None, "stop"),
+        ([whole("", content="Hi"), whole("", content="Hi you"), whole(content="Hi you!")], "Hi you!", None, "stop"),
+        ([whole("", content="Hi"), whole("", content=" you"), whole(content="")], "Hi you", None, "stop"),
+        ([delta(reasoning="T", reasoning_content="T"), delta(content="Hi"), STOP], "Hi", "T", "stop"),
+        ([delta(reasoning="T", reasoning_details=[{"type": "reasoning.text", "text": "T"}], content="Hi"), STOP],
+         "Hi", "T", "stop"),
+        # All that is text is read.
+        ([delta(reasoning_details=[{"type": "reasoning.text", "text": "T"}]), delta(content="Hi"), STOP],
+         "Hi", "T", "stop"),
+        ([delta(reasoning_details=[{"type": "reasoning.summary", "summary": "T"},
+                                   {"type": "reasoning.encrypted", "data": "x"}], content="Hi"), STOP],
+         "Hi", "T", "stop"),
+        ([delta(thinking_blocks=[{"type": "thinking", "thinking": "T"}], content="Hi"), STOP], "Hi", "T", "stop"),
+        ([delta(content={"type": "text", "text": "Hi"}), STOP], "Hi", None, "stop"),
+        ([delta(content={"text": "Hi"}), STOP], "Hi", None, "stop"),
+        ([delta(content=[{"type": "output_text", "text": "Hi"}]), STOP], "Hi", None, "stop"),
+        ([delta(content=[{"type": "refusal", "refusal": "No"}]), STOP], "No", None, "stop"),
+        ([delta(audio={"id": "a", "transcript": "Hi"}), STOP], "Hi", None, "stop"),
+        # The answer with another index than 0.
+        ([{"choices": [{"index": 1, "delta": {"content": "Hi"}}]},
+          {"choices": [{"index": 1, "delta": {}, "finish_reason": "stop"}]}], "Hi", None, "stop"),
+        ([{"choices": [{"index": 1, "delta": {"content": "Hi"}}]}, delta("stop", content="other"),
+          {"choices": [{"index": 1, "delta": {"content": "!"}, "finish_reason": "length"}]}], "Hi!", None, "length"),
+        ([{"choices": [{"delta": {"content": "Hi"}}, {"delta": {"content": "other"}}]}, STOP], "Hi", None, "stop"),
     ],
 )  # fmt: skip
 def test_what_a_model_says_is_read_wherever_it_stands(
@@ -127,9 +82,117 @@ def test_what_a_model_says_is_read_wherever_it_stands(
     assert (result.text, reasoning(result), result.finish_reason) == (text, thought, reason)
 
 
-def test_a_setting_keeps_think_tags(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(KEEP_THINK_VARIABLE, "1")
-    assert ask(serve(stream(delta(content="<think>T</think>Hi"), STOP))).text == "<think>T</think>Hi"
+@pytest.mark.parametrize(
+    ("written", "text", "thought"),
+    [
+        ("<think>T</think>\n\nHi", "Hi", "T"),
+        ("\n<think>\nT\n</think>\r\n\r\nHi\n", "Hi\n", "T\n"),
+        ("<think>\n\n</think>\n\nHi", "Hi", None),
+        ("<think></think>    Hi", "    Hi", None),
+        ("<think>a < b</thin></think>Hi", "Hi", "a < b</thin>"),
+        ("<think>T</think>\n\n", "", "T"),
+        ("<thinking>Hi", "<thinking>Hi", None),
+    ],
+)
+def test_think_tags_are_read_alike_wherever_the_pieces_are_cut(written: str, text: str, thought: str | None) -> None:
+    cuts = [[written], list(written), *([written[:at], written[at:]] for at in range(1, len(written)))]
+    for pieces in cuts:
+        reader, builder = AnswerReader(), ResultBuilder()
+        for chunk in (*(delta(content=piece) for piece in pieces), STOP):
+            if piece := reader.read(chunk):
+                builder.add(piece)
+        result = builder.result()
+        assert (result.text, reasoning(result)) == (text, thought), pieces
+
+
+ODD = "a\u2028b\u0085c\x0bd\x0ce\x1cf\u2029g 😀"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_line_ends_where_the_format_says_and_nowhere_else(serve: Any, end: str) -> None:
+    events = [json.dumps(chunk, ensure_ascii=False) for chunk in (delta(content=ODD), STOP)]
+    body = "\ufeff" + "".join(f": hm{end}event: x{end}id: 1{end}data: {event}{end}{end}" for event in events)
+    result = ask(serve(lambda _: (200, "text/event-stream", body)))
+    assert (result.text, result.finish_reason) == (ODD, "stop")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "".join("".join(f"data: {line}\n" for line in json.dumps(chunk, indent=1).split("\n")) + "\n"
+                for chunk in (delta(content="Hi"), STOP)),
+        "".join(f"data:{json.dumps(chunk)}\n" for chunk in (delta(content="Hi"), STOP)) + "data:[DONE]\n",
+        f"data: {json.dumps(delta(content='Hi'))}\n\ndata: {json.dumps(STOP)}",
+    ],
+)  # fmt: skip
+def test_an_event_may_have_several_lines_and_no_blank_one_after_it(serve: Any, body: str) -> None:
+    result = ask(serve(lambda _: (200, "text/event-stream", body)))
+    assert (result.text, result.finish_reason) == ("Hi", "stop")
+
+
+def test_bytes_may_be_cut_anywhere() -> None:
+    body = f"data: {json.dumps(delta(content=ODD), ensure_ascii=False)}\r\n\r\ndata: [DONE]\r\n\r\n".encode()
+    whole_body = list(read_body([body]))
+    assert [event.text for event in whole_body] == [json.dumps(delta(content=ODD), ensure_ascii=False), "[DONE]"]
+    for at in range(len(body)):
+        assert list(read_body([body[:at], b"", body[at:]])) == whole_body
+
+
+@pytest.mark.parametrize("place", ["content", "reasoning_content", "arguments"])
+def test_a_character_cut_in_two_is_joined(serve: Any, place: str) -> None:
+    halves = ["a\ud83d", "\ude00b"]
+    says = {
+        "content": lambda half: delta(content=half),
+        "reasoning_content": lambda half: delta(reasoning_content=half),
+        "arguments": lambda half: delta(tool_calls=[{"index": 0, "function": {"name": "f", "arguments": half}}]),
+    }[place]
+    result = ask(serve(stream(*map(says, halves), STOP)))
+    calls = result.message and result.message.tool_calls
+    call = calls[0].function_call if calls else None
+    assert "a😀b" in (result.text, reasoning(result), call and call.arguments)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "note"),
+    [
+        ([delta(content=["Hi", {"type": "image_url", "image_url": {"url": "x"}}]), STOP],
+         "a part of the answer cannot be shown: image_url"),
+        ([delta(content="Hi"), delta(images=[{"type": "image_url"}]), STOP],
+         "a part of the answer cannot be shown: image"),
+        ([delta(audio={"transcript": "Hi", "data": "…"}), STOP], "a part of the answer cannot be shown: audio"),
+        ([{"choices": [{"index": i, "delta": {"content": "Hi"}} for i in (0, 1)]}, STOP],
+         "the endpoint gave several answers, of which one is shown"),
+        ([delta(content="Hi"), {"choices": [{"index": 1, "delta": {"content": "other"}}]}, STOP],
+         "the endpoint gave several answers, of which one is shown"),
+        ([delta(content="Hi"), whole(content="No")],
+         "the endpoint streamed one text and then gave another; both are shown"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_shown_is_told_once(serve: Any, chunks: list[Any], note: str) -> None:
+    result = ask(serve(stream(*chunks)))
+    assert result.text.startswith("Hi") and result.notes == (note,)
+
+
+@pytest.mark.parametrize(
+    "choice", [{"message": {"content": "Hi"}}, {"message": {"content": "Hi"}, "finish_reason": None}, {"text": "Hi"}]
+)
+def test_a_whole_answer_without_a_finish_reason_is_complete_and_its_reason_unknown(serve: Any, choice: Any) -> None:
+    result = ask(serve(lambda _: (200, "application/json", json.dumps({"choices": [choice]}))))
+    assert (result.text, result.finish_reason, result.notes) == (
+        "Hi",
+        UNKNOWN,
+        ("the endpoint gave no finish reason",),
+    )
+
+
+def test_a_whole_body_that_is_cut_off_is_an_error(serve: Any) -> None:
+    with pytest.raises(RemoteError, match="no chat answer"):
+        ask(serve(lambda _: (200, "application/json", json.dumps(WHOLE)[:-9])))
+
+
+def test_a_setting_keeps_think_tags(serve: Any) -> None:
+    endpoint = serve(stream(delta(content="<think>T</think>Hi"), STOP))
+    assert ask(endpoint, keep_think=True).text == "<think>T</think>Hi"
 
 
 def test_one_whole_answer_where_a_stream_was_asked_for_is_an_answer(serve: Any) -> None:
@@ -181,118 +244,44 @@ class TestToolCalls:
         ]
         assert self.calls(ask(serve(stream(delta(tool_calls=both), STOP)))) == [("f", "{}"), ("g", '{"p": 2}')]
 
-
-@pytest.mark.parametrize(
-    ("status", "kind", "body", "said"),
-    [
-        (200, "text/html", "<html><title>Sign in</title></html>", ["an HTML page, 'Sign in'", "/v1"]),
-        (200, "application/json", '{"error":"Unexpected endpoint or method."}', ["Unexpected endpoint or method"]),
-        (200, "text/plain", "it works", ["it works", "COZELOOP_MAGIC_OPENAI_BASE_URL"]),
-        (200, "text/event-stream", "", ["empty answer"]),
-        (400, "text/plain", "no such model", ["no such model", "HTTP 400"]),
-        (404, "text/html", "<h1>Not Found</h1>", ["an HTML page, 'Not Found'", "/v1"]),
-        (404, "application/json", '{"detail": "Not Found"}', ["Not Found"]),
-        (422, "application/json", '{"detail":[{"loc":["body","messages"],"msg":"field required"}]}',
-         ["body.messages: field required"]),
-        (500, "application/json", '{"message":"out of memory"}', ["out of memory", "HTTP 500"]),
-        (502, "text/html", "<html><body><h1>Bad Gateway</h1></body></html>", ["Bad Gateway"]),
-        (503, "application/json", '{"error":{"message":"overloaded","type":"x"}}', ["overloaded"]),
-        (400, "application/json", '{"object":"error","message":"context too long"}', ["context too long"]),
-    ],
-)  # fmt: skip
-def test_what_an_endpoint_says_in_an_error_is_read_to_the_person(
-    serve: Any, status: int, kind: str, body: str, said: list[str]
-) -> None:
-    with pytest.raises(RemoteError) as caught:
-        ask(serve(lambda _: (status, kind, body)), path="")
-    for words in said:
-        assert words in str(caught.value)
-
-
-def test_an_error_in_mid_stream_is_quoted(serve: Any) -> None:
-    with pytest.raises(RemoteError, match="context length exceeded") as caught:
-        ask(serve(stream(delta(content="Hi"), {"object": "error", "message": "context length exceeded"})))
-    assert "again" not in caught.value.message
-
-
-class TestRefusedParameters:
-    @staticmethod
-    def refusing(name: str, words: str, param: str | None = None) -> Respond:
-        def respond(body: dict[str, Any]) -> tuple[int, str, str]:
-            if name in body:
-                return 400, "application/json", json.dumps({"error": {"message": words, "param": param}})
-            return stream(delta(content="Hi"), STOP)(body)
-
-        return respond
-
-    def test_max_tokens_is_sent_under_its_new_name(self, serve: Any) -> None:
-        words = "Unsupported parameter: 'max_tokens' is not supported. Use 'max_completion_tokens' instead."
-        endpoint = serve(self.refusing("max_tokens", words, "max_tokens"))
-        result = ask(endpoint, LLMConfig(max_tokens=9))
-        assert endpoint.requests[-1]["max_completion_tokens"] == 9
-        assert result.notes == ("the endpoint refused a parameter: max_tokens as max_completion_tokens",)
+    @pytest.mark.parametrize(
+        ("pieces", "calls"),
+        [
+            ([call(0, None, "f", "{}"), call(0, None, "g", "{}")], [("f", "{}"), ("g", "{}")]),
+            ([call(0, None, "f", "{}"), call(0, None, "f", "{}")], [("f", "{}"), ("f", "{}")]),
+            ([call(0, None, "f", '{"a"'), call(0, None, "f", ":1}")], [("f", '{"a":1}')]),
+            ([call(0, None, "f", '{"a":{}'), call(0, None, "f", "}")], [("f", '{"a":{}}')]),
+            ([call(0, None, "f", None), call(0, None, "f", "{}")], [("f", "{}")]),
+            ([call(None, None, "f", "{}"), call(None, None, "g", "{}")], [("f", "{}"), ("g", "{}")]),
+            ([call(0, None, "f", "{}"), call(0, None, "g", "{"), call(0, None, None, "}")],
+             [("f", "{}"), ("g", "{}")]),
+            ([call(0, "a", "f", '{"p"'), call(0, "b", "g", "{}"), call(0, "a", None, ":1}")],
+             [("f", '{"p":1}'), ("g", "{}")]),
+            ([call(0, "a", "f", '{"p"'), call(0, "b", "g", "{"), call(0, "a", None, ":"), call(0, None, None, "1}"),
+              call(0, "b", None, "}")], [("f", '{"p":1}'), ("g", "{}")]),
+            ([call(0, "x", "f", "{}"), call(1, "x", "g", "{}")], [("f", "{}"), ("g", "{}")]),
+            ([call(0, "a", "f", "{}"), call(0, "b", "g", "{}"), call(1, None, "h", "{}")],
+             [("f", "{}"), ("g", "{}"), ("h", "{}")]),
+        ],
+    )  # fmt: skip
+    def test_each_begins_where_it_must(self, serve: Any, pieces: list[Any], calls: list[tuple[str, str]]) -> None:
+        chunks = [delta(tool_calls=[piece]) for piece in pieces]
+        assert self.calls(ask(serve(stream(*chunks, delta("tool_calls"))))) == calls
 
     @pytest.mark.parametrize(
-        ("name", "config", "words"),
+        ("streamed", "given", "calls"),
         [
-            (
-                "temperature",
-                LLMConfig(temperature=0.2),
-                "Unsupported value: 'temperature' does not support 0.2 with this model.",
-            ),
-            ("stream_options", LLMConfig(), "Unrecognized request argument supplied: stream_options"),
-            ("top_p", LLMConfig(top_p=0.5), "unknown field top_p"),
-            ("top_k", LLMConfig(top_k=5), "Extra inputs are not permitted: top_k"),
-            ("presence_penalty", LLMConfig(presence_penalty=0.5), "presence_penalty is not allowed"),
-            ("response_format", LLMConfig(json_mode=True), "response_format is not supported"),
+            ([call(0, "a", "f", "{}")], [call(None, "a", "f", "{}")], [("f", "{}")]),
+            ([call(0, "a", "f", '{"p"')], [call(None, "a", "f", '{"p":1}')], [("f", '{"p":1}')]),
+            ([call(0, None, "f", "{}")], [call(None, "a", "f", "{}")], [("f", "{}")]),
+            ([call(0, "a", "f", "{}")], [call(None, "a", "f", "{}"), call(None, "b", "g", "{}")],
+             [("f", "{}"), ("g", "{}")]),
+            ([call(0, None, "f", "{}")], [call(None, None, "f", "{}"), call(None, None, "f", "{}")],
+             [("f", "{}"), ("f", "{}")]),
         ],
-    )
-    def test_what_was_named_as_refused_is_left_out_once_and_told(
-        self, serve: Any, name: str, config: LLMConfig, words: str
+    )  # fmt: skip
+    def test_those_of_a_message_after_deltas_come_once(
+        self, serve: Any, streamed: list[Any], given: list[Any], calls: list[tuple[str, str]]
     ) -> None:
-        endpoint = serve(self.refusing(name, words))
-        result = ask(endpoint, config)
-        assert result.text == "Hi" and name in endpoint.requests[0] and name not in endpoint.requests[1]
-        assert result.notes == (f"the endpoint refused a parameter: {name} left out",)
-
-    def test_it_is_remembered(self, serve: Any) -> None:
-        endpoint = serve(self.refusing("temperature", "temperature is not supported"))
-        model = OpenAIModel(endpoint.url + "/v1", "m", "")
-        for _ in range(2):
-            model.generate([Message("user", "x")], Parameters(LLMConfig(temperature=0.2)), lambda piece: True)
-        assert ["temperature" in body for body in endpoint.requests] == [True, False, False]
-
-    def test_what_is_wrong_otherwise_is_an_error(self, serve: Any) -> None:
-        endpoint = serve(lambda body: (400, "application/json", '{"error":{"message":"the messages are invalid"}}'))
-        with pytest.raises(BadRequest, match="the messages are invalid"):
-            ask(endpoint, LLMConfig(temperature=0.2))
-        assert len(endpoint.requests) == 1
-
-
-class TestTheWayThere:
-    @pytest.mark.parametrize("name", ["ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy"])
-    @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "http://127.0.0.1:9"])
-    @pytest.mark.parametrize("no_proxy", ["", "localhost,127.0.0.1"])
-    def test_a_loopback_address_is_reached_directly(
-        self, serve: Any, monkeypatch: pytest.MonkeyPatch, name: str, proxy: str, no_proxy: str
-    ) -> None:
-        monkeypatch.setenv(name, proxy)
-        monkeypatch.setenv("no_proxy", no_proxy)
-        assert ask(serve(stream(WHOLE))).text == "Whole answer"
-
-    def test_elsewhere_a_proxy_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("HTTP_PROXY", "http://user:s3cret@127.0.0.1:9")
-        model = OpenAIModel("http://models.example/v1", "m", "")
-        with pytest.raises(RemoteError, match=r"through the proxy http://127\.0\.0\.1:9") as caught:
-            model.generate([Message("user", "x")], Parameters(LLMConfig()), lambda piece: True)
-        assert "s3cret" not in str(caught.value)
-
-    def test_one_that_cannot_be_used_is_told_before_anything_runs(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("ALL_PROXY", "socks9://127.0.0.1:9")
-        with pytest.raises(LocalLoopError, match=r"The proxy that the environment names for http://models\.example"):
-            OpenAIModel("http://models.example/v1", "m", "")
-
-    def test_a_query_in_the_address_goes_along(self, serve: Any) -> None:
-        endpoint = serve(stream(WHOLE))
-        ask(endpoint, path="/openai?api-version=2024-06-01")
-        assert endpoint.paths == ["/openai/chat/completions?api-version=2024-06-01"]
+        chunks = [delta(tool_calls=[piece]) for piece in streamed]
+        assert self.calls(ask(serve(stream(*chunks, whole("tool_calls", tool_calls=given))))) == calls

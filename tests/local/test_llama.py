@@ -9,7 +9,7 @@ import pytest
 
 from cozeloop_magic.entities.prompt import ExecuteResult, LLMConfig, Message
 from cozeloop_magic.entities.stream import ResultBuilder
-from cozeloop_magic.errors import BadRequest, ServerFailed
+from cozeloop_magic.errors import BadRequest, RemoteError
 from cozeloop_magic.local.llama import LlamaModel
 from cozeloop_magic.local.models import Parameters
 from tests.local.conftest import asked
@@ -73,7 +73,7 @@ def test_a_prompt_longer_than_its_context_is_refused_in_numbers(llama):
 def test_a_file_that_is_no_model_is_a_clear_error(tmp_path):
     file = tmp_path / "no-model.gguf"
     file.write_text("nothing")
-    with pytest.raises(ServerFailed, match=r"no GGUF file.* Check COZELOOP_MAGIC_GGUF"):
+    with pytest.raises(RemoteError, match=r"no GGUF file.* Check COZELOOP_MAGIC_GGUF"):
         LlamaModel(file).load()
 
 

@@ -109,3 +109,31 @@ def test_a_setting_keeps_nothing_of_any_comparison_or_batch(notebook: Any, loop:
     assert not default_path().exists() and loop.executions == 36
     assert run(notebook, "%config LoopMagics.keep = True").success
     assert run(notebook, f"{COMPARE} --quiet").success and default_path().exists()
+
+
+def test_a_terminal_asks_line_by_line(notebook: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(notebook, f"{COMPARE} --decide human --out cmp").success
+    assert "nobody has rated" in capsys.readouterr().out
+    asked = iter(["what?", "=", "1", "2", "q"])
+    monkeypatch.setattr("builtins.input", lambda prompt: next(asked))
+    assert run(notebook, "rating = cmp.rate()").success
+    out = capsys.readouterr().out
+    assert "1 of 12: text" in out and "--- 2 ---\n" in out and "4 of 12" in out and "5 of 12" not in out
+    assert "people prefer" in out and "9 more inputs are not rated." in out and "Of 3 pairs you preferred" in out
+    assert len(notebook.user_ns["rating"].rated) == 3
+
+
+def test_an_end_of_input_ends_the_rating_and_keeps_it(
+    notebook: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(notebook, f"{COMPARE} --decide human --out cmp").success
+    asked = iter(["=", EOFError()])
+
+    def answer(prompt: str) -> str:
+        said = next(asked)
+        if isinstance(said, EOFError):
+            raise said
+        return said
+
+    monkeypatch.setattr("builtins.input", answer)
+    assert run(notebook, "cmp.rate()").success and "Of 1 pair you preferred" in capsys.readouterr().out

@@ -22,6 +22,18 @@ def test_the_same_asked_again_has_the_same_key() -> None:
     assert run_key(Place("https://loop.example:443", "7"), again, "definition") == KEY
 
 
+def test_models_of_one_endpoint_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    local = Endpoint("http://127.0.0.1:1", "7", PersonalToken("t"), "here", local=True)
+    monkeypatch.setenv("COZELOOP_MAGIC_OPENAI_BASE_URL", "http://models.example/v1")
+    keys = set()
+    for models in ("a", "b", "a,b"):
+        monkeypatch.setenv("COZELOOP_MAGIC_OPENAI_MODEL", models)
+        for model_id in (None, "a", "b"):
+            config = {"model_id": model_id} if model_id else None
+            keys.add(run_key(place_of(local), replace(REQUEST, custom_model_config=config), "definition"))
+    assert len(keys) == 9
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -47,6 +47,7 @@ AUTHORING: dict[str, Case] = {
     "a key that is taken": on(
         lambda client: client.prompts.create("greet", "Greet"), code=600501008, msg="key exists"
     ),
+    "a model by its name": on(with_settings(model="gpt"), config=_MODEL),
     "no setting": on(with_settings(), config=_MODEL),
     "a setting with a slip of the pen": on(with_settings(temprature=1), config=_MODEL),
     "a setting that there is not": on(with_settings(zzz=1), config=_MODEL),

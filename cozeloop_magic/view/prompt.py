@@ -14,6 +14,7 @@ from cozeloop_magic.entities.authoring import CommitInfo, PromptBasic, PromptDet
 from cozeloop_magic.entities.prompt import Message, Role, TemplateType, Tool, VariableDef
 from cozeloop_magic.printable import printable
 from cozeloop_magic.view import request
+from cozeloop_magic.view.listing import fenced
 from cozeloop_magic.view.render import ROOT, style
 
 __all__ = ["ShownPrompt", "show_prompt"]
@@ -73,7 +74,11 @@ class ShownPrompt:
         )
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"text/html": self._html().replace("\n", "&#10;"), "text/plain": str(self)}
+        return {
+            "text/html": self._html().replace("\n", "&#10;"),
+            "text/markdown": fenced(str(self)),
+            "text/plain": str(self),
+        }
 
     def _about(self) -> str:
         """Say in a line what it is for, who committed it, when and why."""

@@ -76,16 +76,17 @@ def run_definition(
 
 def _try(session: Session, client: Client, planned: Plan, args: Namespace, names: Mapping[str, Any]) -> None:
     """Run it as it is written: through the draft where the server can, else what a model would be given is shown."""
-    values = read_values("", args.var, names, session.namespace).variables
+    values = read_values(session, "", args.var, names)
     prompt = _prompt(planned)
-    check_variables(prompt, values)
+    check_variables(prompt, values.variables)
     if not client.connect().local:
-        show_messages(prompt, render(prompt, encode_all(values), ()).messages, plain=not session.in_kernel)
+        rendered = render(prompt, encode_all(values.variables), ())
+        show_messages(prompt, rendered.messages, (*values.notes, *rendered.remarks), plain=not session.in_kernel)
         return
     save(client, planned, session.drafts, replace_draft=args.replace_draft)
     display(planned_changes(planned, f"{planned.prompt_key} is saved as a draft, and no version yet"))  # type: ignore[no-untyped-call,unused-ignore]
-    request = ExecuteRequest(planned.prompt_key, _DRAFT, variable_vals=values)
-    run_request(session, client, RunState(request), args)
+    request = ExecuteRequest(planned.prompt_key, _DRAFT, variable_vals=values.variables)
+    run_request(session, client, RunState(request, notes=values.notes), args)
 
 
 def _prompt(planned: Plan) -> Prompt:

@@ -118,7 +118,7 @@ class LiveView:
 
     def _drawn(self, state: RunState) -> Rows:
         began = time.monotonic()
-        blocks, tail = self._blocks.feed(state.text)
+        blocks, tail = self._blocks.feed(state.text, growing=not state.ended)
         settled, growing = _split("".join(blocks)), _split(tail)
         rows: Rows = {f"h{self._settled + i}": html for i, html in enumerate(settled + growing)}
         self._settled += len(settled)

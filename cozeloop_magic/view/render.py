@@ -208,12 +208,12 @@ def progress(state: RunState) -> str:
 def _html(state: RunState, fold_height: int, error: str) -> str:
     answer = markdown.to_html(state.text)
     long = is_long(state, fold_height)
-    height = f' style="--cz-fold: {fold_height}px"' if long else ""
+    folds, height = (" cozeloop-long", f' style="--cz-fold: {fold_height}px"') if long else ("", "")
     parts = [
         f'<div class="{ROOT} {css_class(state)}">',
         f"<style>{style()}</style>",
         _reasoning_html(state.reasoning),
-        answer and f'<div class="cozeloop-answer jp-RenderedHTMLCommon"{height}>{answer}</div>',
+        answer and f'<div class="cozeloop-answer{folds} jp-RenderedHTMLCommon"{height}>{answer}</div>',
         _FOLD if long else "",
         calls_html(state),
         error and f'<p class="cozeloop-error">{escape(error, quote=False)}</p>',

@@ -210,6 +210,6 @@ def _steps(
         yield from recalled
         return
     clock.restart()
-    yield Prepared(endpoint.origin, version, notes, request.custom_model_config)
+    yield Prepared(endpoint.origin, version, notes, request.custom_model_config, prompt)
     for piece in client.stream(request, timeout) if stream else [client.run(request, timeout)]:
         yield Arrived(clock(), piece)

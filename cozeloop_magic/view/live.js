@@ -157,7 +157,7 @@ function render({ model, el }) {
   const foot = element(el, "div", "cozeloop-foot");
   const status = statusLine(element(foot, "p", "cozeloop-status"));
   const spoken = voice(model.get("control"));
-  el.append(...parse(model.get("request")));
+  const request = element(el, "div", "");
   el.style.setProperty("--cz-fold", `${model.get("height")}px`);
   const caret = document.createElement("span");
   caret.className = "cozeloop-caret";
@@ -170,6 +170,7 @@ function render({ model, el }) {
   let thought = 0;
   let begun = false;
   let called = "";
+  let asked = "";
   let tail = "";
   let first = 0; // node of the tail
 
@@ -215,6 +216,14 @@ function render({ model, el }) {
     calls.innerHTML = called;
   }
 
+  function drawRequest() {
+    if (asked === model.get("request")) return;
+    asked = model.get("request");
+    const open = request.querySelector("details")?.open;
+    request.replaceChildren(...parse(asked));
+    if (open) request.querySelector("details").open = true;
+  }
+
   /* It is open until the answer begins, and after that where the reader opens it. */
   function foldReasoning() {
     answer.hidden = tail === "" && first === 0;
@@ -244,6 +253,7 @@ function render({ model, el }) {
     answer.classList.toggle("cozeloop-long", !fold.hidden);
     copyButton.hidden = !model.get("s0");
     drawCalls();
+    drawRequest();
     status.say(model.get("status"));
     count();
     spoken.say(model.get("progress"));

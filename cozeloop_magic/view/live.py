@@ -68,6 +68,7 @@ class LiveView:
         self._handle: DisplayHandle | None = None
         self._blocks = Blocks()
         self._settled = 0
+        self._asked: RunState | None = None  # whose request is shown
         self._thoughts, self._source = _Growing("r"), _Growing("s")
         self._next = 0.0
 
@@ -78,7 +79,7 @@ class LiveView:
         if self._widget is None:
             self._control = control.listen(self._stop)
             hint = f"{state.request.prompt_key}: the answer appears here; use --plain to see it grow"
-            self._widget = _Widget(printable(hint), self._frame(state) | self._drawn(state), self._stop)
+            self._widget = _Widget(printable(hint), self._frame() | self._drawn(state), self._stop)
             self._handle = display(self._widget, display_id=True)  # type: ignore[no-untyped-call]
         elif time.monotonic() >= self._next:
             self._widget.show(self._drawn(state))
@@ -110,11 +111,17 @@ class LiveView:
         else:
             self._handle.update({}, raw=True)  # type: ignore[no-untyped-call]
 
-    def _frame(self, state: RunState) -> Rows:
+    def _frame(self) -> Rows:
         """Give what stays the same."""
-        sent = request.to_html(state.request, state.settings)
         held = {"behind": self._behind, "control": self._control, "height": self._fold_height}
-        return {"root": render.ROOT, "request": sent, **held}
+        return {"root": render.ROOT, **held}
+
+    def _request(self, state: RunState) -> Rows:
+        """Give the request, which changes once its definition is known."""
+        if self._asked is not None and self._asked.definition is state.definition:
+            return {}
+        self._asked = state
+        return {"request": request.to_html(state.request, state.settings, state.definition)}
 
     def _drawn(self, state: RunState) -> Rows:
         began = time.monotonic()
@@ -122,7 +129,7 @@ class LiveView:
         settled, growing = _split("".join(blocks)), _split(tail)
         rows: Rows = {f"h{self._settled + i}": html for i, html in enumerate(settled + growing)}
         self._settled += len(settled)
-        rows |= self._thoughts.feed(state.reasoning) | self._source.feed(state.text)
+        rows |= self._thoughts.feed(state.reasoning) | self._source.feed(state.text) | self._request(state)
         rows |= {
             "settled": self._settled,
             "end": self._settled + len(growing),

@@ -115,8 +115,8 @@ def _formula(source: str, opening: str, closing: str, env: Env, css: str = "") -
         return f"<code>{shown}</code>"
     drawn = mathml.to_mathml(source, display=bool(css))
     if env.get(_LIVE):
-        boxed = f'<span class="{css.strip()}">{drawn}</span>' if css else drawn
-        return boxed if drawn else f"<code>{shown}</code>"
+        drawn = drawn or f"<code>{shown}</code>"
+        return f'<span class="{css.strip()}">{drawn}</span>' if css else drawn
     if drawn is None:
         return f'<span class="{css}{_PROCESSED}">{shown}</span>'
     # Where style sheets are taken away, MathJax's is the only one that shows: see `render._FOLD`.

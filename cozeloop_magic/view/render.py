@@ -24,6 +24,7 @@ __all__ = [
     "has_output",
     "is_incomplete",
     "is_long",
+    "items_html",
     "metadata",
     "progress",
     "status",
@@ -217,8 +218,8 @@ def _html(state: RunState, fold_height: int, error: str) -> str:
         _FOLD if long else "",
         calls_html(state),
         error and f'<p class="cozeloop-error">{escape(error, quote=False)}</p>',
-        f'<p class="cozeloop-status">{_items_html(status(state))}</p>',
-        request.to_html(state.request, state.settings),
+        f'<p class="cozeloop-status">{items_html(status(state))}</p>',
+        request.to_html(state.request, state.settings, state.definition),
         "</div>",
     ]
     # Markdown, into which notebooks are exported, ends HTML at a blank line and would read what follows as its own.
@@ -231,7 +232,7 @@ def _html(state: RunState, fold_height: int, error: str) -> str:
 _FOLD = '<rp><details class="cozeloop-fold" hidden="hidden"><summary></summary></details></rp>'
 
 
-def _items_html(line: str) -> str:
+def items_html(line: str) -> str:
     """Let each item of the status line wrap as a whole."""
     return " ".join(f"<span>{escape(item)}</span>" for item in line.replace(" · ", " ·\n").split("\n"))
 

@@ -33,7 +33,7 @@ PAGE = f"""<!doctype html><style>{STYLE}</style><div id="el"></div>
 </script>"""
 ROWS = {
     "root": render.ROOT,
-    "request": request.to_html(ExecuteRequest("greet", variable_vals={"x": "1"})),
+    "request": request.to_html(ExecuteRequest("greet", variable_vals={"x": "1"}), {}),
     "behind": False,
     "control": "run-1",
     "height": 1200,
@@ -191,7 +191,8 @@ MORPHS = [
 @pytest.mark.parametrize("steps", MORPHS)
 def test_what_is_drawn_is_what_was_sent_whatever_was_drawn_before(page: Page, steps: list[str]) -> None:
     drawn = """(html) => {
-        const [answer, wanted] = [document.querySelector(".cozeloop-answer").cloneNode(true), document.createElement("div")];
+        const answer = document.querySelector(".cozeloop-answer").cloneNode(true);
+        const wanted = document.createElement("div");
         answer.querySelector(".cozeloop-caret")?.remove();
         answer.normalize();
         wanted.innerHTML = html;

@@ -53,7 +53,7 @@ class LoopMagics(Magics):
         config=True
     )
     plain = Bool(False, help="Show plain text always, as --plain does.").tag(config=True)
-    refresh_rate = Float(12.0, min=0.5, max=60.0, help="How often a second a growing answer is drawn.").tag(
+    refresh_rate = Float(8.0, min=0.5, max=60.0, help="How often a second a growing answer is drawn.").tag(
         config=True
     )
     fold_height = Integer(1200, min=0, help="Pixels above which an answer is folded; 0 never folds.").tag(config=True)

@@ -131,7 +131,8 @@ function seatOf(el) {
 /* What the reader has opened stays open in the output that takes this one's place. It may be there already. */
 function handOver(el, { place, area, index }, opened, stays) {
   const open = () => {
-    for (const name of opened) for (const node of area.children[index]?.querySelectorAll(`.${name}`) ?? []) node.open = true;
+    const taken = area.children[Math.min(index, area.children.length - 1)]; // the only one, where all was cleared
+    for (const name of opened) for (const node of taken?.querySelectorAll(`.${name}`) ?? []) node.open = true;
   };
   const watch = new MutationObserver(open);
   watch.observe(area, { childList: true, subtree: true });
@@ -164,6 +165,8 @@ function render({ model, el }) {
   let seat = null;
   let alive = true;
   let gone = false;
+  let inSight = true;
+  let later;
   let clock;
   let counted = "";
   let settled = 0;
@@ -242,7 +245,22 @@ function render({ model, el }) {
     if (what) clock = setInterval(count, 1000);
   }
 
+  /* What nobody sees is drawn once a second. */
+  function changed() {
+    const goesOn = ["cozeloop-waiting", "cozeloop-streaming"].includes(model.get("css_class"));
+    if (!goesOn || (inSight && !document.hidden)) draw();
+    else later ??= setTimeout(draw, 1000);
+  }
+
+  const sight = new IntersectionObserver((entries) => {
+    inSight = entries.at(-1).isIntersecting;
+    if (inSight) draw();
+  });
+  sight.observe(foot);
+
   function draw() {
+    later = clearTimeout(later);
+    if (!alive) return;
     const kind = `${model.get("root")} ${model.get("css_class")}`;
     if (el.className !== kind) el.className = kind;
     seat ??= seatOf(el);
@@ -282,13 +300,17 @@ function render({ model, el }) {
     spoken.say(LOST);
   });
   reasoning.open = true;
-  model.on("change", draw);
+  model.on("change", changed);
+  document.addEventListener("visibilitychange", changed);
   draw();
   return () => {
     alive = false;
     count();
     forget();
-    model.off("change", draw);
+    model.off("change", changed);
+    document.removeEventListener("visibilitychange", changed);
+    sight.disconnect();
+    clearTimeout(later);
     spoken.leave();
     stopButton.remove();
     if (seat) handOver(el, seat, opened(), stays);

@@ -281,10 +281,14 @@ class PromptPage(Wire):
 
 @dataclass(frozen=True, repr=False)
 class TokenUsage(Wire):
-    """What a call cost, in tokens."""
+    """What a call cost, in tokens; None is a count that was not told."""
 
-    input_tokens: int = wire.count(0)
-    output_tokens: int = wire.count(0)
+    input_tokens: int | None = wire.count()
+    output_tokens: int | None = wire.count()
+
+    def __str__(self) -> str:
+        sent, received = ("?" if n is None else f"{n:,}" for n in (self.input_tokens, self.output_tokens))
+        return f"{sent} → {received}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -306,8 +310,7 @@ class ExecuteResult(Wire):
     retries : int
         How many times the call had to be made again before it was answered.
     notes : tuple of str
-        Remarks of the embedded Loop (response header ``X-Loop-Notes``, an event's ``x_loop_notes``): what works there
-        and not on the platform, what its model cannot do.
+        Remarks of the embedded Loop (header ``X-Loop-Notes``, an event's ``x_loop_notes``): what works there alone.
     prompt_key, version, label : str or None
         Of a whole answer: which prompt was asked for.
     ttft, latency : float or None
@@ -352,7 +355,7 @@ class ExecuteResult(Wire):
 
     def _end(self) -> str:
         why = f"finish reason: {self.finish_reason}" if self.finish_reason else "incomplete: no finish reason"
-        usage = f"{self.usage.input_tokens:,} → {self.usage.output_tokens:,} tokens" if self.usage else None
+        usage = f"{self.usage} tokens" if self.usage else None
         return " · ".join(filter(None, (why, self.model, usage)))
 
 
@@ -383,9 +386,7 @@ class ExecuteRequest:
         Appended after the prompt's own.
     custom_model_config : Mapping[str, Any] or None
         In place of the prompt's whole model configuration; it must hold a ``model_id``.
-    custom_tools : sequence of Tool or None
-        In place of the prompt's tools.
-    custom_tool_call_config : ToolCallConfig or None
+    custom_tools, custom_tool_call_config : sequence of Tool or None, ToolCallConfig or None
         In place of the prompt's.
     """
 

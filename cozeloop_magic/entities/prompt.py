@@ -246,8 +246,7 @@ class ExecuteResult(Wire):
     retries : int
         How many times the call had to be made again before it was answered.
     notes : tuple of str
-        Remarks of the embedded Loop (response header ``X-Loop-Notes``, an event's ``x_loop_notes``): what works there
-        and not on the platform, what its model cannot do.
+        Remarks of the embedded Loop (header ``X-Loop-Notes``, an event's ``x_loop_notes``): what works there alone.
     prompt_key, version, label : str or None
         Of a whole answer: which prompt was asked for.
     ttft, latency : float or None
@@ -323,9 +322,7 @@ class ExecuteRequest:
         Appended after the prompt's own.
     custom_model_config : Mapping[str, Any] or None
         In place of the prompt's whole model configuration; it must hold a ``model_id``.
-    custom_tools : sequence of Tool or None
-        In place of the prompt's tools.
-    custom_tool_call_config : ToolCallConfig or None
+    custom_tools, custom_tool_call_config : sequence of Tool or None, ToolCallConfig or None
         In place of the prompt's.
     """
 

@@ -21,6 +21,7 @@ from cozeloop_magic.local.rows import Commit, Draft, PromptRow
 
 __all__ = ["Store"]
 
+DRAFT = "$Draft"  # as the platform's ``mget`` has it
 INVALID_PARAMETER = 600500202
 NOT_FOUND = 600501001
 VERSION_NOT_FOUND = 600501002
@@ -171,7 +172,9 @@ class Store:
             db.execute("DELETE FROM prompts WHERE id = ?", (prompt_id,))
 
     def commit_of(self, prompt: PromptRow, *, version: str = "", label: str = "") -> Commit:
-        """Give the version asked for: by number, else by label, else the latest."""
+        """Give the version asked for: by number, else by label, else the latest; ``$Draft`` is the draft."""
+        if version == DRAFT and (draft := self.draft(prompt.id)):
+            return Commit(0, prompt.id, DRAFT, draft.base_version, "", draft.updated_at, draft.detail)
         if prompt.latest_version is None:
             raise remote_error(
                 f"Prompt {prompt.prompt_key} has no committed version yet; save its draft and commit it.",

@@ -212,8 +212,9 @@ def _usage(answer: ExecuteResult | None) -> dict[str, Tag]:
     usage = answer and answer.usage
     if not usage:
         return {}
-    total = usage.input_tokens + usage.output_tokens
-    return {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens, "tokens": total}
+    counts = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+    told = {name: count for name, count in counts.items() if count is not None}
+    return {**told, "tokens": sum(told.values())} if len(told) == len(counts) else {**told}
 
 
 def _failure(error: BaseException | None) -> tuple[int, Mapping[str, Tag]]:

@@ -18,6 +18,12 @@ from tests.local.conftest import Parrot, Server
 from tests.wire_server import Script, WireServer
 
 
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sentences stand on one line, as wide as this terminal is."""
+    monkeypatch.setenv("COLUMNS", "500")
+
+
 @pytest.fixture
 def configured(
     serve: Callable[[Script], WireServer], monkeypatch: pytest.MonkeyPatch

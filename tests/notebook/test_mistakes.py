@@ -51,7 +51,9 @@ class TestErrors:
     ) -> None:
         configured(GREET)
         _, out = self.fail(shell, capsys, "greet", 'name = Message("user", "Hi")')
-        assert "Run first: from cozeloop_magic.entities.prompt import Message" in " ".join(out.split())
+        hint = " ".join(out.replace("\n    ", "\0").split("\0")[0].split()).partition("Run first: ")[2]
+        assert hint == "from cozeloop_magic.entities.prompt import Message" and shell.run_cell(hint).success
+        assert "not messages" in self.fail(shell, capsys, "greet", 'name = Message("user", "Hi")\nnote: {}')[1]
 
     def test_a_refusal_keeps_what_came(self, shell: InteractiveShell, configured: Configured, capsys: Any) -> None:
         broken = stream([delta("Hel"), event({"code": 600502002, "msg": "qps limit"}, "error")])
@@ -60,6 +62,18 @@ class TestErrors:
         assert isinstance(error, errors.RateLimited) and out.startswith("Hel\n")
         hello = shell.user_ns["hello"]
         assert (str(hello), hello.complete, hello.error) == ("Hel", False, error)
+
+    def test_a_sentence_is_broken_between_words_as_wide_as_the_terminal_is(
+        self, configured: Configured, shell: InteractiveShell, capsys: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "40")
+        configured(GREET)
+        _, out = self.fail(shell, capsys, "greet --version 1.2.0 --label beta")
+        lines = out.strip().split("\n")
+        assert len(lines) == 3 and all(len(line) <= 40 for line in lines)
+        assert " ".join(lines) == (
+            "InvalidRequest: Both a version (1.2.0) and a label (beta) are named. Name one of them."
+        )
 
     def test_an_answer_that_breaks_off_is_not_shown_as_complete(
         self, shell: InteractiveShell, configured: Configured, capsys: Any

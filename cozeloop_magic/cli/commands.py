@@ -170,7 +170,7 @@ def _fetch(args: argparse.Namespace) -> int:
     from cozeloop_magic.local.weights import ensure
 
     require_extra()
-    print(ensure(_tell))
+    print(ensure(_tell, mend=True))
     return 0
 
 

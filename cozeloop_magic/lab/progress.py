@@ -55,7 +55,7 @@ class BatchProgress:
     total : int or None
         How many rows there are, where that is known before the end.
     input_tokens, output_tokens : int
-        What the calls of this run cost.
+        What the calls of this run cost, as far as the server told.
     concurrency : int
         How many calls run at once, at most.
     seconds : float

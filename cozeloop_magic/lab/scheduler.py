@@ -7,6 +7,7 @@ an iterator when their turn comes, so that a million rows need no more memory th
 from __future__ import annotations
 
 import heapq
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +28,7 @@ from cozeloop_magic.transport.retry import asks_for_patience
 
 __all__ = ["Scheduler"]
 
+_HAS_THREADS = sys.platform != "emscripten"  # in a browser none can be started
 _PATIENCE = 0.1  # seconds of one wait: on Windows no signal is heard before it ends
 _QUIET = 0.2  # seconds beyond a batch's time after which an empty one is given
 _PARTING = 1.0  # seconds for threads to notice that their call was ended
@@ -103,6 +105,7 @@ class Scheduler(Generic[Task]):
         self._exhausted = self._over = False
         self._answered_at = 0.0
         self._error: BaseException | None = None
+        self._own_turns: Iterator[None] = iter(())  # those that the caller's thread takes
 
     def run(self, tasks: Iterable[Task], interval: float = 0.05) -> Iterator[list[Told[Task] | Paced]]:
         """Run the tasks and give what happens, all of a moment together, to the end or to a stop.
@@ -126,13 +129,19 @@ class Scheduler(Generic[Task]):
         self._answered_at = time.monotonic()
         self._alive = self._limiter.concurrency
         self._stop.wakes(self._cancel)
-        for number in range(self._alive):
-            threading.Thread(target=self._work, args=(number,), name="cozeloop-trial", daemon=True).start()
+        self._start()
         try:
             yield from self._batches(interval)
         finally:
             self._over = True
             self._cancel()
+
+    def _start(self) -> None:
+        if _HAS_THREADS:
+            for number in range(self._alive):
+                threading.Thread(target=self._work, args=(number,), name="cozeloop-trial", daemon=True).start()
+        else:
+            self._alive, self._own_turns = 1, self._turns(0)
 
     # In any thread, also in a signal's handler: no lock of the scheduler's is taken.
 
@@ -148,6 +157,7 @@ class Scheduler(Generic[Task]):
         tick = 0.0
         over = False
         while not over and not self._stop.asked:
+            next(self._own_turns, None)
             batch, over = self._drain(tick)
             if batch or time.monotonic() >= tick + _QUIET:
                 yield batch
@@ -220,9 +230,15 @@ class Scheduler(Generic[Task]):
         return self._over or self._stop.asked
 
     def _work(self, number: int) -> None:
+        for _ in self._turns(number):
+            pass
+
+    def _turns(self, number: int) -> Iterator[None]:
+        """Make one call after the other, until there is none for this worker."""
         try:
             while (turn := self._next(number)) is not None:
                 self._call(number, turn)
+                yield
         except BaseException as error:
             self._queue.put(error)
         with self._changed:
@@ -320,7 +336,9 @@ class Scheduler(Generic[Task]):
         now = time.monotonic()
         if state.phase is Phase.DONE:
             usage = state.result.usage
-            self._limiter.answered(turn.begun, now, usage.input_tokens + usage.output_tokens if usage else 0)
+            self._limiter.answered(
+                turn.begun, now, (usage.input_tokens or 0) + (usage.output_tokens or 0) if usage else 0
+            )
             self._answered_at = now
         elif state.error is not None and asks_for_patience(state.error):
             asked = state.error.retry_after  # nobody waits longer than patience lasts

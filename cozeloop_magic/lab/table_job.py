@@ -181,9 +181,8 @@ class TableJob:
         else:
             seconds = max(look.calls * seen.seconds / seen.runs / concurrency, look.calls * 60 / rpm if rpm else 0)
             tokens = " → ".join(f"{look.calls * each / seen.runs:,.0f}" for each in (seen.input, seen.output))
-            to_come = (
-                f"{look.calls:,} calls to come: about {tokens} tokens and {duration(seconds)}, {concurrency} at once"
-            )
+            cost = f"about {tokens} tokens" if seen.output else "tokens are not told"
+            to_come = f"{look.calls:,} calls to come: {cost} and {duration(seconds)}, {concurrency} at once"
         self._change(to_come=to_come)
         self._tell()
 
@@ -290,7 +289,7 @@ class TableJob:
         """Write rows that need nothing more."""
         done = run is not None and run.phase is Phase.DONE
         number = len(equal)
-        if run is not None and done and run.result.usage is not None:
+        if run is not None and done:
             self._seen.add(run)
         self._count(done=number * done, failed=number * (not done), kept=number * was_kept)
         for row in equal:
@@ -325,7 +324,7 @@ class TableJob:
 
 @dataclass
 class _Seen:
-    """What answers of this table cost, also those that were in the store."""
+    """What answers of this table cost, also those that were in the store, as far as the server told."""
 
     runs: int = 0
     input: int = 0

@@ -1,7 +1,8 @@
 """The embedded Loop as a process of its own: found again if it runs, started if it does not.
 
-There is one server for each user and model. A runtime file, which only its owner can read, says where it is. Before
-its token is used, the server there proves that it knows it: a stranger may have taken over the port.
+There is one server for each user and model, which holds a lock for as long as it lives: however slow it is to answer,
+no second one starts. A runtime file, which only its owner can read, says where it is. Before its token is used, the
+server there proves that it knows it: a stranger may have taken over the port.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import importlib.util
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,12 +30,16 @@ from cozeloop_magic.local import paths
 from cozeloop_magic.local.choice import Choice, chosen_model
 from cozeloop_magic.local.proof import prove
 
-__all__ = ["LocalLoop", "RuntimeFile", "ensure_running", "require_extra", "running", "still_there"]
+__all__ = ["ALIVE", "LocalLoop", "RuntimeFile", "ensure_running", "require_extra", "running", "still_there"]
 
 START_SECONDS = 60.0
 HEALTH_SECONDS = 5.0
 HEALTH_BYTES = 4096
+PATIENCE_SECONDS = 30.0
+"""How long to wait for a server that lives and does not answer."""
 POLL_SECONDS = 0.02
+ALIVE, STARTING = ".alive", ".lock"
+"""Names of locks: what a server holds while it lives, and whoever starts one while it starts."""
 _MODULES = ("starlette", "uvicorn", "jinja2", "semver", "filelock")
 
 
@@ -45,6 +51,7 @@ class LocalLoop:
     workspace_id: str
     token: str = field(repr=False)
     model: str
+    pid: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,15 +66,24 @@ class RuntimeFile:
         return cls(paths.runtime_dir() / f"loop-{choice.fingerprint}.json")
 
     def read(self) -> LocalLoop | None:
-        """Read it; None if it is not there or no longer makes sense."""
+        """Read it; None if it is not there or no longer makes sense.
+
+        Raises
+        ------
+        LocalLoopError
+            If another user can have written it.
+        """
+        paths.check_own_file(self.path)
         try:
             loop = LocalLoop(**json.loads(self.path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError, RecursionError):
             return None
-        return loop if all(isinstance(value, str) for value in asdict(loop).values()) else None
+        texts = (loop.base_url, loop.workspace_id, loop.token, loop.model)
+        return loop if all(isinstance(text, str) for text in texts) and isinstance(loop.pid, int) else None
 
     def write(self, loop: LocalLoop) -> None:
         """Write it, for its owner's eyes only, in one step."""
+        paths.check_own_file(self.path)
         fresh = self.path.with_suffix(f".{os.getpid()}")
         with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             json.dump(asdict(loop), file)
@@ -77,6 +93,32 @@ class RuntimeFile:
         """Remove it, unless another server has written it since."""
         if self.read() == loop:
             self.path.unlink(missing_ok=True)
+
+    @contextmanager
+    def held(self, suffix: str, seconds: float) -> Iterator[bool]:
+        """Hold a lock beside it, and tell whether it was to be had within so many seconds; -1 waits for ever.
+
+        The system lets go of it when a process ends, however it ends.
+        """
+        from filelock import FileLock, Timeout
+
+        path = self.path.with_suffix(suffix)
+        paths.check_own_file(path)
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=seconds)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def is_alive(self) -> bool:
+        """Tell whether a server of it lives, also one that does not answer."""
+        with self.held(ALIVE, 0) as nobody_lives:
+            return not nobody_lives
 
 
 def ensure_running(progress: Callable[[str], None] | None = None) -> LocalLoop:
@@ -98,16 +140,44 @@ def ensure_running(progress: Callable[[str], None] | None = None) -> LocalLoop:
     if loop is not None and still_there(loop):
         return loop
     require_extra(*choice.modules)
-    from filelock import FileLock
+    try:
+        with file.held(STARTING, -1):
+            loop = _find(file)  # another notebook may have started it meanwhile
+            if loop is not None:
+                return loop
+            choice.fetch(progress)
+            if progress:
+                progress("Starting the embedded Loop")
+            return _start(choice, file)
+    except OSError as error:
+        where = error.filename or file.path
+        raise LocalLoopError(f"The embedded Loop cannot start ({paths.reason(error)}): {where}.") from error
 
-    with FileLock(file.path.with_suffix(".lock")):
-        loop = file.read()  # another notebook may have started it meanwhile
+
+def _find(file: RuntimeFile) -> LocalLoop | None:
+    """Give the server if it answers; one that lives is waited for."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        loop = file.read()
         if loop is not None and still_there(loop):
             return loop
-        choice.fetch(progress)
-        if progress:
-            progress("Starting the embedded Loop")
-        return _start(choice, file)
+        if not file.is_alive():
+            return None
+        if time.monotonic() > deadline:
+            raise _silent(file, loop)
+        time.sleep(POLL_SECONDS)
+
+
+def _silent(file: RuntimeFile, loop: LocalLoop | None) -> LocalLoopError:
+    if loop is None:
+        return LocalLoopError(
+            f"An embedded Loop runs, but {file.path}, which says where, is missing.",
+            hint="End the process whose command is `python -m cozeloop_magic.local.server`, and run it again.",
+        )
+    return LocalLoopError(
+        f"The embedded Loop runs as process {loop.pid}, and has not answered for {PATIENCE_SECONDS:g} s.",
+        hint=f"Wait and run it again, or end it first: kill -9 {loop.pid}.",
+    )
 
 
 def running() -> LocalLoop | None:
@@ -169,7 +239,7 @@ def _start(choice: Choice, file: RuntimeFile) -> LocalLoop:
         loop = file.read()
         if loop is not None and still_there(loop):
             return loop
-        if process.poll() is not None:
+        if process.poll() is not None and not file.is_alive():
             raise LocalLoopError(f"The embedded Loop ended at once: {_last_line(log)}", hint=f"Its log: {log}.")
         time.sleep(POLL_SECONDS)
     process.kill()
@@ -204,12 +274,16 @@ def _detached() -> int:
 
 def _fresh_log(log: Path) -> Path:
     """Put the log of the last run aside."""
+    last = log.with_suffix(".log.1")
+    for path in (log, last):
+        paths.check_own_file(path)
     if log.exists():
-        os.replace(log, log.with_suffix(".log.1"))
+        os.replace(log, last)
     log.touch(mode=0o600)
     return log
 
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it left no word.")
+    nothing = "the disk is full." if not shutil.disk_usage(log.parent).free else "it left no word."
+    return next((line.strip() for line in reversed(lines) if line.strip()), nothing)

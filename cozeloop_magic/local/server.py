@@ -16,10 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cozeloop_magic.errors import LocalLoopError, RemoteError
+from cozeloop_magic.errors import LocalLoopError, LoopError, RemoteError
 from cozeloop_magic.local import paths
 from cozeloop_magic.local.choice import Choice, chosen_model
-from cozeloop_magic.local.process import LocalLoop, RuntimeFile, require_extra
+from cozeloop_magic.local.process import ALIVE, LocalLoop, RuntimeFile, require_extra
 
 if TYPE_CHECKING:
     from uvicorn import Server
@@ -33,6 +33,8 @@ LOOPBACK = "127.0.0.1"
 IDLE_VARIABLE = "COZELOOP_MAGIC_IDLE_SECONDS"
 IDLE_SECONDS = 30 * 60.0
 FAREWELL_SECONDS = 1
+ALIVE_SECONDS = 2.0
+"""How long to try for the lock of the one that lives: somebody may be looking whether one does."""
 SWITCH_SECONDS = 0.0005
 """How long a thread that computes keeps the interpreter's lock; beside one, Python's 5 ms make any answer take 50."""
 
@@ -65,8 +67,22 @@ def serve(
 
 
 def main(runtime_file: str) -> None:
-    """Run the embedded Loop that notebooks share, until nobody has used it for a while."""
+    """Run the embedded Loop that notebooks share, until nobody has used it for a while; one for each runtime file."""
     file = RuntimeFile(Path(runtime_file))
+    # uvicorn ends well at SIGTERM, and then raises it again: without a handler of ours nothing below would run.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    try:
+        with file.held(ALIVE, ALIVE_SECONDS) as is_only_one:
+            if not is_only_one:
+                sys.exit("Another embedded Loop of this model runs already.")
+            _run_shared(file)
+    except LoopError as error:
+        sys.exit(str(error))
+    except OSError as error:
+        sys.exit(f"{paths.reason(error)}: {error.filename or file.path}")
+
+
+def _run_shared(file: RuntimeFile) -> None:
     running: list[LocalLoop] = []
 
     def announce(loop: LocalLoop) -> None:
@@ -74,8 +90,6 @@ def main(runtime_file: str) -> None:
         running.append(loop)
 
     idle_seconds = float(os.environ.get(IDLE_VARIABLE) or IDLE_SECONDS)
-    # uvicorn ends well at SIGTERM, and then raises it again: without a handler of ours nothing below would run.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     try:
         _run(chosen_model(), LOOPBACK, 0, announce=announce, idle_seconds=idle_seconds)
     finally:
@@ -103,7 +117,7 @@ def _run(
     )
     # fmt: on
     threading.Thread(target=_load, args=(loop,), name="load").start()
-    announce(LocalLoop(_base_url(host, listener), loop.workspace_id, loop.token, loop.model.name))
+    announce(LocalLoop(_base_url(host, listener), loop.workspace_id, loop.token, loop.model.name, os.getpid()))
     try:
         asyncio.run(_serve(uvicorn.Server(config), listener, activity, idle_seconds))
     finally:

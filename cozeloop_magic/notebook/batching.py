@@ -77,7 +77,8 @@ def _work(
     stop: Stop,
 ) -> Callable[[_View], Any]:
     """Read all that is asked for, and return what does it."""
-    values = read_values(cell, args.var, names, session.namespace)
+    values = read_values(session, cell, args.var, names)
+    session.tell(() if args.quiet else values.notes)
     options = {
         "variables": dict(read_pair(option, "--map", "VARIABLE=COLUMN") for option in args.map),
         "version": args.version,

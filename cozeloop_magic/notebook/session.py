@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from cozeloop_magic.authoring.define import Drafts
 from cozeloop_magic.client.client import Client
 from cozeloop_magic.client.connect import client_for
 from cozeloop_magic.client.settings import Settings
 from cozeloop_magic.notebook.background import LeftBehind
 from cozeloop_magic.notebook.formatters import show_answers
+from cozeloop_magic.printable import printable
 from cozeloop_magic.tape import TapeWriter
 
 __all__ = ["Session"]
@@ -28,6 +31,7 @@ class Session:
         self.arguments_before_tape: dict[str, str] = {}  # what ``%loop replay stop`` goes back to
         self._in_kernel = getattr(shell, "kernel", None) is not None
         self.left_behind = LeftBehind()
+        self.drafts = Drafts()
         show_answers(shell)
         shell.events.register("pre_run_cell", self.left_behind.stop_earlier)
 
@@ -44,10 +48,20 @@ class Session:
         names: dict[str, Any] = self._shell.user_ns
         return names
 
+    def own_names(self, names: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of the notebook's names that the user gave, without IPython's own."""
+        hidden = self._shell.user_ns_hidden
+        return {name: value for name, value in names.items() if hidden.get(name, self) is not value}
+
     @property
     def in_kernel(self) -> bool:
         """Whether a Jupyter kernel runs the shell, and not a terminal."""
         return self._in_kernel
+
+    def tell(self, notes: Iterable[str]) -> None:
+        """Print what the person should know, where an answer is not."""
+        for note in notes:
+            print(printable(note), file=sys.stdout if self._in_kernel else sys.stderr)
 
     def connected(self, config: Mapping[str, str]) -> Client:
         """Return the client of the present settings; the same one as long as they stay the same."""

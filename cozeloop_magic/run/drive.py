@@ -2,18 +2,16 @@
 
 A thread does what may block and only fills a queue; the caller's thread folds and shows, because a notebook's display
 belongs to the thread that runs the cell. That one waits for nothing but the queue, so that a stop is heard at once,
-whatever the network does.
+whatever the network does. Where no thread can be started, in a browser, the caller's thread does both.
 """
 
 from __future__ import annotations
 
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 from cozeloop_magic.client.client import Client
@@ -22,7 +20,6 @@ from cozeloop_magic.errors import (
     AuthenticationFailed,
     InvalidRequest,
     LabelNotFound,
-    LoopError,
     PromptNotFound,
     RemoteError,
     VersionNotFound,
@@ -30,24 +27,21 @@ from cozeloop_magic.errors import (
 from cozeloop_magic.run.state import (
     Arrived,
     Event,
-    Failed,
-    Finished,
     Interrupted,
     Prepared,
     Preparing,
     RunState,
     fold,
-    join_arrived,
 )
 from cozeloop_magic.run.view import View
+from cozeloop_magic.run.work import Clock, Work
 from cozeloop_magic.template.check import check_variables
-from cozeloop_magic.transport.call import Calls
+from cozeloop_magic.template.render import remarks_on_tags
 
 __all__ = ["NO_DEFINITION", "Memory", "Stop", "drive", "get_checked_prompt"]
 
 NO_DEFINITION = "the server's answer holds no definition of the prompt"
 
-_PATIENCE = 0.1  # seconds of one wait: on Windows no signal is heard before it ends
 _FATAL = (AuthenticationFailed, PromptNotFound, VersionNotFound, LabelNotFound)
 
 
@@ -165,7 +159,7 @@ def drive(
     state = RunState(request, settings=settings or {}, notes=notes)
     with stop.on_interrupt():
         view.update(state)
-        work = _Work(lambda work: _work(work, client, request, stream, timeout, settings, memory), stop)
+        work = Work(stop, lambda clock, tell: _steps(clock, tell, client, request, stream, timeout, settings, memory))
         try:
             for event in work.events(interval):
                 state = fold(state, event)
@@ -181,17 +175,18 @@ def drive(
     return state
 
 
-def _work(
-    work: _Work,
+def _steps(
+    clock: Clock,
+    tell: Callable[[Event], None],
     client: Client,
     request: ExecuteRequest,
     stream: bool,
     timeout: float | None,
     settings: Mapping[str, Any] | None,
     memory: Memory | None,
-) -> None:
-    """Do what may block."""
-    endpoint = client.connect(lambda text: work.tell(Preparing(text)))
+) -> Iterator[Event]:
+    """Do what may block and yield what comes of it; `tell` takes what happens before anything can be yielded."""
+    endpoint = client.connect(lambda text: tell(Preparing(text)))
     unchecked = version = prompt = None
     try:
         prompt = get_checked_prompt(client, request, timeout)
@@ -208,131 +203,13 @@ def _work(
     if settings:
         config = client.model_config_with(request.prompt_key, request.version or "", settings)
         request = replace(request, custom_model_config=config)
-    notes = (f"variables not checked: {unchecked}",) if unchecked is not None else ()
+    notes: tuple[str, ...] = (f"variables not checked: {unchecked}",) if unchecked is not None else ()
+    if prompt is not None and not endpoint.local:  # the embedded Loop tells this itself
+        notes += remarks_on_tags(prompt)
     if memory is not None and (recalled := memory.recall(request, prompt)) is not None:
-        for event in recalled:
-            work.tell(event)
+        yield from recalled
         return
-    work.begin(Prepared(endpoint.origin, version, notes, request.custom_model_config))
+    clock.restart()
+    yield Prepared(endpoint.origin, version, notes, request.custom_model_config)
     for piece in client.stream(request, timeout) if stream else [client.run(request, timeout)]:
-        work.tell(Arrived(work.clock(), piece))
-
-
-class _Work:
-    """Blocking work in a thread of its own, and what it tells."""
-
-    def __init__(self, work: Callable[[_Work], None], stop: Stop) -> None:
-        self._queue: SimpleQueue[Event | BaseException | None] = SimpleQueue()
-        self._bell: SimpleQueue[None] = SimpleQueue()
-        self._calls = Calls()
-        self._stop = stop
-        self._started = time.monotonic()
-        stop.wakes(self._stop_now)
-        threading.Thread(target=self._run, args=(work,), name="cozeloop-stream", daemon=True).start()
-
-    # In any thread.
-
-    def _stop_now(self) -> None:
-        """End the calls at once, though the caller's thread may be drawing; that thread hears it before their end."""
-        self._end(None)
-        self.cancel()
-
-    def cancel(self) -> None:
-        """End what is under way."""
-        self._calls.cancel()
-
-    # In the thread.
-
-    def _run(self, work: Callable[[_Work], None]) -> None:
-        end: Event | BaseException
-        try:
-            with self._calls:
-                work(self)
-            end = Finished(self.clock())
-        except LoopError as error:
-            end = Failed(self.clock(), error)
-        except BaseException as error:
-            end = error
-        self._end(end)
-
-    def _end(self, how: Event | BaseException | None) -> None:
-        self._queue.put(how)
-        self._bell.put(None)
-
-    def tell(self, event: Event) -> None:
-        """Tell what happened."""
-        self._queue.put(event)
-
-    def begin(self, event: Prepared) -> None:
-        """Tell that the call is made now: time counts from here."""
-        self._started = time.monotonic()
-        self._queue.put(event)
-
-    # In the caller's thread.
-
-    def clock(self) -> float:
-        """Give the seconds since the call began."""
-        return time.monotonic() - self._started
-
-    def events(self, interval: float) -> Iterator[Event]:
-        """Give what happens to its end, pieces in batches: the first at once and then at a steady pace.
-
-        Raises
-        ------
-        BaseException
-            What the work raised, unless that belongs to a run: then it is an event.
-        """
-        tick = 0.0
-        while not self._stop.asked:
-            batch, item = self._gather(tick)
-            if batch:
-                yield join_arrived(batch)
-                tick = time.monotonic() + interval
-            if isinstance(item, BaseException):
-                raise item
-            if item is not None:
-                yield item
-            if isinstance(item, (Finished, Failed)):
-                return
-        yield from self._stopped()
-
-    def _gather(self, until: float) -> tuple[list[Arrived], Event | BaseException | None]:
-        """Collect pieces until the tick, and at least one, or until something else happens."""
-        batch: list[Arrived] = []
-        item = self._first()
-        if isinstance(item, Arrived):
-            self._sleep(until)
-        while isinstance(item, Arrived):
-            batch.append(item)
-            try:
-                item = self._queue.get_nowait()
-            except Empty:
-                return batch, None
-        return batch, item
-
-    def _first(self) -> Event | BaseException | None:
-        while not self._stop.asked:
-            try:
-                return self._queue.get(timeout=_PATIENCE)
-            except Empty:
-                pass
-        return None
-
-    def _sleep(self, until: float) -> None:
-        """Wait for the tick, or the end; whatever waited for the queue would be woken by each piece."""
-        while not self._stop.asked and (left := until - time.monotonic()) > 0:
-            try:
-                return self._bell.get(timeout=min(left, _PATIENCE))
-            except Empty:
-                pass
-
-    def _stopped(self) -> Iterator[Event]:
-        """End the work, and give what it told before."""
-        self.cancel()
-        told = []
-        while not self._queue.empty():
-            told.append(self._queue.get())
-        batch = [item for item in told if isinstance(item, Arrived)]
-        if batch:
-            yield join_arrived(batch)
-        yield next((item for item in told if isinstance(item, Finished)), Interrupted(self.clock()))
+        yield Arrived(clock(), piece)

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from cozeloop_magic.store.database import Connection, Database
+from cozeloop_magic.database import Connection, Database
+from cozeloop_magic.printable import replace_surrogates
 
 __all__ = ["Job", "JobState", "Jobs"]
 
@@ -63,7 +64,8 @@ class Jobs:
 
     def begin(self, job: Job, inputs: Iterable[str] = ()) -> int:
         """Keep a job that begins, with the digests of its inputs, and give its number."""
-        values = (job.kind, job.plan, job.subject, job.question, job.total, job.started, JobState.RUNNING.value)
+        texts = [replace_surrogates(text) for text in (job.kind, job.plan, job.subject, job.question)]
+        values = (*texts, job.total, job.started, JobState.RUNNING.value)
         digests = set(inputs)
         query = """
             INSERT INTO jobs (kind, plan, subject, question, total, started, state) VALUES (?, ?, ?, ?, ?, ?, ?)

@@ -19,6 +19,7 @@ from cozeloop_magic.entities.prompt import (
     ToolCallConfig,
 )
 from cozeloop_magic.errors import LoopError
+from cozeloop_magic.printable import replace_surrogates
 from cozeloop_magic.run.state import Arrived, Event, Failed, Finished, Interrupted, Phase, Prepared, RunState, fold
 
 __all__ = ["COLUMNS", "RunRecord"]
@@ -147,7 +148,7 @@ class RunRecord:
         """Give its values as the store has them, in the order of `COLUMNS`."""
         values = {name: getattr(self, name) for name in COLUMNS}
         values |= {name: _to_text(values[name]) for name in _JSON} | {"phase": self.phase.value}
-        return list(values.values())
+        return [replace_surrogates(value) for value in values.values()]
 
     @classmethod
     def from_row(cls, row: Any) -> RunRecord:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -132,13 +134,26 @@ def _float(value: Any) -> float:
         return 0.0
 
 
+_STRING_OR_SMALL = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9.]+e-[0-9]+')
+
+
 def _tojson(value: Any, indent: int | None = None) -> str:
-    """Write JSON without blanks, whole floats as integers, characters as they are but for what acts in HTML."""
+    """Write JSON without blanks, numbers as Go does, characters as they are but for what acts in HTML or a script."""
     separators = (",", ":") if indent is None else (",", ": ")
-    text = json.dumps(_plain(value), indent=indent, separators=separators, ensure_ascii=False, sort_keys=True)
-    for sign in "<>&'":
+    text = json.dumps(
+        _plain(value), indent=indent, separators=separators, ensure_ascii=False, sort_keys=True, allow_nan=False
+    )
+    for sign in "<>&'\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return text
+    return _STRING_OR_SMALL.sub(_small_number, text)
+
+
+def _small_number(found: re.Match[str]) -> str:
+    text = found[0]
+    if text.startswith('"'):
+        return text
+    number = Decimal(text)
+    return format(number, "f") if abs(number) >= Decimal("1e-6") else text.replace("e-0", "e-")
 
 
 def _pprint(value: Any) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cozeloop_magic.entities.prompt import ToolCall, format_tool_calls
-from cozeloop_magic.printable import printable
+from cozeloop_magic.printable import printable, replace_surrogates
 from cozeloop_magic.run.state import ASKS_FOR_TOOLS, SAID_ALL, Phase, RunState
 from cozeloop_magic.view import markdown, request, safe_markdown
 
@@ -52,7 +52,8 @@ _BEFORE_A_BLANK_LINE = re.compile(r"\n(?=[^\S\n]*(?:\n|\Z))")
 
 _WHOLE = dict.fromkeys(("", *SAID_ALL), "done") | dict.fromkeys(ASKS_FOR_TOOLS, "asks for tools")
 _CUT = dict.fromkeys(("length", "max_tokens", "max_length"), "stopped at the length limit") | {
-    "content_filter": "stopped by the content filter"
+    "content_filter": "stopped by the content filter",
+    "refusal": "the model refused",
 }  # as is whatever has a finish reason that is not known here: it may mean a failure
 
 
@@ -107,7 +108,7 @@ def metadata(state: RunState) -> dict[str, Any]:
         "latency": state.latency,
         "log_id": state.result.log_id or (state.error and state.error.log_id),
     }
-    return {"cozeloop_magic": {key: value for key, value in record.items() if value is not None}}
+    return {"cozeloop_magic": {key: replace_surrogates(value) for key, value in record.items() if value is not None}}
 
 
 def has_output(state: RunState) -> bool:
@@ -128,7 +129,7 @@ def status(state: RunState) -> str:
         state.ttft is not None and f"first token {_seconds(state.ttft)}",
         state.latency is not None and _seconds(state.latency),
         _retries(state.result.retries),
-        usage and f"{usage.input_tokens:,} → {usage.output_tokens:,} tokens",
+        usage and f"{usage} tokens",
         usage is None and state.phase is Phase.DONE and has_output(state) and "tokens not told",
         state.speed is not None and _speed(state),
         *state.notes,

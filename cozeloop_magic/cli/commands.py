@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cozeloop_magic.cli.authoring import add_commands
 from cozeloop_magic.errors import ConfigurationError, InvalidRequest, LoopError, to_install
 from cozeloop_magic.printable import printable
 from cozeloop_magic.version import __version__
@@ -95,6 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     history.add_argument("--failed", action="store_true", help="only runs that failed, or were stopped")
     history.add_argument("--json", action="store_true", help="all that is known of each, as JSON")
     history.set_defaults(command=_history)
+
+    add_commands(commands)
 
     demo = commands.add_parser("demo", help="open the lesson in JupyterLab")
     demo.add_argument("--execute", action="store_true", help="run it without a browser and print the answers")

@@ -27,6 +27,7 @@ bench: $(VENV)/.test chromium  ## each prints a ratio against its alternative
 	$(BIN)/python benchmarks/client.py
 	$(BIN)/python benchmarks/streaming.py
 	$(BIN)/python benchmarks/view.py
+	$(BIN)/python benchmarks/compare.py
 
 wheel:  ## what a user installs: the wheel in an empty environment, and the lesson run from it
 	rm -rf dist $(VENV)-wheel

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from cozeloop_magic.entities import wire
+from cozeloop_magic.entities.kinds import ContentType, Role, TemplateType, ToolChoiceType, ToolType, VariableType
 from cozeloop_magic.entities.table import to_pandas
 from cozeloop_magic.entities.wire import Wire
 from cozeloop_magic.printable import printable
@@ -45,70 +45,6 @@ __all__ = [
     "VariableType",
     "format_tool_calls",
 ]
-
-
-class _Text(str, Enum):
-    """Text with a name; prints as the text."""
-
-    __str__ = str.__str__
-
-
-class TemplateType(_Text):
-    """How a prompt's text is rendered."""
-
-    NORMAL = "normal"
-    JINJA2 = "jinja2"
-
-
-class Role(_Text):
-    """Who speaks."""
-
-    SYSTEM = "system"
-    USER = "user"
-    ASSISTANT = "assistant"
-    TOOL = "tool"
-    PLACEHOLDER = "placeholder"
-
-
-class ToolType(_Text):
-    """What a tool is."""
-
-    FUNCTION = "function"
-
-
-class ToolChoiceType(_Text):
-    """Whether the model may call tools."""
-
-    AUTO = "auto"
-    NONE = "none"
-    SPECIFIC = "specific"
-
-
-class ContentType(_Text):
-    """What a content part holds."""
-
-    TEXT = "text"
-    IMAGE_URL = "image_url"
-    VIDEO_URL = "video_url"
-    BASE64_DATA = "base64_data"
-    MULTI_PART_VARIABLE = "multi_part_variable"
-
-
-class VariableType(_Text):
-    """What a prompt declares a variable to be."""
-
-    STRING = "string"
-    PLACEHOLDER = "placeholder"
-    BOOLEAN = "boolean"
-    INTEGER = "integer"
-    FLOAT = "float"
-    OBJECT = "object"
-    ARRAY_STRING = "array<string>"
-    ARRAY_BOOLEAN = "array<boolean>"
-    ARRAY_INTEGER = "array<integer>"
-    ARRAY_FLOAT = "array<float>"
-    ARRAY_OBJECT = "array<object>"
-    MULTI_PART = "multi_part"
 
 
 @dataclass(frozen=True, repr=False)

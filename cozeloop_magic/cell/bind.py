@@ -13,7 +13,7 @@ from cozeloop_magic.entities.prompt import ContentPart, Message
 from cozeloop_magic.entities.variables import message_of
 from cozeloop_magic.errors import CellError, InvalidRequest
 
-__all__ = ["bind_messages", "bind_variables", "option_to_text", "option_to_value", "options_to_variables"]
+__all__ = ["bind_messages", "bind_variables", "option_to_text", "option_to_value", "options_to_variables", "unquote"]
 
 _NAME = re.compile(r"\$([^\W\d]\w*)|\{([^\W\d]\w*)\}")
 _NAME_WITHIN = re.compile(r"(?<!\$)\$([^\W\d]\w*)|(?<!\{)\{([^\W\d]\w*)(?!\w|:\s)[^}]*\}")
@@ -93,7 +93,7 @@ def options_to_variables(options: Iterable[str], read: Callable[[str], Any] = pa
     """
     values: dict[str, Any] = {}
     for option in options:
-        name, sign, text = _unquote(option).partition("=")
+        name, sign, text = unquote(option).partition("=")
         if not sign or not name.strip():
             raise InvalidRequest(f"--var {option} has no `=`.", hint="Write --var name=value.")
         if name in values:
@@ -123,7 +123,7 @@ def option_to_text(option: str, names: Mapping[str, Any], what: str) -> str | No
         As for `option_to_value`, and if the name holds no text: the version 1.10 must not become 1.1.
     """
     name = _name_in_python(option, names)
-    value = _unquote(option) if name is None else names[name]
+    value = unquote(option) if name is None else names[name]
     if value is None or isinstance(value, str):
         return value
     raise InvalidRequest(
@@ -133,7 +133,7 @@ def option_to_text(option: str, names: Mapping[str, Any], what: str) -> str | No
 
 def _name_in_python(option: str, names: Mapping[str, Any]) -> str | None:
     """Give the name that an option stands for; text stands for itself, and must not look as if it did not."""
-    text = _unquote(option)
+    text = unquote(option)
     if whole := _NAME.fullmatch(text):
         name = whole[1] or whole[2]
         if name in names:
@@ -152,5 +152,6 @@ def _name_in_python(option: str, names: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _unquote(text: str) -> str:
+def unquote(text: str) -> str:
+    """Take off the quotes around an option."""
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text

@@ -18,16 +18,15 @@ an object, a block.
 from __future__ import annotations
 
 import ast
-import difflib
 import json
 import re
 import tokenize
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cozeloop_magic.cell.literal import BLANKS, BLOCK, common_indent, opens, parse_block, parse_value
+from cozeloop_magic.cell.slips import check_mark, not_an_entry, refuse_typo
 from cozeloop_magic.entities.prompt import Role
 from cozeloop_magic.errors import CellError
 
@@ -39,12 +38,9 @@ _ENTRY = re.compile(
     rf"[{_UNSEEN}]*(?P<name>[^\W\d][\w-]*)[ \t\u00a0\u3000]*"
     r"(?P<sign>:(?=[ \t\u00a0\u3000]|$)|=(?!=))(?:[\u00a0\u3000][ \t]*|[ \t]*)(?P<rest>.*)"
 )
-_LIKE_SEPARATOR = re.compile(r"[-\u2010-\u2015\u2212\ufe58\ufe63\uff0d\u3161\u30fc]{1,}\s*")
-_ROLES = ("user", "assistant", "system", "tool")
 _MARK = re.compile(
     r"@(?P<role>user|assistant|system|tool)(?:(?<=tool)[ \t]+(?P<id>[^\s=]+))?[ \t]*(?:=(?!=)[ \t]*(?P<code>\S.*))?$"
 )
-_EXPECTED = "expected `name: value`, `name = expression`, or `---` above the messages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +94,8 @@ def parse_cell(text: str) -> CellSpec:
         With the line and column, where a line is neither a variable nor a message.
     """
     lines = _dedented(text.replace("\r\n", "\n").split("\n"))
-    if (pasted := _pasted_object(lines)) is not None:
-        return CellSpec(pasted)
     _refuse_front_matter(lines)
-    variables, below = _parse_variables(lines)
+    variables, below = _parse_pasted(lines) or _parse_variables(lines)
     return CellSpec(tuple(variables), tuple(_parse_messages(lines, below)))
 
 
@@ -111,16 +105,42 @@ def _dedented(lines: list[str]) -> list[str]:
     return [line.removeprefix(indent) for line in lines] if indent else lines
 
 
-def _pasted_object(lines: Sequence[str]) -> tuple[Variable, ...] | None:
-    """Read a body that is one JSON object: its fields are the variables."""
-    text = "\n".join(lines).strip()
-    if not text.startswith("{"):
+def _parse_pasted(lines: Sequence[str]) -> tuple[list[Variable], int] | None:
+    """Read an object in place of lines, as JSON or as Python writes it: its fields are the variables."""
+    end = next((at for at, line in enumerate(lines) if line.rstrip() == _SEPARATOR), len(lines))
+    text = "\n".join(lines[:end])
+    if not re.match(r"\s*\{(?!\{)", text):
         return None
     try:
-        fields = json.loads(text)
-    except (ValueError, RecursionError):
+        fields = json.loads(text, object_pairs_hook=_unique)
+    except RecursionError:
         return None
-    return tuple(Variable(name, Value(value), 1) for name, value in fields.items())
+    except json.JSONDecodeError as error:
+        fields = _python_object(text)
+        if fields is None:
+            raise CellError(
+                f"this object is no JSON: {error.msg}.", line=error.lineno, column=error.colno,
+                source=lines[error.lineno - 1],
+            ) from None  # fmt: skip
+    return [Variable(name, Value(value), 1) for name, value in fields.items()], end + 1
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a key that is given twice, as on lines of its own; a reader of JSON would keep the last one."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise CellError(f"{name} is given twice in one object.")
+        found[name] = value
+    return found
+
+
+def _python_object(text: str) -> dict[str, Any] | None:
+    try:
+        value = ast.literal_eval(text.strip())
+    except (SyntaxError, ValueError, RecursionError, MemoryError, TypeError):
+        return None
+    return value if isinstance(value, dict) and all(isinstance(name, str) for name in value) else None
 
 
 def _refuse_front_matter(lines: Sequence[str]) -> None:
@@ -159,7 +179,7 @@ def _parse_entry(lines: Sequence[str], at: int) -> tuple[Variable, int]:
     line = lines[at]
     match = _ENTRY.match(line)
     if match is None:
-        raise _not_an_entry(line, at)
+        raise not_an_entry(line, at)
     name, rest, column = match["name"], match["rest"].rstrip(BLANKS), match.start("rest") + 1
     if match["sign"] == "=":
         code, after = _take_expression(lines, at, column)
@@ -178,40 +198,6 @@ def _parse_entry(lines: Sequence[str], at: int) -> tuple[Variable, int]:
             hint=f'Write `{name}: ""` to leave it empty on purpose.',
         )
     return Variable(name, Value(parse_value(rest, at + 1, column, line)), at + 1), after
-
-
-def _not_an_entry(line: str, at: int) -> CellError:
-    if line[0] in " \t":
-        return CellError(
-            "this line continues nothing.",
-            line=at + 1,
-            source=line,
-            hint="Text over several lines begins with `name: |` and is indented below it.",
-        )
-    tight = re.match(r"([^\W\d][\w-]*):(?=\S)", line)
-    if tight:
-        return CellError(
-            _EXPECTED + ".", line=at + 1, column=tight.end() + 1, source=line, hint="Put a blank after the colon."
-        )
-    wide = re.match(r"([^\W\d][\w-]*)\s*([：﹕＝﹦])", line)
-    if wide:
-        colon = wide[2] in "：﹕"
-        plain = f"colon and a blank: `{wide[1]}: ...`" if colon else f"equals sign: `{wide[1]} = ...`"
-        hint = f"This is {unicodedata.name(wide[2])}. Write a plain {plain}."
-        return CellError(_EXPECTED + ".", line=at + 1, column=wide.end(), source=line, hint=hint)
-    if _LIKE_SEPARATOR.fullmatch(line):
-        return CellError("this is no separator.", line=at + 1, source=line, hint="Write three plain hyphens: `---`.")
-    quoted = re.match(r"([\"'])([^\W\d][\w-]*)\1\s*:", line)
-    if quoted:
-        return CellError(
-            _EXPECTED + ".", line=at + 1, source=line,
-            hint=f"Write `{quoted[2]}: ...` without quotes and without a comma at the end, or a whole JSON object.",
-        )  # fmt: skip
-    bare = re.match(r"([^\W\d][\w-]*)[ \t]+\S", line)
-    if bare and at == 0:
-        hint = f"Write `{bare[1]}: ...` with a colon. Or is it a message? Is the line with `---` missing above it?"
-        return CellError(_EXPECTED + ".", line=at + 1, source=line, hint=hint)
-    return CellError(_EXPECTED + ".", line=at + 1, source=line, hint="Is the line with `---` missing above it?")
 
 
 def _take_expression(lines: Sequence[str], at: int, column: int) -> tuple[str, int]:
@@ -321,13 +307,13 @@ def _parse_messages(lines: Sequence[str], below: int) -> list[MessageSpec]:
         line = lines[at]
         mark = _MARK.match(line)
         if mark is None:
-            _refuse_typo(line, at)
+            refuse_typo(line, at)
             text.append(line)
             at += 1
             continue
         flush()
         role, tool_call_id, text, marked = Role(mark["role"]), mark["id"], [], at + 1
-        _check_mark(role, tool_call_id, at, line)
+        check_mark(role, tool_call_id, at, line)
         at += 1
         if mark["code"]:
             code, at = _take_expression(lines, at - 1, mark.start("code") + 1)
@@ -335,43 +321,3 @@ def _parse_messages(lines: Sequence[str], below: int) -> list[MessageSpec]:
             role, tool_call_id, marked = Role.USER, None, 0
     flush()
     return messages
-
-
-def _check_mark(role: Role, tool_call_id: str | None, at: int, line: str) -> None:
-    if role is Role.TOOL and not tool_call_id:
-        raise CellError(
-            "a tool message needs the id of the call it answers.",
-            line=at + 1,
-            source=line,
-            hint="Write `@tool ID`; as text, write `@user = '...'`.",
-        )
-
-
-def _refuse_typo(line: str, at: int) -> None:
-    """Refuse what was meant to begin a message and does not; other lines that begin with @ are text.
-
-    That is a role with something after it, ``@usr`` alone on a line, and ``@anything = ...``.
-    """
-    if re.match(r"@(user|assistant|system|tool)(?![\w.-])", line):
-        raise CellError(
-            "this begins no message.",
-            line=at + 1,
-            source=line,
-            hint="The text of a message stands on the lines below `@role`; as text, write `@user = '...'`.",
-        )
-    assigned = re.match(r"@(\w+)[ \t]*=(?!=)", line)
-    if assigned:
-        raise CellError(
-            f"there is no role {assigned[1]!r}.",
-            line=at + 1,
-            column=2,
-            source=line,
-            hint="Messages from Python are `@user = ...`, `@assistant = ...`, `@system = ...` or `@tool ID = ...`.",
-        )
-    word = line.rstrip().removeprefix("@")
-    if not line.startswith("@") or not word.isidentifier():
-        return
-    for role in difflib.get_close_matches(word.lower(), _ROLES, n=1, cutoff=0.75):
-        raise CellError(
-            f"there is no role {word!r}.", line=at + 1, column=2, source=line, hint=f"Did you mean @{role}?"
-        )

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from cozeloop_magic.entities.prompt import Prompt
-from cozeloop_magic.transport.forks import register_after_fork
+from cozeloop_magic.forks import register_after_fork
 
 __all__ = ["PromptCache"]
 

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 from cozeloop_magic.client.attempts import Attempts
 from cozeloop_magic.errors import ClientClosed, InvalidRequest, LoopError
+from cozeloop_magic.forks import register_after_fork
 from cozeloop_magic.transport import EventStream, Reply, Transport
 from cozeloop_magic.transport.call import Call, Timeouts, seconds_error
 from cozeloop_magic.transport.endpoint import Connector, Endpoint
-from cozeloop_magic.transport.forks import register_after_fork
 from cozeloop_magic.transport.retry import is_repeatable_read, is_repeatable_write
 
 __all__ = ["Caller"]

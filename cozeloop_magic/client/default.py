@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 from cozeloop_magic.client.client import Client
-from cozeloop_magic.transport.forks import register_after_fork
+from cozeloop_magic.forks import register_after_fork
 
 __all__ = ["DEFAULT", "DefaultClient"]
 

@@ -15,11 +15,11 @@ from cozeloop_magic.client.threads import Threads, tell
 from cozeloop_magic.entities.prompt import ExecuteResult
 from cozeloop_magic.entities.stream import PieceReader, ResultBuilder, join_results
 from cozeloop_magic.errors import InvalidRequest, LoopError, RemoteError
+from cozeloop_magic.forks import register_after_fork
 from cozeloop_magic.printable import replace_surrogates
 from cozeloop_magic.transport import LINGER, EventStream
 from cozeloop_magic.transport.call import POLL_INTERVAL
 from cozeloop_magic.transport.error_responses import SURROGATE_ESCAPE, error_code, error_message
-from cozeloop_magic.transport.forks import register_after_fork
 
 __all__ = ["AsyncStreamReader", "Reopen", "StreamReader"]
 

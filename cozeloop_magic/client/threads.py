@@ -10,7 +10,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from cozeloop_magic.transport.forks import register_after_fork
+from cozeloop_magic.forks import register_after_fork
 
 __all__ = ["Threads", "tell"]
 

@@ -156,15 +156,26 @@ class Comparison:
         rated = read_ratings(self.state, self._store)
         return agreement((judged.preference, rated.get(pair)) for pair, judged in self.state.judgements.items())
 
-    def rate(self) -> BlindRating:
+    def rate(self, *, again: bool = False) -> BlindRating:
         """Show pairs of answers side by side, without saying which is whose, and keep which one you prefer.
+
+        Where the comparison was shown, in a page or a terminal, so are the pairs. In a script without a view, rate
+        them with what is returned.
+
+        Parameters
+        ----------
+        again : bool
+            Whether to ask of pairs, too, that were rated before.
 
         Raises
         ------
         InvalidRequest
-            If ratings could not be kept.
+            If ratings could not be kept, or no pair is left.
         """
-        return BlindRating.of(self.state, self._store)
+        rating = BlindRating.of(self.state, self._store, again=again)
+        if self._view is not None:
+            self._view.rate(rating, lambda: self.decide_all("human"))
+        return rating
 
     def require(self, verdict: str) -> None:
         """See that every variant is what is required.

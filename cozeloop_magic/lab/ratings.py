@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -40,7 +40,7 @@ class Pair(NamedTuple):
     second: str
 
 
-@dataclass
+@dataclass(repr=False)
 class BlindRating:
     """Pairs to rate. `rate` takes ``first``, ``second`` or ``neither``; nothing tells which is whose until the end.
 
@@ -56,8 +56,15 @@ class BlindRating:
     rated: dict[Pair, Preference] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, state: ExperimentState, store: RunStore | bool, seed: int | None = None) -> BlindRating:
+    def of(
+        cls, state: ExperimentState, store: RunStore | bool, *, again: bool = False, seed: int | None = None
+    ) -> BlindRating:
         """Make the pairs of a comparison's first answers.
+
+        Parameters
+        ----------
+        again : bool
+            Whether to ask of pairs, too, that were rated before.
 
         Raises
         ------
@@ -67,14 +74,13 @@ class BlindRating:
         with opened(store) as kept:
             if kept is None:
                 raise InvalidRequest("Ratings are kept in the store, and this comparison has none.")
-        chance, pairs = random.Random(seed), []
-        for number in range(len(state.plan.inputs)):
-            for variant in range(1, len(state.plan.variants)):
-                runs = [state.trials[Trial(number, each)].run for each in (0, variant)]
-                if all(run.phase is Phase.DONE for run in runs) and runs[0].text != runs[1].text:
-                    swapped = chance.random() < 0.5
-                    first, second = (run.text for run in (reversed(runs) if swapped else runs))
-                    pairs.append(Pair(number, variant, swapped, first, second))
+        rated = read_ratings(state, store)
+        chance = random.Random(seed)
+        pairs = [pair for pair in _pairs(state, chance) if again or (pair.input, pair.variant) not in rated]
+        if not pairs and rated:
+            raise InvalidRequest(
+                "Every pair is rated.", hint='cmp.decide("human") counts them; cmp.rate(again=True) asks once more.'
+            )
         if not pairs:
             raise InvalidRequest("There is no pair of different answers to rate.")
         chance.shuffle(pairs)
@@ -94,15 +100,35 @@ class BlindRating:
         """The pairs that are not rated yet."""
         return [pair for pair in self.pairs if pair not in self.rated]
 
+    def preferred(self, pair: Pair) -> int | None:
+        """Return the number of the variant whose answer was preferred; None for neither."""
+        shown = self.rated[pair]
+        preference = shown.swapped if pair.swapped else shown
+        return {Preference.FIRST: 0, Preference.SECOND: pair.variant}.get(preference)
+
     def reveal(self) -> str:
         """Return in one sentence whose answers were preferred."""
-        counts = {name: 0 for name in [variant.name for variant in self.state.plan.variants] + ["neither"]}
-        for pair, shown in self.rated.items():
-            preferred = shown.swapped if pair.swapped else shown
-            number = {Preference.FIRST: 0, Preference.SECOND: pair.variant}.get(preferred)
-            counts["neither" if number is None else self.state.plan.variants[number].name] += 1
-        told = ", ".join(f"{name} {count}" for name, count in counts.items())
-        return f"Of {len(self.rated):,} pairs you preferred: {told}."
+        names = [variant.name for variant in self.state.plan.variants]
+        counts = dict.fromkeys([*names, "neither"], 0)
+        for pair in self.rated:
+            number = self.preferred(pair)
+            counts["neither" if number is None else names[number]] += 1
+        told = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+        return f"Of {len(self.rated):,} pair{'' if len(self.rated) == 1 else 's'} you preferred: {told}."
+
+    def __repr__(self) -> str:
+        return f"<BlindRating: {len(self.rated):,} of {len(self.pairs):,} pairs rated>"
+
+
+def _pairs(state: ExperimentState, chance: random.Random) -> Iterator[Pair]:
+    """Yield the pairs of first answers that differ, each in an order that chance chose."""
+    for number in range(len(state.plan.inputs)):
+        for variant in range(1, len(state.plan.variants)):
+            runs = [state.trials[Trial(number, each)].run for each in (0, variant)]
+            if all(run.phase is Phase.DONE for run in runs) and runs[0].text != runs[1].text:
+                swapped = chance.random() < 0.5
+                first, second = (run.text for run in (reversed(runs) if swapped else runs))
+                yield Pair(number, variant, swapped, first, second)
 
 
 def read_ratings(state: ExperimentState, store: RunStore | bool) -> dict[tuple[int, int], int | None]:

@@ -7,10 +7,10 @@ the verdict. Where its events come from cannot be told: a live call, the store o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cozeloop_magic.lab.checks import Score
 from cozeloop_magic.lab.events import Paced, Told
@@ -19,6 +19,9 @@ from cozeloop_magic.lab.plan import Plan, Trial
 from cozeloop_magic.lab.verdict import Decision
 from cozeloop_magic.run.state import Phase, RunState
 from cozeloop_magic.run.state import fold as fold_run
+
+if TYPE_CHECKING:
+    from cozeloop_magic.lab.ratings import BlindRating
 
 __all__ = [
     "Decided",
@@ -145,6 +148,9 @@ class ExperimentView(Protocol):
 
     def shows(self, trial: Trial) -> bool:
         """Whether a trial that begins is to be shown piece by piece; called in any thread."""
+
+    def rate(self, rating: BlindRating, decide: Callable[[], Sequence[Decision]]) -> None:
+        """Ask a person to rate, and show in the end what was preferred and what `decide` gives."""
 
 
 def fold(state: ExperimentState, *events: Event) -> ExperimentState:

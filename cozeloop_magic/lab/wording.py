@@ -133,7 +133,7 @@ def _number(decision: Decision, value: float) -> str:
 
 
 _MANY = 200  # inputs, from which on tenths of a point can mean something
-_WIDTH, _HEIGHT, _MARGIN = 320, 46, 12
+_WIDTH, _HEIGHT, _MARGIN = 320, 60, 12
 
 
 def interval_svg(decision: Decision) -> str:
@@ -151,17 +151,27 @@ def interval_svg(decision: Decision) -> str:
 
     colour = {Verdict.BETTER: "#2e8b57", Verdict.WORSE: "#d2544a"}.get(decision.verdict, "currentColor")
     width = round(x(decision.by) - x(-decision.by), 1)
-    band = f'<rect x="{x(-decision.by)}" y="6" width="{width}" height="20" fill="currentColor" opacity="0.1"/>'
+    band = f'<rect x="{x(-decision.by)}" y="20" width="{width}" height="20" fill="currentColor" opacity="0.1"/>'
     return (
         f'<svg role="img" width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}">'
         f"<title>{escape(sentence(decision))}</title>{band if decision.by else ''}"
-        f'<line x1="{x(0)}" y1="2" x2="{x(0)}" y2="30" stroke="currentColor" opacity="0.5"/>'
-        f'<line x1="{x(low)}" y1="16" x2="{x(high)}" y2="16" stroke="{colour}" stroke-width="3"/>'
-        f'<circle cx="{x(decision.difference)}" cy="16" r="5" fill="{colour}"/>'
+        f'<line x1="{x(0)}" y1="16" x2="{x(0)}" y2="44" stroke="currentColor" opacity="0.5"/>'
+        f'<line x1="{x(low)}" y1="30" x2="{x(high)}" y2="30" stroke="{colour}" stroke-width="3"/>'
+        f'<circle cx="{x(decision.difference)}" cy="30" r="5" fill="{colour}"/>'
         f"{_tick(x(low), _number(decision, low))}{_tick(x(high), _number(decision, high))}"
-        f"{_tick(x(0), '0')}</svg>"
+        f"{_tick(x(0), '0')}{_ends(decision)}</svg>"
     )
 
 
 def _tick(x: float, text: str) -> str:
-    return f'<text x="{x}" y="43" font-size="11" text-anchor="middle" fill="currentColor">{escape(text)}</text>'
+    return f'<text x="{x}" y="57" font-size="11" text-anchor="middle" fill="currentColor">{escape(text)}</text>'
+
+
+def _ends(decision: Decision) -> str:
+    """Name both ends of the scale."""
+    left, right = ("worse", "better") if decision.measure.higher_is_better else ("better", "worse")
+    style = 'font-size="11" fill="currentColor" opacity="0.75"'
+    return (
+        f'<text x="2" y="11" {style}>← {left}</text>'
+        f'<text x="{_WIDTH - 2}" y="11" text-anchor="end" {style}>{right} →</text>'
+    )

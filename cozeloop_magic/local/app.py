@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from cozeloop_magic.errors import RemoteError
+from cozeloop_magic.errors import RemoteError, StoreError
 from cozeloop_magic.local import manage, traces
 from cozeloop_magic.local.calls import Loop, answer, endpoint, on_error
 from cozeloop_magic.local.execute import execute, execute_streaming
@@ -82,7 +82,7 @@ def create_app(loop: Loop, *, hosts: Collection[str] | None = (), activity: Acti
     activity : Activity or None
         Is kept up to date with what is going on.
     """
-    errors = (RemoteError, HTTPException, ClientDisconnect, RecursionError, Exception)
+    errors = (RemoteError, StoreError, HTTPException, ClientDisconnect, RecursionError, Exception)
     app = Starlette(routes=ROUTES, exception_handlers={kind: on_error for kind in errors})
     app.state.loop = loop
     # Outside everything, so that the answer to a failure has a log id too.

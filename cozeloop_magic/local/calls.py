@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from cozeloop_magic.entities.wire import Wire
-from cozeloop_magic.errors import RemoteError, remote_error
+from cozeloop_magic.errors import RemoteError, StoreError, remote_error
 from cozeloop_magic.local.models import INTERNAL, INVALID_PARAMETER, MODEL_ID, Model
 from cozeloop_magic.local.spans import Spans
 from cozeloop_magic.local.store import Store
@@ -201,6 +201,8 @@ def on_error(request: Request, error: Exception) -> Response:
     """Answer an error: the platform's own with HTTP 200 and its code, as the open-source server does."""
     if isinstance(error, RemoteError):
         return answer(failure(error))
+    if isinstance(error, StoreError):
+        return answer({"code": INTERNAL, "msg": f"{error.message} {error.hint}".strip()})
     if isinstance(error, HTTPException):
         calls = "; ".join(
             f"{method} {route.path.replace(':digits', '')}"

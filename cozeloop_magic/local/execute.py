@@ -93,7 +93,7 @@ def _rendered(call: Call, trace: RunTrace) -> _Prepared:
     parameters = _parameters(call, prompt)
     model, remarks = _model(call, version)
     trace.rendered(rendered.messages, parameters, model.name)
-    notes = (*rendered.remarks, *remarks, *model.notes(rendered.messages))
+    notes = (*call.loop.store.notes, *rendered.remarks, *remarks, *model.notes(rendered.messages))
     return _Prepared(model, rendered.messages, parameters, notes)
 
 

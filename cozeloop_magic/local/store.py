@@ -8,14 +8,13 @@ from __future__ import annotations
 import difflib
 import json
 import secrets
-import sqlite3
-import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cozeloop_magic.database import Connection, Database, IntegrityError, Row, statements
 from cozeloop_magic.errors import RemoteError, remote_error
 from cozeloop_magic.local.labels import labelled, labels_of, set_label
 from cozeloop_magic.local.rows import Commit, Draft, PromptRow
@@ -78,6 +77,20 @@ MIGRATIONS = (
     """,
 )
 
+_TABLES = ("workspace", "prompts", "commits", "drafts", "labels", "seeds")
+# A prompt that was lost, and whose versions or draft were not, comes back under a key that tells so.
+_LOST = """
+    (SELECT prompt_id FROM commits UNION SELECT prompt_id FROM drafts)
+    WHERE prompt_id NOT IN (SELECT id FROM prompts)
+"""
+_MENDING = (
+    f"""
+    INSERT INTO prompts (id, prompt_key, display_name, description, created_at, updated_at)
+    SELECT prompt_id, 'recovered_' || prompt_id, 'recovered_' || prompt_id, '', 0, 0 FROM {_LOST}
+    """,
+    "DELETE FROM labels WHERE (prompt_id, version) NOT IN (SELECT prompt_id, version FROM commits)",
+)
+
 _PROMPTS = """
     SELECT p.*, c.version AS latest_version, c.committed_at AS latest_committed_at
     FROM prompts p LEFT JOIN commits c
@@ -97,24 +110,28 @@ class Store:
     ----------
     workspace_id : str
         The workspace, a 64-bit number as text, chosen when the database was made.
+    notes : sequence of str
+        Sentences for whoever uses it: a damage that was mended, and where the damaged file is.
+
+    Raises
+    ------
+    StoreError
+        If the database cannot be opened, also later by any call; the message says what to do.
     """
 
     def __init__(self, path: Path) -> None:
-        path.touch(mode=0o600)  # SQLite's own files beside it take after it
-        # One connection for all threads: opening and closing WAL databases costs a checkpoint each time.
-        self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-        self._db.row_factory = sqlite3.Row
-        self._lock = threading.Lock()
-        _enter_wal(self._db)
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        self._db.execute("PRAGMA foreign_keys = ON")
+        steps = [list(statements(step)) for step in MIGRATIONS]
+        self._database = Database(path, steps, what="store of prompts", salvaged=_TABLES, mending=_MENDING)
+        self.notes: Sequence[str] = self._database.notes
         with self._transaction() as db:
-            _migrate(db)
+            if not db.execute("SELECT 1 FROM workspace").fetchone():
+                # A number as the platform has them, so that no client meets a workspace of an odd shape.
+                db.execute("INSERT INTO workspace VALUES (?)", (str(10**18 + secrets.randbelow(8 * 10**18)),))
             self.workspace_id = str(db.execute("SELECT id FROM workspace").fetchone()["id"])
 
     def close(self) -> None:
         """Close the database."""
-        self._db.close()
+        self._database.close()
 
     def create_prompt(
         self, key: str, name: str, description: str = "", *, prompt_type: str = "normal", security_level: str = "L3"
@@ -229,77 +246,34 @@ class Store:
                 _seed(db, key, seed)
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self) -> Iterator[Connection]:
         """Work in one transaction: committed at the end, rolled back on any error."""
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException as error:
-                self._db.execute("ROLLBACK")
-                if isinstance(
-                    error, (OverflowError, UnicodeEncodeError)
-                ):  # SQLite knows 64 bits, and whole characters
-                    what = (
-                        "A number is too large."
-                        if isinstance(error, OverflowError)
-                        else "A text holds half a character (a lone surrogate)."
-                    )
-                    raise remote_error(what, code=INVALID_PARAMETER) from None
-                raise
-
-
-def _enter_wal(db: sqlite3.Connection) -> None:
-    """Enter WAL mode. SQLite's own timeout does not hold for this: it fails at once where another does the same."""
-    until = time.monotonic() + 10
-    while True:
         try:
-            db.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.01)
-
-
-def _migrate(db: sqlite3.Connection) -> None:
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
-        for statement in _statements(step):
-            db.execute(statement)
-        db.execute(f"PRAGMA user_version = {number}")
-    if not db.execute("SELECT 1 FROM workspace").fetchone():
-        # A number as the platform has them, so that no client meets a workspace of an odd shape.
-        db.execute("INSERT INTO workspace VALUES (?)", (str(10**18 + secrets.randbelow(8 * 10**18)),))
-
-
-def _statements(script: str) -> Iterator[str]:
-    """Split a script where SQLite says a statement is complete; ``executescript`` would end the transaction."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
+            with self._database.transaction() as db:
+                yield db
+        except OverflowError:  # SQLite knows 64 bits
+            raise remote_error("A number is too large.", code=INVALID_PARAMETER) from None
+        except UnicodeEncodeError:
+            what = "A text holds half a character (a lone surrogate)."
+            raise remote_error(what, code=INVALID_PARAMETER) from None
 
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _with_detail(kind: type[Any], row: sqlite3.Row) -> Any:
+def _with_detail(kind: type[Any], row: Row) -> Any:
     return kind(**dict(row) | {"detail": json.loads(row["detail"])})
 
 
-def _prompt(db: sqlite3.Connection, prompt_id: int) -> PromptRow:
+def _prompt(db: Connection, prompt_id: int) -> PromptRow:
     row = db.execute(f"{_PROMPTS} WHERE p.id = ?", (prompt_id,)).fetchone()
     if row is None:
         raise remote_error(f"There is no prompt with the id {prompt_id}.", code=NOT_FOUND)
     return PromptRow(**row)
 
 
-def _unknown_key(db: sqlite3.Connection, key: str) -> RemoteError:
+def _unknown_key(db: Connection, key: str) -> RemoteError:
     keys = [row["prompt_key"] for row in db.execute("SELECT prompt_key FROM prompts ORDER BY prompt_key")]
     close = difflib.get_close_matches(key, keys, n=3)
     also = f" Did you mean {' or '.join(close)}?" if close else f" There are: {', '.join(keys) or 'none'}."
@@ -307,7 +281,7 @@ def _unknown_key(db: sqlite3.Connection, key: str) -> RemoteError:
 
 
 def _create_prompt(
-    db: sqlite3.Connection, key: str, name: str, description: str, kind: str = "normal", level: str = "L3"
+    db: Connection, key: str, name: str, description: str, kind: str = "normal", level: str = "L3"
 ) -> int:
     query = """
         INSERT INTO prompts (
@@ -317,17 +291,17 @@ def _create_prompt(
     now = _now()
     try:
         row = db.execute(query, (key, name, description, now, now, kind, level))
-    except sqlite3.IntegrityError:
+    except IntegrityError:
         raise remote_error(f"There is already a prompt {key!r}.", code=KEY_EXISTS) from None
     return int(row.lastrowid or 0)
 
 
-def _has_commit(db: sqlite3.Connection, prompt_id: int, version: str) -> bool:
+def _has_commit(db: Connection, prompt_id: int, version: str) -> bool:
     found = db.execute("SELECT 1 FROM commits WHERE prompt_id = ? AND version = ?", (prompt_id, version)).fetchone()
     return found is not None
 
 
-def _commit(db: sqlite3.Connection, prompt: PromptRow, version: str) -> Commit:
+def _commit(db: Connection, prompt: PromptRow, version: str) -> Commit:
     row = db.execute("SELECT * FROM commits WHERE prompt_id = ? AND version = ?", (prompt.id, version)).fetchone()
     if row is None:
         rows = db.execute("SELECT version FROM commits WHERE prompt_id = ? ORDER BY sequence", (prompt.id,))
@@ -339,7 +313,7 @@ def _commit(db: sqlite3.Connection, prompt: PromptRow, version: str) -> Commit:
 
 
 def _insert_commit(
-    db: sqlite3.Connection, prompt: PromptRow, version: str, detail: Mapping[str, Any], description: str, base: str
+    db: Connection, prompt: PromptRow, version: str, detail: Mapping[str, Any], description: str, base: str
 ) -> None:
     query = """
         INSERT INTO commits (prompt_id, version, base_version, description, committed_at, detail)
@@ -348,13 +322,13 @@ def _insert_commit(
     now = _now()
     try:
         db.execute(query, (prompt.id, version, base, description, now, json.dumps(detail)))
-    except sqlite3.IntegrityError:
+    except IntegrityError:
         message = f"Prompt {prompt.prompt_key} already has a version {version}; choose a new one."
         raise remote_error(message, code=VERSION_EXISTS) from None
     db.execute("UPDATE prompts SET updated_at = ? WHERE id = ?", (now, prompt.id))
 
 
-def _seed(db: sqlite3.Connection, key: str, seed: Mapping[str, Any]) -> None:
+def _seed(db: Connection, key: str, seed: Mapping[str, Any]) -> None:
     seeded = {row["version"] for row in db.execute("SELECT version FROM seeds WHERE prompt_key = ?", (key,))}
     row = db.execute("SELECT id FROM prompts WHERE prompt_key = ?", (key,)).fetchone()
     mine = row and {r["version"] for r in db.execute("SELECT version FROM commits WHERE prompt_id = ?", (row["id"],))}

@@ -38,7 +38,8 @@ def run_batch(
         If it was stopped; what came is bound all the same.
     """
     names = ChainMap(local_names, session.namespace)
-    values = read_values(cell, args.var, names, session.namespace)
+    values = read_values(session, cell, args.var, names)
+    session.tell(() if args.quiet else values.notes)
     stop, line = Stop(), _ProgressLine(session.in_kernel, args.quiet)
     table = batch(
         session.connected(config),

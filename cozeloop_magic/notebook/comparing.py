@@ -40,7 +40,8 @@ def run_comparison(
         If it was stopped; what came is bound all the same.
     """
     names = ChainMap(local_names, session.namespace)
-    values = read_values(cell, args.var, names, session.namespace)
+    values = read_values(session, cell, args.var, names)
+    session.tell(() if args.quiet else values.notes)
     inputs, constants = _inputs(args, values.variables, names)
     prices = _prices(args.price)
     stop = Stop()
@@ -100,6 +101,8 @@ def _settings(option: str) -> list[tuple[str, Any]]:
 def _inputs(args: Namespace, values: dict[str, Any], names: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Return the table of inputs, and the values that are the same for all of them."""
     for name in args.grid:
+        if isinstance(values.get(name), str):
+            values[name] = read_json(values[name])  # a list as JSON is the text that it would be sent as
         if not isinstance(values.get(name), (list, tuple)) or not values[name]:
             raise InvalidRequest(f"--grid {name} needs a list of values.", hint=f"Write {name}: [one, another].")
     if not args.inputs:

@@ -7,7 +7,7 @@ import difflib
 import keyword
 import re
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -85,15 +85,18 @@ def read_line(line: str, parser: ArgumentParser, into: Namespace, names: Mapping
         _refuse_slips(words, parser)
         args: Namespace = parser.parse_args(words, into)
     except UsageError as error:
-        raise _misuse(parser, str(error), named=bool(words)) from None
+        raise _misuse(parser, str(error), words) from None
     if args.out is not None:
         _refuse_name(args.out, names)
     return args
 
 
-def _refuse_slips(words: Iterable[str], parser: ArgumentParser) -> None:
+def _refuse_slips(words: Sequence[str], parser: ArgumentParser) -> None:
     """Refuse what the parser would take for something else: a quote that is not closed, and ``-version``."""
-    for word in words:
+    for before, word in zip(["", *words], words, strict=False):
+        if word.startswith("#") and before not in parser._option_string_actions:
+            hint = "A comment stands in the cell, above `---`, on a line that begins with #."
+            raise InvalidRequest(f"{word} begins no comment on the magic's own line.", hint=hint)
         if _OPEN.search(_QUOTED.sub("quoted", word)):
             raise UsageError(f"the quote in {word} is not closed")
         if word.startswith("-") and f"-{word}".partition("=")[0] in parser._option_string_actions:
@@ -103,28 +106,60 @@ def _refuse_slips(words: Iterable[str], parser: ArgumentParser) -> None:
         raise InvalidRequest(f"{repeated} is given twice.", hint=f"Give it once{several}.")
 
 
-def _misuse(parser: ArgumentParser, problem: str, *, named: bool) -> InvalidRequest:
-    """Make the error for options that cannot be read, from what the parser says; with nothing `named`, show how."""
-    if not named and parser.prog in EXAMPLES:
+def _misuse(parser: ArgumentParser, problem: str, written: Sequence[str]) -> InvalidRequest:
+    """Make the error for options that cannot be read, from what the parser says; where nothing is, show how."""
+    if not written and parser.prog in EXAMPLES:
         return InvalidRequest(_NOTHING[parser.prog], hint=how_to(parser.prog))
     options = [name for name in parser._option_string_actions if name.startswith("--")]
-    words = problem.partition("unrecognized arguments: ")[2].split()
-    strange = next((word.partition("=")[0] for word in words if word.startswith("-")), None)
-    if strange is not None and (setting := _setting_of_model(strange)):
-        value = words[words.index(strange) + 1] if strange in words[:-1] else "..."
-        return _belongs_to_version(parser, strange, setting, value)
-    if strange is not None:
-        names = [name.removeprefix("--") for name in options]  # dashes would make any two alike
-        close = difflib.get_close_matches(strange.lstrip("-"), names, n=1)
-        meant = f" (did you mean --{close[0]}?)" if close else ""
-        problem = f"There is no option {strange}{meant}."
-    elif words:
-        problem = f"{words[0]} belongs to no option."
-    elif problem.endswith(("required: prompt_key", "required: KEY")):
-        problem = NO_KEY
-    else:
-        problem = f"{problem[:1].upper()}{problem[1:]}."
-    return InvalidRequest(problem, hint=f"The options are {', '.join(options)}.")
+    there_are = f"The options are {', '.join(options)}."
+    words = problem.partition("unrecognized arguments: ")[2].split(" ")
+    if words != [""]:
+        stray = [word for word in written if word in words] or words
+        if not stray[0].startswith("-"):
+            return _belongs_nowhere(parser, stray, written) or InvalidRequest(
+                f"{stray[0]} belongs to no option.", hint=there_are
+            )
+        return _no_option(parser, stray) or InvalidRequest(_unknown(stray[0], options), hint=there_are)
+    if problem.endswith(("required: prompt_key", "required: KEY")):
+        return InvalidRequest(NO_KEY, hint=there_are)
+    return InvalidRequest(f"{problem[:1].upper()}{problem[1:]}.", hint=there_are)
+
+
+def _unknown(word: str, options: Sequence[str]) -> str:
+    strange = word.partition("=")[0]
+    names = [name.removeprefix("--") for name in options]  # dashes would make any two alike
+    close = difflib.get_close_matches(strange.lstrip("-"), names, n=1)
+    meant = f" (did you mean --{close[0]}?)" if close else ""
+    variable = " A variable is given as --var NAME=VALUE." if not close and "--var" in options else ""
+    return f"There is no option {strange}{meant}.{variable}"
+
+
+def _belongs_nowhere(parser: ArgumentParser, stray: Sequence[str], written: Sequence[str]) -> InvalidRequest | None:
+    """Say what was meant by words that belong to no option: the rest of a value, or a variable."""
+    first, at = stray[0], written.index(stray[0])
+    option = written[at - 2] if at >= 2 else ""
+    if option == "--var":
+        name, sign, begun = written[at - 1].rstrip(":").partition("=")
+        rest = [*([begun] if begun else []), *written[at:]]
+        rest = rest[: next((i for i, word in enumerate(rest) if word in parser._option_string_actions), len(rest))]
+        value = " ".join(rest if sign else rest[first == "=" :]).replace('"', "'")
+        hint = (
+            f'A value with blanks needs quotes: --var {name}="{value}".'
+            if " " in value
+            else f"Write --var {name}={value}."
+        )
+        return InvalidRequest(f"{first} belongs to no option.", hint=hint)
+    if re.match(r"[^\W\d]\w*=.", first) and "--var" in parser._option_string_actions:
+        return InvalidRequest(f"{first} belongs to no option.", hint=f"Write --var {first}.")
+    return None
+
+
+def _no_option(parser: ArgumentParser, stray: Sequence[str]) -> InvalidRequest | None:
+    """Say where a setting of the model belongs, if the option would be one."""
+    option, _, value = stray[0].partition("=")
+    if setting := _setting_of_model(option):
+        return _belongs_to_version(parser, option, setting, value or [*stray, "..."][1])
+    return None
 
 
 def _setting_of_model(option: str) -> str | None:

@@ -17,7 +17,7 @@ from cozeloop_magic.errors import InvalidRequest, UnexpectedContent
 from cozeloop_magic.notebook.errors import shorten
 from cozeloop_magic.notebook.options import chosen_version, of_setting, option_of, prompt_key_of
 from cozeloop_magic.notebook.session import Session
-from cozeloop_magic.notebook.values import read_values
+from cozeloop_magic.notebook.values import CellValues, read_values
 from cozeloop_magic.run.answer import Answer
 from cozeloop_magic.run.background import BackgroundAnswer
 from cozeloop_magic.run.drive import NO_DEFINITION, Stop, drive, get_checked_prompt
@@ -50,16 +50,17 @@ def run_prompt(
     names = ChainMap(local_names, session.namespace)
     option_of(args, "timeout", _seconds)
     settings = of_setting(read_settings, args.usual.set) | read_settings(args.own.set)
-    request = _request(session, args, cell, names)
+    values = read_values(session, cell, args.own.var, names, args.usual.var)
+    request = _request(args, values, names)
+    notes = (*(f"{name}={value}" for name, value in settings.items()), *values.notes)
     client = session.connected(config)
     if args.dry_run:
-        _dry_run(session, client, request, args)
+        _dry_run(session, client, request, notes, args)
     else:
-        _run(session, client, RunState(request, settings=settings, notes=_notes(settings)), args)
+        _run(session, client, RunState(request, settings=settings, notes=notes), args)
 
 
-def _request(session: Session, args: Namespace, cell: str, names: Mapping[str, Any]) -> ExecuteRequest:
-    values = read_values(cell, args.own.var, names, session.namespace, args.usual.var)
+def _request(args: Namespace, values: CellValues, names: Mapping[str, Any]) -> ExecuteRequest:
     which = partial(chosen_version, names=names)
     version, label = which(args.own) or of_setting(which, args.usual) or (None, None)
     return ExecuteRequest(
@@ -105,14 +106,17 @@ def _run_behind(
             raise KeyboardInterrupt(_stopped(state))
 
 
-def _dry_run(session: Session, client: Client, request: ExecuteRequest, args: Namespace) -> None:
+def _dry_run(
+    session: Session, client: Client, request: ExecuteRequest, notes: tuple[str, ...], args: Namespace
+) -> None:
     prompt = get_checked_prompt(client, request, args.timeout)
     if prompt.prompt_template is None:
         raise UnexpectedContent(f"There is nothing to render: {NO_DEFINITION}.")
-    messages = render(prompt, encode_all(request.variable_vals), request.messages).messages
+    rendered = render(prompt, encode_all(request.variable_vals), request.messages)
     if not args.quiet:
-        show_messages(prompt, messages, plain=args.plain or not session.in_kernel)
-    session.bind(messages, args.out)
+        plain = args.plain or not session.in_kernel
+        show_messages(prompt, rendered.messages, (*notes, *rendered.remarks), plain=plain)
+    session.bind(rendered.messages, args.out)
 
 
 def _view(session: Session, args: Namespace, stop: Stop) -> View:
@@ -150,8 +154,3 @@ def _erring_shortly(run: Callable[[], RunState]) -> RunState:
     if state.error is not None:
         shorten(state.error)
     return state
-
-
-def _notes(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what tells an answer from one of the version as it is."""
-    return tuple(f"{name}={value}" for name, value in settings.items())

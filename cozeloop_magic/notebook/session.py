@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -12,6 +13,7 @@ from cozeloop_magic.client.connect import client_for
 from cozeloop_magic.client.settings import Settings
 from cozeloop_magic.notebook.background import LeftBehind
 from cozeloop_magic.notebook.formatters import show_answers
+from cozeloop_magic.printable import printable
 from cozeloop_magic.tape import TapeWriter
 
 __all__ = ["Session"]
@@ -44,10 +46,20 @@ class Session:
         names: dict[str, Any] = self._shell.user_ns
         return names
 
+    def own_names(self, names: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of the notebook's names that the user gave, without IPython's own."""
+        hidden = self._shell.user_ns_hidden
+        return {name: value for name, value in names.items() if hidden.get(name, self) is not value}
+
     @property
     def in_kernel(self) -> bool:
         """Whether a Jupyter kernel runs the shell, and not a terminal."""
         return self._in_kernel
+
+    def tell(self, notes: Iterable[str]) -> None:
+        """Print what the person should know, where an answer is not."""
+        for note in notes:
+            print(printable(note), file=sys.stdout if self._in_kernel else sys.stderr)
 
     def connected(self, config: Mapping[str, str]) -> Client:
         """Return the client of the present settings; the same one as long as they stay the same."""

@@ -36,6 +36,7 @@ from cozeloop_magic.run.state import (
 from cozeloop_magic.run.view import View
 from cozeloop_magic.run.work import Clock, Work
 from cozeloop_magic.template.check import check_variables
+from cozeloop_magic.template.render import remarks_on_tags
 
 __all__ = ["NO_DEFINITION", "Memory", "Stop", "drive", "get_checked_prompt"]
 
@@ -202,7 +203,9 @@ def _steps(
     if settings:
         config = client.model_config_with(request.prompt_key, request.version or "", settings)
         request = replace(request, custom_model_config=config)
-    notes = (f"variables not checked: {unchecked}",) if unchecked is not None else ()
+    notes: tuple[str, ...] = (f"variables not checked: {unchecked}",) if unchecked is not None else ()
+    if prompt is not None and not endpoint.local:  # the embedded Loop tells this itself
+        notes += remarks_on_tags(prompt)
     if memory is not None and (recalled := memory.recall(request, prompt)) is not None:
         yield from recalled
         return

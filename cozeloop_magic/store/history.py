@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from cozeloop_magic.database import Connection, Database
 from cozeloop_magic.errors import ConfigurationError, InvalidRequest
 from cozeloop_magic.run.state import Phase
-from cozeloop_magic.store.database import Connection, Database
 from cozeloop_magic.store.jobs import JobState
 from cozeloop_magic.store.record import RunRecord
 

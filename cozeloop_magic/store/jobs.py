@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from cozeloop_magic.store.database import Connection, Database
+from cozeloop_magic.database import Connection, Database
 
 __all__ = ["Job", "JobState", "Jobs"]
 

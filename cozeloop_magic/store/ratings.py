@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from enum import Enum
 from itertools import islice
 
-from cozeloop_magic.store.database import Database
+from cozeloop_magic.database import Database
 
 __all__ = ["Preference", "Ratings"]
 

@@ -9,9 +9,9 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
+from cozeloop_magic.database import Connection, Database
 from cozeloop_magic.errors import ConfigurationError
 from cozeloop_magic.run.state import Phase
-from cozeloop_magic.store.database import Connection, Database
 from cozeloop_magic.store.history import History
 from cozeloop_magic.store.jobs import Jobs
 from cozeloop_magic.store.ratings import Ratings
@@ -87,6 +87,7 @@ MIGRATIONS = (
 )
 
 _TABLES = ("jobs", "runs", "ratings")  # what is carried over from a damaged file, those first that others refer to
+_MENDING = ("UPDATE runs SET job = NULL WHERE job NOT IN (SELECT id FROM jobs)",)
 _SAID = dict.fromkeys(("", "1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
 _VALUES = ["(SELECT id FROM jobs WHERE id = ?)" if name == "job" else "?" for name in COLUMNS]  # it may be forgotten
 _INSERT = f"INSERT INTO runs ({', '.join(COLUMNS)}) VALUES ({', '.join(_VALUES)})"
@@ -164,7 +165,9 @@ class RunStore:
         StoreError
             If it cannot be opened, or a newer version of the package has written it.
         """
-        return cls(Database(path or default_path(), MIGRATIONS, _TABLES))
+        return cls(
+            Database(path or default_path(), MIGRATIONS, what="store of runs", salvaged=_TABLES, mending=_MENDING)
+        )
 
     def __enter__(self) -> RunStore:
         return self

@@ -17,6 +17,8 @@ from cozeloop_magic.printable import printable
 
 __all__ = ["check_variables"]
 
+_LONGEST = 120  # characters of what a variable is for
+
 _WAYS: dict[str, str] = {
     VariableType.BOOLEAN: "write true or false",
     VariableType.INTEGER: "write a whole number",
@@ -48,7 +50,7 @@ def check_variables(prompt: Prompt, values: Mapping[str, Any], *, chosen: bool =
     declared = {definition.key: definition for definition in prompt.variable_defs}
     missing = [key for key in declared if key not in values]
     problems = _unknown([key for key in values if key not in declared], missing, list(declared))
-    problems += [f"{key} is missing; {_way_to_leave_out(declared[key])}" for key in missing]
+    problems += [_missing(declared[key]) for key in missing]
     for key, definition in declared.items():
         if key in values:
             problems += _mistyped(definition, values[key])
@@ -80,10 +82,14 @@ def _known(declared: list[str]) -> str:
     return f"its variables are {', '.join(declared)}" if declared else "it has none"
 
 
-def _way_to_leave_out(definition: VariableDef) -> str:
+def _missing(definition: VariableDef) -> str:
+    """Say that a variable is missing: what it is for, and how to give it or to leave it empty."""
+    key, purpose = definition.key, " ".join((definition.desc or "").split()).rstrip(".。")
+    shown = purpose if len(purpose) <= _LONGEST else purpose[:_LONGEST] + "…"
+    told = f"{key} is missing ({shown})" if shown else f"{key} is missing"
     if definition.type == VariableType.PLACEHOLDER:
-        return f"write `{definition.key} = []` for no messages"
-    return f'`{definition.key}: ""` (or `--var {definition.key}=`) leaves it empty on purpose'
+        return f"{told}; write `{key} = ...` with a list of messages, or `{key} = []` for none"
+    return f'{told}; write `{key}: ...`, or `{key}: ""` (or `--var {key}=`) to leave it empty on purpose'
 
 
 def _mistyped(definition: VariableDef, value: Any) -> list[str]:
@@ -120,7 +126,11 @@ def _fits(kind: str, text: str) -> bool:
 def _not_text(key: str, value: Any, sent: str) -> list[str]:
     if value is None:
         return [f'{key} is None, which would be sent as the word null; `{key}: ""` leaves it empty on purpose']
-    if not isinstance(value, str) and sent[:1] in ("[", "{"):
-        kind = type(value).__name__
-        return [f"{key} must be text, not a {kind}; put it in quotes, or write `{key} = json.dumps(...)`"]
-    return []
+    if isinstance(value, str) or sent[:1] not in ("[", "{"):
+        return []
+    wrong = f"{key} must be text, not a {type(value).__name__}"
+    if isinstance(value, Mapping):
+        return [f"{wrong}; put it in quotes, or run `import json` and write `{key} = json.dumps(..., default=str)`"]
+    quotes = "put it in quotes, or " if isinstance(value, list) else ""
+    as_json = f" or `{key} = (...).to_json()`" if hasattr(value, "to_json") else ""
+    return [f'{wrong}; {quotes}write `{key} = "\\n".join(map(str, ...))`{as_json}']

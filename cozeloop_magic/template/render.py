@@ -6,7 +6,7 @@ The embedded Loop and a dry run share it, so both show what the platform would d
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from cozeloop_magic.template.addresses import is_data_uri, is_url
 from cozeloop_magic.template.jinja import MAX_OUTPUT_BYTES, RENDER_FAILED, renderer
 from cozeloop_magic.template.values import INVALID_PARAMETER
 
-__all__ = ["UNSUPPORTED_TYPE", "Rendered", "render"]
+__all__ = ["UNSUPPORTED_TYPE", "Rendered", "remarks_on_tags", "render"]
 
 UNSUPPORTED_TYPE = 600501006
 
@@ -80,6 +80,16 @@ def render(prompt: Prompt, variable_vals: Sequence[VariableVal], messages: Seque
     for message in rendered.all:
         _check_parts(message.parts or ())
     return Rendered(rendered.all, tuple(remarks))
+
+
+def remarks_on_tags(prompt: Prompt) -> tuple[str, ...]:
+    """Return what the platform does not tell of a prompt: the tags of a normal template that stay as they are."""
+    template = prompt.prompt_template
+    if template is None or template.template_type != TemplateType.NORMAL:
+        return ()
+    declared = {each.key for each in prompt.variable_defs}
+    texts = (each.text for each in template.messages or () if each.role not in (Role.TOOL, Role.PLACEHOLDER))
+    return tuple(dict.fromkeys(remark for text in texts for remark in _on_blanks(text, declared)))
 
 
 class _Messages:
@@ -203,6 +213,12 @@ def _text_renderer(
     raise remote_error(f"Templates of the type {kind!r} are not supported.", code=UNSUPPORTED_TYPE)
 
 
+def _on_blanks(text: str, declared: Container[str]) -> Iterator[str]:
+    for tag in _BLANK_TAG.finditer(text):
+        if (name := tag[1] or tag[2]) in declared:
+            yield f"{tag[0]} stays as it is: in a normal template, write {{{{{name}}}}} without blanks"
+
+
 def _normal(types: Mapping[str, str], values: Values, remark: Callable[[str], object]) -> RenderText:
     """Replace what stands exactly between the braces, blanks included; what is not declared stays as written."""
 
@@ -211,9 +227,8 @@ def _normal(types: Mapping[str, str], values: Values, remark: Callable[[str], ob
         return (value and value.value) or ""
 
     def render_text(text: str) -> str:
-        for tag in _BLANK_TAG.finditer(text):
-            if (name := tag[1] or tag[2]) in types:
-                remark(f"{tag[0]} stays as it is: in a normal template, write {{{{{name}}}}} without blanks")
+        for each in _on_blanks(text, types):
+            remark(each)
         pieces: list[str] = []
         size = done = 0
         for opening, closing in _tags(text):

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from cozeloop_magic.errors import AuthenticationFailed, ConfigurationError, to_install
+from cozeloop_magic.forks import register_after_fork
 from cozeloop_magic.transport.call import POLL_INTERVAL, Call, Timeouts
-from cozeloop_magic.transport.forks import register_after_fork
 from cozeloop_magic.transport.secret import Secret
 from cozeloop_magic.transport.tracebacks import strip_tracebacks
 

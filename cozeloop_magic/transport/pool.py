@@ -20,6 +20,7 @@ from cozeloop_magic.errors import (
     ConfigurationError,
     InvalidRequest,
 )
+from cozeloop_magic.forks import register_after_fork
 from cozeloop_magic.transport.auth import Header
 from cozeloop_magic.transport.call import Call
 from cozeloop_magic.transport.connection import CALL, Adapter
@@ -27,7 +28,6 @@ from cozeloop_magic.transport.dial import is_loopback
 from cozeloop_magic.transport.endpoint import Endpoint
 from cozeloop_magic.transport.error_responses import as_sentence
 from cozeloop_magic.transport.faults import map_exception
-from cozeloop_magic.transport.forks import register_after_fork
 from cozeloop_magic.transport.secret import Secret
 from cozeloop_magic.transport.tracebacks import strip_tracebacks
 from cozeloop_magic.transport.transport import Transport

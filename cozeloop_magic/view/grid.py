@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
 from IPython.display import DisplayHandle, display
 
 from cozeloop_magic.lab.plan import Trial
+from cozeloop_magic.lab.ratings import BlindRating
 from cozeloop_magic.lab.state import ExperimentState
+from cozeloop_magic.lab.verdict import Decision
 from cozeloop_magic.printable import printable
 from cozeloop_magic.run.state import Phase
 from cozeloop_magic.view import comparison, control
 from cozeloop_magic.view.answers import Answers, shortened
 from cozeloop_magic.view.front import is_watched
 from cozeloop_magic.view.pager import Pager
+from cozeloop_magic.view.rating import RatingView, rate_in_terminal
 from cozeloop_magic.view.render import ROOT
 from cozeloop_magic.view.widget import Rows, RowsWidget, script, sheet
 
@@ -86,6 +89,11 @@ class GridView:
         if self._widget is not None:
             self._widget.close()
         control.forget(self._control)
+
+    def rate(self, rating: BlindRating, decide: Callable[[], Sequence[Decision]]) -> None:
+        """Ask for ratings in the cell that runs now, unless a machine runs it."""
+        if is_watched():
+            RatingView(rating, decide)
 
     def _begin(self, state: ExperimentState) -> None:
         plan = state.plan
@@ -174,6 +182,11 @@ class PlainGridView:
         """Write all of it."""
         self._out.write(comparison.to_text(state, **self._options) + "\n")
         self._out.flush()
+
+    def rate(self, rating: BlindRating, decide: Callable[[], Sequence[Decision]]) -> None:
+        """Ask for ratings line by line, unless a machine runs it."""
+        if is_watched():
+            rate_in_terminal(rating, decide, self._out)
 
 
 def _metadata(state: ExperimentState) -> dict[str, Any]:

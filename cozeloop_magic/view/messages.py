@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from IPython.display import display
 
@@ -18,9 +18,9 @@ _ROLE = "margin: .6em 0 .1em; font-size: .85em; opacity: .75"
 _TEXT = "margin: 0; padding: 0 0 0 1em; white-space: pre-wrap; overflow-wrap: anywhere; background: none"
 
 
-def show_messages(prompt: Prompt, messages: Sequence[Message], *, plain: bool) -> None:
-    """Show what a model would be given."""
-    title = f"{prompt.prompt_key} @ {prompt.version} · {_TITLE}"
+def show_messages(prompt: Prompt, messages: Sequence[Message], notes: Iterable[str], *, plain: bool) -> None:
+    """Show what a model would be given, and quiet remarks on it."""
+    title = " · ".join([f"{prompt.prompt_key} @ {prompt.version}", _TITLE, *notes])
     named = [(str(message.role), request.content(message)) for message in messages]
     text = "\n\n".join(f"{role}\n" + "\n".join(f"    {line}" for line in said.split("\n")) for role, said in named)
     plain_text = printable(f"{title}\n\n{text}")

@@ -133,3 +133,60 @@ def test_pages_turn_while_it_runs_and_after(open_notebook: Open, slow: FakeLoop)
     assert notebook.output(1).locator("details.cozeloop-page[open]").count() == 1
     assert notebook.output(1).locator("td.cozeloop-input:visible").count() == 5
     notebook.keep(1, "compare-pages")
+
+
+RATED = "%loop_compare greet -v 1.0.0 -v 2.0.0 --inputs inputs --decide human --out cmp"
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_pairs_are_rated_blind_by_keyboard(open_notebook: Open, slow: FakeLoop, theme: str) -> None:
+    inputs = "inputs = [{'text': f'text {5 * n}'} for n in range(9)]"
+    notebook = open_notebook(
+        f"rating-{theme}", [f"{load(slow)}\n{inputs}", RATED, "rating = cmp.rate()"], theme=f"JupyterLab {theme}"
+    )
+    notebook.run(0)
+    notebook.run(1)
+    assert "nobody has rated" in notebook.appears(1, ".cozeloop-verdict").inner_text()
+    notebook.run(2)
+    rating = notebook.appears(2, ".cozeloop-rating")
+    count, sides = rating.locator(".cozeloop-count"), rating.locator(".cozeloop-side")
+    sides.first.click()
+    assert notebook.page.evaluate(CONTRAST) == {}
+    notebook.keep(2, f"rating-{theme.lower()}")
+    for at in range(8):
+        rating.locator(f".cozeloop-count:text('{at + 1} of 9')").wait_for(timeout=5_000)
+        assert "1.0.0" not in rating.inner_text() and "2.0.0" not in rating.inner_text()
+        notebook.page.keyboard.press("ArrowLeft" if sides.first.inner_text().startswith("new") else "ArrowRight")
+    rating.locator(".cozeloop-count:text('9 of 9')").wait_for(timeout=5_000)
+    notebook.page.keyboard.press("Backspace")
+    rating.locator(".cozeloop-count:text('8 of 9')").wait_for(timeout=5_000)
+    new_left = sides.first.inner_text().startswith("new")
+    rating.get_by_role("button", name=f"The {'left' if new_left else 'right'} answer is better").click()
+    rating.locator(".cozeloop-count:text('9 of 9')").wait_for(timeout=5_000)
+    notebook.page.keyboard.press("=")
+
+    verdict = notebook.appears(2, ".cozeloop-verdict")
+    said = "2.0.0 is better than 1.0.0: people prefer 2.0.0 on 8 of 9 inputs, 1.0.0 on 0, neither on 1"
+    assert verdict.inner_text().startswith(said)
+    assert "Of 9 pairs you preferred: 1.0.0 0, 2.0.0 8, neither 1." in notebook.output(2).inner_text()
+    assert count.count() == 0 and notebook.page.evaluate(CONTRAST) == {}
+    notebook.keep(2, f"rated-{theme.lower()}")
+    saved = notebook.save()
+    (output,) = [output for output in saved.cells[2].outputs if "data" in output]
+    assert set(output.data) == {"text/html", "text/plain"} and output.data["text/plain"].startswith(said)
+    reopened = open_notebook(f"rating-{theme}", theme=f"JupyterLab {theme}")
+    assert reopened.appears(2, ".cozeloop-verdict").inner_text().startswith(said)
+
+
+def test_a_rating_that_is_ended_early_goes_on_where_it_was(open_notebook: Open, slow: FakeLoop) -> None:
+    inputs = "inputs = [{'text': f'text {5 * n}'} for n in range(4)]"
+    notebook = open_notebook("rating-end", [f"{load(slow)}\n{inputs}", RATED, "rating = cmp.rate()"])
+    for cell in range(3):
+        notebook.run(cell)
+    rating = notebook.appears(2, ".cozeloop-rating")
+    rating.get_by_role("button", name="Neither is better").click()
+    rating.locator(".cozeloop-count:text('2 of 4')").wait_for(timeout=5_000)
+    rating.get_by_role("button", name="Rate no more").click()
+    assert "3 more inputs are not rated." in notebook.appears(2, ".cozeloop-verdict").inner_text()
+    notebook.run(2)
+    notebook.appears(2, ".cozeloop-count:text('1 of 3')")

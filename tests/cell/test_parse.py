@@ -165,11 +165,11 @@ class TestExpressions:
 
     def test_go_over_thousands_of_lines_in_no_time(self) -> None:
         code = "[\n" + "  [']', 2],\n" * 5000 + "]"
-        began = time.monotonic()
+        began = time.process_time()
         assert parse_cell(f"a = {code}\nb: x").variables[0].source == Expression(code, 1, 5)
         with pytest.raises(CellError, match="never closed"):
             parse_cell(f"a = {code[:-1]}")
-        assert time.monotonic() - began < 5
+        assert time.process_time() - began < 5
 
     def test_end_where_python_ends_a_line(self) -> None:
         spec = parse_cell('a = 1 + \\\n  2\nb = (1  # one (\n)\nc = f"""{1}\n"""  # """\nd: x')
@@ -280,6 +280,12 @@ class TestErrors:
         ("\ufefftopic: x\n\u200bb: y", {"topic": "x", "b": "y"}),
         ("topic:\u00a0x\nb:\u3000y", {"topic": "x", "b": "y"}),
         ('{"topic": "physics", "n": 3}', {"topic": "physics", "n": 3}),
+        ('{\n  "topic": "physics",\n  "n": [1, null]\n}\n', {"topic": "physics", "n": [1, None]}),
+        ('  {"topic": "physics"}\n', {"topic": "physics"}),
+        ("{'topic': 'physics', 'done': True}", {"topic": "physics", "done": True}),
+        ('{"topic": "physics",}', {"topic": "physics"}),
+        ('{"topic": "physics"}\n---\nBe brief.', {"topic": "physics"}),
+        ("{}", {}),
         ("  topic: physics\n  b: 2", {"topic": "physics", "b": "2"}),
         ("t: |\n  a\u2028b\u0085c\x1bd\x0ce", {"t": "a\u2028b\u0085c\x1bd\x0ce\n"}),
         ("t: |-\n    deep\n  a\n\n  b", {"t": "  deep\na\n\nb"}),
@@ -306,6 +312,13 @@ def test_what_can_only_be_meant_in_one_way_is_taken_so(text: str, values: dict[s
         ("topic: x\n----\nhi", "Write three plain hyphens"),
         ("---\ntopic: x\n---\nhi", "nothing stands above the first `---`"),
         ("topic physics", "Write `topic: ...` with a colon"),
+        ('{"topic": "physics", "topic": "x"}', "topic is given twice in one object"),
+        ('{"topic": physics}', "this object is no JSON: Expecting value."),
+        ('{"topic": "physics"', "this object is no JSON: Expecting ',' delimiter."),
+        ('{"topic": "a" "done": true}', "this object is no JSON"),
+        ("{1: 2}", "this object is no JSON"),
+        ("{topic}", "this object is no JSON"),
+        ("{{topic}}", "is `---` missing".replace("is `", "Is the line with `")),
         ('"topic": "physics",', "without quotes and without a comma"),
         ("---\n@tool\ncode", "as text, write `@user"),
     ],
@@ -314,3 +327,10 @@ def test_a_slip_is_named_with_what_to_write(text: str, said: str) -> None:
     with pytest.raises(CellError) as caught:
         parse_cell(text)
     assert said in str(caught.value)
+
+
+def test_what_stands_below_a_pasted_object_is_a_message() -> None:
+    assert messages('{"topic": "physics"}\n---\nBe brief.\n@assistant\nYes.') == [
+        ("user", "Be brief."),
+        ("assistant", "Yes."),
+    ]

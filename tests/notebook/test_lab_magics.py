@@ -19,7 +19,13 @@ ROWS = [{"review": f"text {n}", "label": "good" if n % 3 else "bad"} for n in ra
 @pytest.fixture
 def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLoop]:
     def reply(version: str, text: str) -> str:
-        return "perhaps" if version == "1.0.0" else "good" if int(text.split()[-1]) % 3 else "bad"
+        return (
+            "perhaps"
+            if version == "1.0.0" or not text[-1].isdigit()
+            else "good"
+            if int(text.split()[-1]) % 3
+            else "bad"
+        )
 
     with fake_loop(reply) as running:
         monkeypatch.setenv("COZELOOP_API_BASE_URL", running.server.url)
@@ -55,6 +61,21 @@ def test_a_cell_gives_each_value_of_a_list_as_an_input(notebook: Any, capsys: An
     assert run(notebook, "%%loop_compare greet@1.0.0 greet@2.0.0 --grid text\ntext: [text 1, text 3]").success
     assert "With fewer than 6 inputs nothing can be shown" in capsys.readouterr().err
     assert len(notebook.user_ns["_loop"]) == 4
+
+
+@pytest.mark.parametrize("written", ['["text 1", "text 3"]', "[1, 2]", "\n- text 1\n- text 3"])
+def test_a_list_is_one_however_it_is_written(notebook: Any, written: str) -> None:
+    assert run(
+        notebook, f"%%loop_compare greet@2.0.0 --quiet --grid text\ntext:{' ' * (written[0] == '[')}{written}"
+    ).success
+    assert len(notebook.user_ns["_loop"]) == 2
+
+
+def test_text_that_reads_as_python_of_the_notebook_is_told(notebook: Any, capsys: Any) -> None:
+    assert run(notebook, "%%loop_compare greet@2.0.0 --plain\ntext: reviews.review[1]").success
+    assert "this is text; `text = reviews.review[1]` is Python" in capsys.readouterr().err
+    assert run(notebook, "%%loop_batch reviews -p greet -v 2.0.0\ntext: reviews.review[1]").success
+    assert "`text = reviews.review[1]` is Python" in capsys.readouterr().err
 
 
 def test_a_function_of_the_notebook_checks(notebook: Any) -> None:
@@ -109,3 +130,31 @@ def test_a_setting_keeps_nothing_of_any_comparison_or_batch(notebook: Any, loop:
     assert not default_path().exists() and loop.executions == 36
     assert run(notebook, "%config LoopMagics.keep = True").success
     assert run(notebook, f"{COMPARE} --quiet").success and default_path().exists()
+
+
+def test_a_terminal_asks_line_by_line(notebook: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(notebook, f"{COMPARE} --decide human --out cmp").success
+    assert "nobody has rated" in capsys.readouterr().out
+    asked = iter(["what?", "=", "1", "2", "q"])
+    monkeypatch.setattr("builtins.input", lambda prompt: next(asked))
+    assert run(notebook, "rating = cmp.rate()").success
+    out = capsys.readouterr().out
+    assert "1 of 12: text" in out and "--- 2 ---\n" in out and "4 of 12" in out and "5 of 12" not in out
+    assert "people prefer" in out and "9 more inputs are not rated." in out and "Of 3 pairs you preferred" in out
+    assert len(notebook.user_ns["rating"].rated) == 3
+
+
+def test_an_end_of_input_ends_the_rating_and_keeps_it(
+    notebook: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(notebook, f"{COMPARE} --decide human --out cmp").success
+    asked = iter(["=", EOFError()])
+
+    def answer(prompt: str) -> str:
+        said = next(asked)
+        if isinstance(said, EOFError):
+            raise said
+        return said
+
+    monkeypatch.setattr("builtins.input", answer)
+    assert run(notebook, "cmp.rate()").success and "Of 1 pair you preferred" in capsys.readouterr().out

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -162,7 +163,10 @@ class TestErrors:
                 "greet --verzion 1",
                 "There is no option --verzion (did you mean --version?). The options are --version, ",
             ),
-            ("greet --bogus x", "There is no option --bogus. The options are "),
+            (
+                "greet --bogus x",
+                "There is no option --bogus. A variable is given as --var NAME=VALUE. The ",
+            ),
             ("greet --streem", "There is no option --streem (did you mean --no-stream?). The options are "),
             ("greet hello", "hello belongs to no option. The options are "),
             ("greet --timeout soon", "Argument --timeout: invalid float value: 'soon'. The options are "),
@@ -263,12 +267,28 @@ class TestOptions:
             ("%loop_compare greet -v 1 -v 2 --inputs a --inputs b", "--inputs is given twice"),
             ("%loop_batch rows -p greet --prompt other", "--prompt is given twice"),
             ("%%loop_define greet --bump minor --bump major\n---\nHi", "--bump is given twice"),
+            (
+                "%%loop_prompt greet # my first\nname: Ada",
+                "# begins no comment on the magic's own line. A comment stands in",
+            ),
+            ("%loop_prompt greet #first", "#first begins no comment"),
+            ("%loop_compare greet # two versions", "# begins no comment"),
+            ("%loop_prompt greet --var name=select 5 * -1;", 'needs quotes: --var name="select 5 * -1;".'),
+            ("%loop_prompt greet --var name=Ada L --quiet", 'needs quotes: --var name="Ada L".'),
+            ("%loop_compare greet --var text=two words -v 1", 'needs quotes: --var text="two words".'),
+            ("%loop_prompt greet --var name = Ada", "= belongs to no option. Write --var name=Ada."),
+            ("%loop_prompt greet --var name: Ada L", 'needs quotes: --var name="Ada L".'),
+            ("%loop_prompt greet name=Ada", "name=Ada belongs to no option. Write --var name=Ada."),
+            (
+                "%loop_prompt greet --topic Ada",
+                "There is no option --topic. A variable is given as --var N",
+            ),
             ("%loop_prompt greet --model x", "belong to a version. `--set model_id=x` replaces it here."),
             (
                 "%loop_prompt greet --temperature 0",
                 "There is no option --temperature: a model and its settings",
             ),
-            ("%loop_prompt greet --top-p=0.5", "`--set top_p=...`"),
+            ("%loop_prompt greet --top-p=0.5", "`--set top_p=0.5`"),
             ("%loop_prompt greet --max_tokens 5 --plain", "`--set max_tokens=5`"),
             ("%loop_compare greet --temperature 0", "`--set temperature=0`"),
             ("%loop_batch rows -p greet --temperature 0", "Commit a version with another with %%loop_define."),
@@ -306,3 +326,62 @@ class TestOptions:
         assert not shell.run_cell("%%loop_prompt greet").success
         out = " ".join(capsys.readouterr().out.split())
         assert "name is missing" in out and "UsageError" not in out
+
+
+class TestPython:
+    """What was perhaps meant as Python is sent as it is written, and told."""
+
+    @pytest.mark.parametrize(
+        ("line", "cell", "sent_as", "told"),
+        [
+            ("greet", "name: df.text\nnote: {}", "df.text", "this is text; `name = df.text` is Python"),
+            ("greet", "name: {df.text[0]}\nnote: {}", "{df.text[0]}", "`name = df.text[0]` is Python"),
+            ("greet --var name=t", "note: {}", "t", "this is text; `--var name=$t` is Python"),
+            ("greet --var name=df.text", "note: {}", "df.text", "`name = df.text` is Python"),
+            ("greet --var name='t.upper()'", "note: {}", "t.upper()", "`name = t.upper()` is Python"),
+            ("greet", "name: topic\nnote: {}", "topic", ""),
+            ("greet", "name: In\nnote: {}", "In", ""),
+            ("greet", "name: exit()\nnote: {}", "exit()", ""),
+            ("greet", 'name = "df.text"\nnote: {}', "df.text", ""),
+            ("greet --var name=$code", "note: {}", "df.text", ""),
+            ("greet", "name: the history of df\nnote: {}", "the history of df", ""),
+        ],
+    )
+    def test_a_note_says_so(
+        self,
+        shell: InteractiveShell,
+        configured: Configured,
+        capsys: Any,
+        line: str,
+        cell: str,
+        sent_as: str,
+        told: str,
+    ) -> None:
+        server = configured(GREET)
+        shell.user_ns.update(df=pd.DataFrame({"text": ["a"]}), t="text", code="df.text")
+        assert run(shell, line, cell).success
+        assert sent(server)["variable_vals"][0]["value"] == sent_as
+        status = capsys.readouterr().err
+        assert told in status and ("is Python" in status) == bool(told)
+        assert run(shell, f"{line} --dry-run", cell).success
+        assert ("is Python" in capsys.readouterr().out) == bool(told)
+
+    def test_in_a_function_its_own_names_count(
+        self, shell: InteractiveShell, configured: Configured, capsys: Any
+    ) -> None:
+        configured(GREET)
+        shell.run_cell("def greet(rows):\n    %loop_prompt greet --var name=rows[0] --var note={}\ngreet(['Ada'])")
+        assert "`name = rows[0]` is Python" in capsys.readouterr().err
+
+
+def test_a_tag_with_blanks_stays_and_is_told(shell: InteractiveShell, configured: Configured, capsys: Any) -> None:
+    messages = [{"role": "user", "content": "Hi {{ name }}, {{ x }}"}]
+    template = {**DEFINITION["prompt_template"], "messages": messages}  # type: ignore[dict-item]
+    found = {"query": {}, "prompt": {**DEFINITION, "prompt_template": template}}
+    mget = answer({"code": 0, "data": {"items": [found]}})
+    configured(by_path(mget=mget, execute_streaming=STREAM))
+    for line in ("greet", "greet --dry-run"):
+        assert run(shell, line).success
+        said = "".join(capsys.readouterr())
+        assert "{{ name }} stays as it is: in a normal template, write {{name}} without blanks" in said
+        assert "{{ x }} stays" not in said

@@ -43,7 +43,11 @@ class TestPreferences:
     @pytest.mark.parametrize(
         ("options", "line", "says"),
         [
-            ("--bogus x", "greet", "There is no option --bogus. The options are"),
+            (
+                "--bogus x",
+                "greet",
+                "There is no option --bogus. A variable is given as --var NAME=VALUE. The",
+            ),
             ("--version", "greet", "Argument -v/--version: expected one argument."),
             ("greet", "greet", "greet belongs to no option."),
             ("--timeout 0", "greet", "--timeout is 0.0; it must be a number of seconds, above 0"),

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from cozeloop_magic import database
 from cozeloop_magic.entities.prompt import ExecuteRequest, Message, Role
 from cozeloop_magic.errors import ConfigurationError, InvalidRequest, RateLimited, StoreError
 from cozeloop_magic.run.state import Failed, Interrupted
-from cozeloop_magic.store import database
 from cozeloop_magic.store.history import LIMIT_VARIABLE, Wanted, moment_of
 from cozeloop_magic.store.jobs import Job, JobState
 from cozeloop_magic.store.ratings import Preference

@@ -31,9 +31,25 @@ def test_a_slip_of_the_pen_is_met_with_the_name_that_was_meant() -> None:
 def test_everything_wrong_is_told_at_once() -> None:
     text = complaint(prompt(topic="string", n="integer", history="placeholder"), {"n": "many", "zzz": 1})
     assert "there is no variable zzz; its variables are topic, n, history" in text
-    assert 'topic is missing; `topic: ""` (or `--var topic=`)' in text
-    assert "history is missing; write `history = []`" in text
+    assert 'topic is missing; write `topic: ...`, or `topic: ""` (or `--var topic=`) to leave it empty' in text
+    assert "history is missing; write `history = ...` with a list of messages, or `history = []` for none" in text
     assert "n must be integer, not 'many'; write a whole number" in text
+
+
+@pytest.mark.parametrize(
+    ("purpose", "told"),
+    [
+        ("What it is about", "topic is missing (What it is about); write"),
+        ("  What it\nis about. ", "topic is missing (What it is about); write"),
+        ("\x1b[31m\u202e", "topic is missing (␛[31m‹U+202E›); write"),
+        ("w" * 200, f"topic is missing ({'w' * 120}…); write"),
+        ("", "topic is missing; write"),
+        (None, "topic is missing; write"),
+    ],
+)
+def test_what_is_missing_is_told_with_what_it_is_for(purpose: str | None, told: str) -> None:
+    definitions = (VariableDef("topic", purpose),)
+    assert told in complaint(Prompt("p", "1", prompt_template=PromptTemplate(variable_defs=definitions)), {})
 
 
 HELLO = [Message(Role.USER, "hi")]
@@ -63,7 +79,7 @@ def test_fits(kind: str, value: Any) -> None:
     ("kind", "value", "says"),
     [
         ("string", None, "the word null"),
-        ("string", ["a"], "json.dumps"),
+        ("string", ["a"], 'put it in quotes, or write `x = "\\n".join('),
         ("string", {"a": 1}, "json.dumps"),
         ("string", HELLO, "must be string, not messages"),
         ("string", ("a",), "not a tuple"),

@@ -181,8 +181,8 @@ def in_too_short_a_time(text: str) -> Case:
 
 
 RENDERED: dict[str, Case] = {
-    "a placeholder's message of an unknown role": rendered(
-        Message("placeholder", "chat"), values={"chat": [Message("oracle", "Hi")]}, chat="placeholder"
+    "a placeholder within a placeholder": rendered(
+        Message("placeholder", "chat"), values={"chat": [Message("placeholder", "Hi")]}, chat="placeholder"
     ),
     "a picture without an address": rendered(parts(image_url="a")),
     "a picture without a data URI": rendered(parts(base64_data="iVBOR")),

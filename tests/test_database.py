@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cozeloop_magic.database import Database
 from cozeloop_magic.errors import StoreError
-from cozeloop_magic.store.database import Database
 from cozeloop_magic.store.runs import MIGRATIONS, RunStore
+from tests.store.test_jobs import JOB
 from tests.store.test_runs import record
 
 STEPS = (("CREATE TABLE a (x INTEGER)", "INSERT INTO a VALUES (1)"), ("ALTER TABLE a ADD COLUMN y DEFAULT 2",))
@@ -35,19 +37,19 @@ def test_a_blank_file_is_brought_to_todays_shape(path: Path) -> None:
 
 
 def test_an_older_file_is_brought_to_todays_shape_and_keeps_what_it_has(path: Path) -> None:
-    Database(path, STEPS[:1]).close()
+    Database(path, STEPS[:1], what="store").close()
     for _ in range(2):
-        database = Database(path, STEPS)
+        database = Database(path, STEPS, what="store")
         assert [tuple(row) for row in database.read("SELECT * FROM a")] == [(1, 2)]
         database.close()
 
 
 def test_a_step_that_fails_leaves_the_file_as_it_was(path: Path) -> None:
-    Database(path, STEPS[:1]).close()
+    Database(path, STEPS[:1], what="store").close()
     with pytest.raises(StoreError, match="cannot be used"):
-        Database(path, (STEPS[0], (*STEPS[1], "no SQL")))
+        Database(path, (STEPS[0], (*STEPS[1], "no SQL")), what="store")
     assert version_of(path) == 1
-    Database(path, STEPS).close()
+    Database(path, STEPS, what="store").close()
 
 
 def test_a_newer_file_is_refused_and_left_alone(path: Path) -> None:
@@ -128,3 +130,25 @@ def test_what_is_deleted_leaves_no_trace(path: Path) -> None:
         store._database.write(lambda db: db.execute("DELETE FROM runs"))
         store._database.read("PRAGMA wal_checkpoint(TRUNCATE)")
         assert b"secret recipe" not in path.read_bytes()
+
+
+def test_a_newer_file_is_not_even_tidied_up(path: Path) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE a (x)")
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="newer version"):
+        RunStore.open(path)
+    assert path.read_bytes() == before
+
+
+def test_a_table_whose_place_is_damaged_hides_no_other(path: Path) -> None:
+    with RunStore.open(path) as store:
+        store.put(replace(record(), job=store.jobs.begin(JOB)))
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("UPDATE sqlite_schema SET rootpage = 9999 WHERE name = 'jobs'")
+    db.close()
+    with RunStore.open(path) as store:
+        assert store.get("k") is not None and "1 entries were carried over" in store.notes[0]

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from cozeloop_magic.errors import StoreError
-from cozeloop_magic.transport.forks import register_after_fork
+from cozeloop_magic.forks import register_after_fork
 
-__all__ = ["Connection", "Database", "Row"]
+__all__ = ["Connection", "Database", "IntegrityError", "Row", "statements"]
 
 T = TypeVar("T")
 Connection = sqlite3.Connection
 Row = sqlite3.Row
+IntegrityError = sqlite3.IntegrityError
 
 _BUSY = 30.0  # seconds to wait for another process's write; each takes well under a millisecond
 _BESIDE = ("", "-wal", "-shm")  # what SQLite's own files add to the name
@@ -35,8 +38,12 @@ class Database:
         The file; made if it is not there, for its owner's eyes only.
     migrations : sequence of sequence of str
         Statements; step N brings a database from ``user_version`` N to N + 1.
+    what : str
+        What it is, for people: "store of runs".
     salvaged : sequence of str
         The tables to carry over, as far as they can be read, when a damaged file is set aside.
+    mending : sequence of str
+        Statements that then see to the rows whose counterpart in another table was lost.
 
     Attributes
     ----------
@@ -49,8 +56,18 @@ class Database:
         If it cannot be opened, or a newer version of the package has written it.
     """
 
-    def __init__(self, path: Path, migrations: Sequence[Sequence[str]], salvaged: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        migrations: Sequence[Sequence[str]],
+        *,
+        what: str,
+        salvaged: Sequence[str] = (),
+        mending: Sequence[str] = (),
+    ) -> None:
         self.path = path
+        self._what = what
+        self._mending = mending
         self.notes: list[str] = []
         self._migrations = migrations
         self._salvaged = salvaged
@@ -97,6 +114,26 @@ class Database:
         """
         return self._do(lambda db: _in_transaction(db, change))
 
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Work in a transaction, which is committed at the end.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be kept. Of a damage, what can be read is mended, and the work is to be done again.
+        """
+        with self._lock:
+            try:
+                with _transaction(self._attempt(lambda db: db)) as db:
+                    yield db
+            except sqlite3.Error as error:
+                told = self._told(error)
+                if isinstance(told, _Damaged):
+                    self._set_aside(told)
+                    raise StoreError(self.notes[-1], hint="Run it again.") from error
+                raise told from error
+
     @property
     def size(self) -> int:
         """The bytes that hold something."""
@@ -141,7 +178,7 @@ class Database:
 
     def _attempt(self, work: Callable[[Connection], T]) -> T:
         if self._closed:
-            raise StoreError(f"The store of runs {self.path} is closed.")
+            raise StoreError(f"The {self._what} {self.path} is closed.")
         try:
             if self._db is None:
                 self._db = self._opened()
@@ -154,8 +191,13 @@ class Database:
     def _opened(self) -> Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600)  # SQLite's own files beside it take after it
-        self._inode = os.fstat(file).st_ino
+        found = os.fstat(file)
         os.close(file)
+        self._inode = found.st_ino
+        if not stat.S_ISREG(found.st_mode):
+            raise self._unusable("it is no plain file")
+        if found.st_size:
+            self._check_version()
         db = sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
         try:
             db.row_factory = sqlite3.Row
@@ -169,14 +211,22 @@ class Database:
             raise
         return db
 
-    def _migrate(self, db: Connection) -> None:
-        version = db.execute("PRAGMA user_version").fetchone()[0]
+    def _check_version(self) -> None:
+        """Refuse a newer file before anything is written to it, be it only what SQLite tidies up."""
+        with closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", timeout=_BUSY, uri=True)) as db:
+            self._version_of(db)
+
+    def _version_of(self, db: Connection) -> int:
+        version = int(db.execute("PRAGMA user_version").fetchone()[0])
         if version > len(self._migrations):
             raise StoreError(
-                f"The store of runs {self.path} was written by a newer version of cozeloop-magic.",
+                f"The {self._what} {self.path} was written by a newer version of cozeloop-magic.",
                 hint="Update cozeloop-magic, or set COZELOOP_MAGIC_HOME to another directory.",
             )
-        for step in self._migrations[version:]:
+        return version
+
+    def _migrate(self, db: Connection) -> None:
+        for step in self._migrations[self._version_of(db) :]:
             for statement in step:
                 db.execute(statement)
         db.execute(f"PRAGMA user_version = {len(self._migrations)}")
@@ -185,23 +235,23 @@ class Database:
         """Give what happened as a sentence; damage is told apart, as there is something to be done about it."""
         why = str(error)
         if "malformed" in why or "not a database" in why:
-            return _Damaged(f"The store of runs {self.path} is damaged ({why}).")
+            return _Damaged(f"The {self._what} {self.path} is damaged ({why}).")
         if "is full" in why or "disk I/O" in why:
             full = "the disk is full" if "is full" in why else f"{why}; the disk may be full"
             return StoreError(
-                f"The store of runs {self.path} cannot take any more ({full}).",
+                f"The {self._what} {self.path} cannot take any more ({full}).",
                 hint="What was kept before is safe; make room and run it again.",
             )
         if "locked" in why:
             return StoreError(
-                f"The store of runs {self.path} was held by another program for {_BUSY:g} s.",
+                f"The {self._what} {self.path} was held by another program for {_BUSY:g} s.",
                 hint="Close what has it open, a database browser say, and run it again.",
             )
         return self._unusable(why)
 
     def _unusable(self, why: str) -> StoreError:
         return StoreError(
-            f"The store of runs {self.path} cannot be used ({why}).",
+            f"The {self._what} {self.path} cannot be used ({why}).",
             hint="Set COZELOOP_MAGIC_HOME to a directory of your own.",
         )
 
@@ -220,17 +270,34 @@ class Database:
                     beside.rename(f"{aside}{suffix}")
         except OSError as error:
             raise damaged from error  # another program holds it
-        carried = self._attempt(lambda db: _in_transaction(db, lambda db: self._carry_over(db, aside)))
+        carried = self._attempt(lambda db: self._carry_over(db, aside))
         self.notes.append(
             f"{damaged.message} It was set aside as {aside.name}; {carried:,} entries were carried over."
         )
 
     def _carry_over(self, db: Connection, aside: Path) -> int:
-        old = sqlite3.connect(aside)
-        try:
-            return sum(_copy_table(old, db, table) for table in self._salvaged)
-        finally:
-            old.close()
+        def copy(db: Connection) -> int:
+            copied = sum(_copy_table(old, db, table) for table in self._salvaged)
+            for statement in self._mending:
+                db.execute(statement)
+            return copied
+
+        db.execute("PRAGMA foreign_keys = OFF")  # a row's counterpart may be what cannot be read
+        with closing(sqlite3.connect(aside)) as old:
+            old.execute("PRAGMA writable_schema = ON")  # a table whose place is damaged then hides no other
+            copied = _in_transaction(db, copy)
+        db.execute("PRAGMA foreign_keys = ON")
+        return copied
+
+
+def statements(script: str) -> Iterator[str]:
+    """Split a script where SQLite says a statement is complete; ``executescript`` would end the transaction."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 class _Damaged(StoreError):
@@ -238,16 +305,21 @@ class _Damaged(StoreError):
 
 
 def _in_transaction(db: Connection, change: Callable[[Connection], T]) -> T:
+    with _transaction(db):
+        return change(db)
+
+
+@contextmanager
+def _transaction(db: Connection) -> Iterator[Connection]:
     """Take the write lock first, so that two writers wait for each other instead of failing half way."""
     db.execute("BEGIN IMMEDIATE")
     try:
-        done = change(db)
+        yield db
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:  # SQLite itself rolls back when the disk is full
             db.execute("ROLLBACK")
         raise
-    return done
 
 
 def _enter_wal(db: Connection) -> None:

@@ -1,0 +1,92 @@
+"""What is neither a variable nor a message: the slip that was made, and what to write. Pure."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+
+from cozeloop_magic.entities.prompt import Role
+from cozeloop_magic.errors import CellError
+
+__all__ = ["check_mark", "not_an_entry", "refuse_typo"]
+
+_LIKE_SEPARATOR = re.compile(r"[-\u2010-\u2015\u2212\ufe58\ufe63\uff0d\u3161\u30fc]{1,}\s*")
+_ROLES = ("user", "assistant", "system", "tool")
+_EXPECTED = "expected `name: value`, `name = expression`, or `---` above the messages"
+
+
+def not_an_entry(line: str, at: int) -> CellError:
+    """Make the error for a line above the separator that is no variable; `at` is its index."""
+    if line[0] in " \t":
+        return CellError(
+            "this line continues nothing.",
+            line=at + 1,
+            source=line,
+            hint="Text over several lines begins with `name: |` and is indented below it.",
+        )
+    tight = re.match(r"([^\W\d][\w-]*):(?=\S)", line)
+    if tight:
+        return CellError(
+            _EXPECTED + ".", line=at + 1, column=tight.end() + 1, source=line, hint="Put a blank after the colon."
+        )
+    wide = re.match(r"([^\W\d][\w-]*)\s*([：﹕＝﹦])", line)
+    if wide:
+        colon = wide[2] in "：﹕"
+        plain = f"colon and a blank: `{wide[1]}: ...`" if colon else f"equals sign: `{wide[1]} = ...`"
+        hint = f"This is {unicodedata.name(wide[2])}. Write a plain {plain}."
+        return CellError(_EXPECTED + ".", line=at + 1, column=wide.end(), source=line, hint=hint)
+    if _LIKE_SEPARATOR.fullmatch(line):
+        return CellError("this is no separator.", line=at + 1, source=line, hint="Write three plain hyphens: `---`.")
+    quoted = re.match(r"([\"'])([^\W\d][\w-]*)\1\s*:", line)
+    if quoted:
+        return CellError(
+            _EXPECTED + ".", line=at + 1, source=line,
+            hint=f"Write `{quoted[2]}: ...` without quotes and without a comma at the end, or a whole JSON object.",
+        )  # fmt: skip
+    bare = re.match(r"([^\W\d][\w-]*)[ \t]+\S", line)
+    if bare and at == 0:
+        hint = f"Write `{bare[1]}: ...` with a colon. Or is it a message? Is the line with `---` missing above it?"
+        return CellError(_EXPECTED + ".", line=at + 1, source=line, hint=hint)
+    return CellError(_EXPECTED + ".", line=at + 1, source=line, hint="Is the line with `---` missing above it?")
+
+
+def check_mark(role: Role, tool_call_id: str | None, at: int, line: str) -> None:
+    """Refuse a tool message that answers no call."""
+    if role is Role.TOOL and not tool_call_id:
+        raise CellError(
+            "a tool message needs the id of the call it answers.",
+            line=at + 1,
+            source=line,
+            hint="Write `@tool ID`; as text, write `@user = '...'`.",
+        )
+
+
+def refuse_typo(line: str, at: int) -> None:
+    """Refuse what was meant to begin a message and does not; other lines that begin with @ are text.
+
+    That is a role with something after it, ``@usr`` alone on a line, and ``@anything = ...``.
+    """
+    if re.match(r"@(user|assistant|system|tool)(?![\w.-])", line):
+        raise CellError(
+            "this begins no message.",
+            line=at + 1,
+            source=line,
+            hint="The text of a message stands on the lines below `@role`; as text, write `@user = '...'`.",
+        )
+    assigned = re.match(r"@(\w+)[ \t]*=(?!=)", line)
+    if assigned:
+        raise CellError(
+            f"there is no role {assigned[1]!r}.",
+            line=at + 1,
+            column=2,
+            source=line,
+            hint="Messages from Python are `@user = ...`, `@assistant = ...`, `@system = ...` or `@tool ID = ...`.",
+        )
+    word = line.rstrip().removeprefix("@")
+    if not line.startswith("@") or not word.isidentifier():
+        return
+    for role in difflib.get_close_matches(word.lower(), _ROLES, n=1, cutoff=0.75):
+        raise CellError(
+            f"there is no role {word!r}.", line=at + 1, column=2, source=line, hint=f"Did you mean @{role}?"
+        )

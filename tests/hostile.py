@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
@@ -316,6 +317,13 @@ ELEMENTS = set(
     "p br hr h1 h2 h3 h4 h5 h6 ul ol li blockquote pre code em strong s a table thead tbody tr th td span div".split()
 )
 ATTRIBUTES = {"href", "rel", "target", "class", "start", "dir"}
+MATHML = set(
+    "math menclose mfrac mi mmultiscripts mn mo mover mpadded mphantom mprescripts mroot mrow mspace msqrt mstyle "
+    "msub msubsup msup mtable mtd mtext mtr munder munderover b i".split()
+)
+"""The elements of formulas; their attributes hold a word, a number or a length, or how a cell is ruled."""
+HARMLESS_VALUE = re.compile(r"[\w. +%-]*")
+HARMLESS_STYLE = re.compile(r"((width|text-align|justify-items|padding-\w+|border-\w+): ?[\w. %]+;?)*")
 SCHEMES = {"http", "https", "mailto"}
 
 
@@ -359,9 +367,20 @@ def faults(html: str, attributes: set[str] = ATTRIBUTES, schemes: set[str] = SCH
     """Name whatever in `html` could act."""
     found = []
     for tag, attrs in read(html).elements:
-        if tag not in ELEMENTS:
+        if tag in MATHML or (tag == "span" and str(attrs.get("class")).startswith("math-core-")):
+            found += [
+                f"{tag} with {name}={value}" for name, value in attrs.items() if not _is_of_a_formula(name, value)
+            ]
+            continue
+        if tag not in ELEMENTS and (tag, attrs) != ("rp", {}):
             found.append(f"element {tag}")
-        found += [f"{tag} with {name}" for name in attrs.keys() - attributes]
+        hides = {"hidden"} if attrs == {"class": "cozeloop-mathml", "hidden": "hidden"} else set()
+        found += [f"{tag} with {name}" for name in attrs.keys() - attributes - hides]
         addresses = [attrs[name] or "" for name in ("href", "src") if name in attrs]
         found += [f"{tag} to {address}" for address in addresses if urlsplit(address.strip()).scheme not in schemes]
     return found
+
+
+def _is_of_a_formula(name: str, value: str | None) -> bool:
+    allowed = HARMLESS_STYLE if name == "style" else HARMLESS_VALUE
+    return not name.startswith("on") and name not in ("href", "src") and bool(allowed.fullmatch(value or ""))

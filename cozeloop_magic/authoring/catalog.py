@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from itertools import islice
 
 from cozeloop_magic.client.client import Client
-from cozeloop_magic.entities.authoring import PromptCommit, PromptRecord
+from cozeloop_magic.entities.authoring import CommitInfo, DraftInfo, PromptCommit, PromptRecord
 from cozeloop_magic.entities.prompt import PromptSummary
 from cozeloop_magic.errors import InvalidRequest, LabelNotFound, LoopError, PromptNotFound, VersionNotFound
 
-__all__ = ["LABELS", "find_prompt", "get_version", "label_version", "list_commits", "read_labels"]
+__all__ = ["DRAFT", "LABELS", "find_prompt", "get_version", "label_version", "list_commits", "read_labels"]
 
 LABELS = ("production", "beta", "test")
 """The labels that every workspace has; others cannot be listed through the platform's API."""
+
+DRAFT = "draft"
+"""What stands for the draft where a version is named."""
 
 _NEAR_AMONG = 1000  # prompts
 
@@ -37,7 +41,7 @@ def find_prompt(client: Client, prompt_key: str) -> PromptSummary:
 
 
 def get_version(client: Client, prompt_key: str, version: str = "", label: str = "") -> PromptRecord:
-    """Get a prompt with one of its versions: by number, else by label, else the latest.
+    """Get a prompt with one of its versions: by number, else by label, else the latest; ``draft`` is your draft.
 
     Raises
     ------
@@ -45,12 +49,25 @@ def get_version(client: Client, prompt_key: str, version: str = "", label: str =
         If there is none.
     """
     found = find_prompt(client, prompt_key)
+    if version == DRAFT:
+        return _draft_of(client, found)
     if label and not version:
         version = client.get_prompt(prompt_key, label=label).version or ""
     record = client.prompts.get(found.id or "", version or found.latest_version or "")
     if record.prompt_commit is None or record.prompt_commit.detail is None:
         raise VersionNotFound(f"The server shows no version {version or '(the latest)'} of {prompt_key}.")
     return record
+
+
+def _draft_of(client: Client, found: PromptSummary) -> PromptRecord:
+    """Give a prompt with its draft in the place of a version."""
+    record = client.prompts.get(found.id or "", with_draft=True)
+    draft = record.prompt_draft
+    if draft is None or draft.detail is None:
+        raise VersionNotFound(f"There is no draft of {found.prompt_key}.", hint="")
+    info = draft.draft_info or DraftInfo()
+    commit = CommitInfo(DRAFT, info.base_version, "not committed", info.user_id, info.updated_at)
+    return replace(record, prompt_commit=PromptCommit(commit, draft.detail))
 
 
 def read_labels(client: Client, record: PromptRecord) -> dict[str, str]:

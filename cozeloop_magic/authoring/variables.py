@@ -12,7 +12,7 @@ from cozeloop_magic.errors import CellError, ConfigurationError, to_install
 if TYPE_CHECKING:
     from jinja2 import nodes
 
-__all__ = ["blank_tags", "infer_variables"]
+__all__ = ["blank_tags", "infer_variables", "texts_of"]
 
 _TAG = re.compile(r"\{\{([^{}]*)\}\}")
 _NAME = re.compile(r"[^\W\d]\w*")
@@ -39,7 +39,7 @@ def infer_variables(messages: Sequence[Message], template_type: str) -> dict[str
         for part in message.get("parts") or ():
             if part.get("type") == ContentType.MULTI_PART_VARIABLE and part.get("text"):
                 found[part["text"]] = VariableType.MULTI_PART.value
-        for text in _texts(message):
+        for text in texts_of(message):
             for name, kind in _in_text(text, template_type):
                 if found.get(name, VariableType.STRING) == VariableType.STRING:
                     found[name] = kind
@@ -48,11 +48,11 @@ def infer_variables(messages: Sequence[Message], template_type: str) -> dict[str
 
 def blank_tags(messages: Sequence[Message]) -> list[str]:
     """Return the tags with blanks inside, such as ``{{ name }}``: a ``normal`` template leaves them as they stand."""
-    tags = (tag for message in messages for text in _texts(message) for tag in _TAG.finditer(text))
+    tags = (tag for message in messages for text in texts_of(message) for tag in _TAG.finditer(text))
     return list(dict.fromkeys(tag[0] for tag in tags if tag[1] != tag[1].strip() and _NAME.fullmatch(tag[1].strip())))
 
 
-def _texts(message: Message) -> Iterator[str]:
+def texts_of(message: Message) -> Iterator[str]:
     """Yield the texts of a message that a server renders."""
     if message.get("role") in (Role.TOOL, Role.PLACEHOLDER):
         return

@@ -281,10 +281,14 @@ class PromptPage(Wire):
 
 @dataclass(frozen=True, repr=False)
 class TokenUsage(Wire):
-    """What a call cost, in tokens."""
+    """What a call cost, in tokens; None is a count that was not told."""
 
-    input_tokens: int = wire.count(0)
-    output_tokens: int = wire.count(0)
+    input_tokens: int | None = wire.count()
+    output_tokens: int | None = wire.count()
+
+    def __str__(self) -> str:
+        sent, received = ("?" if n is None else f"{n:,}" for n in (self.input_tokens, self.output_tokens))
+        return f"{sent} → {received}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -352,7 +356,7 @@ class ExecuteResult(Wire):
 
     def _end(self) -> str:
         why = f"finish reason: {self.finish_reason}" if self.finish_reason else "incomplete: no finish reason"
-        usage = f"{self.usage.input_tokens:,} → {self.usage.output_tokens:,} tokens" if self.usage else None
+        usage = f"{self.usage} tokens" if self.usage else None
         return " · ".join(filter(None, (why, self.model, usage)))
 
 

@@ -133,7 +133,7 @@ class ResultBuilder:
         if piece.finish_reason:
             self._finish_reason = piece.finish_reason
         if piece.usage:
-            self._usage = piece.usage
+            self._usage = _joined_usage(self._usage, piece.usage)
         if piece.extra:
             self._extra.update(piece.extra)
 
@@ -177,6 +177,15 @@ class ResultBuilder:
 
 def _united(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*first, *second)))
+
+
+def _joined_usage(before: TokenUsage | None, usage: TokenUsage) -> TokenUsage:
+    """Give the counts as last told; a server may tell each of them by itself."""
+    if before is None or None not in (usage.input_tokens, usage.output_tokens):
+        return usage
+    sent = before.input_tokens if usage.input_tokens is None else usage.input_tokens
+    received = before.output_tokens if usage.output_tokens is None else usage.output_tokens
+    return TokenUsage(sent, received, extra={**before.extra, **usage.extra})
 
 
 def _usual(body: Mapping[str, Any]) -> Message | None:

@@ -45,7 +45,7 @@ class BatchProgress:
     total : int or None
         How many rows there are, where that is known before the end.
     input_tokens, output_tokens : int
-        What the calls of this run cost.
+        What the calls of this run cost, as far as the server told.
     concurrency : int
         How many calls run at once, at most.
     """
@@ -342,8 +342,8 @@ class _Job:
         if not run.ended:
             return
         usage = run.result.usage
-        self.counted["in"] += usage.input_tokens if usage else 0
-        self.counted["out"] += usage.output_tokens if usage else 0
+        self.counted["in"] += (usage and usage.input_tokens) or 0
+        self.counted["out"] += (usage and usage.output_tokens) or 0
         del runs[key]
         with self._lock:
             equal = self._waiting.pop(key)

@@ -107,7 +107,7 @@ def _value_of(name: str) -> Callable[[TrialState], Value]:
 
 def _tokens(trial: TrialState) -> Value:
     usage = trial.run.result.usage
-    return float(usage.output_tokens) if usage else None
+    return None if usage is None or usage.output_tokens is None else float(usage.output_tokens)
 
 
 def _score(name: str) -> Callable[[TrialState], Value]:

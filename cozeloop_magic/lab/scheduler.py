@@ -336,7 +336,9 @@ class Scheduler(Generic[Task]):
         now = time.monotonic()
         if state.phase is Phase.DONE:
             usage = state.result.usage
-            self._limiter.answered(turn.begun, now, usage.input_tokens + usage.output_tokens if usage else 0)
+            self._limiter.answered(
+                turn.begun, now, (usage.input_tokens or 0) + (usage.output_tokens or 0) if usage else 0
+            )
             self._answered_at = now
         elif state.error is not None and asks_for_patience(state.error):
             asked = state.error.retry_after  # nobody waits longer than patience lasts

@@ -255,11 +255,12 @@ def _calls(said: Mapping[str, Any]) -> Iterator[ToolCall]:
 
 
 def _usage(usage: Any) -> TokenUsage | None:
-    """Return the tokens, where both counts are told: what is not told is not 0."""
+    """Return the tokens, where any count is told: what is not told is not 0."""
     if not isinstance(usage, dict):
         return None
-    sent, received = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    return TokenUsage(sent, received) if isinstance(sent, int) and isinstance(received, int) else None
+    given = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
+    counts = [count if isinstance(count, int) and count >= 0 else None for count in given]
+    return TokenUsage(*counts) if counts != [None, None] else None
 
 
 def error_in(chunk: Mapping[str, Any]) -> EndpointError | None:

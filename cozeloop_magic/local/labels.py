@@ -36,6 +36,6 @@ def labelled(db: sqlite3.Connection, prompt: PromptRow, label: str) -> str:
     labels = labels_of(db, prompt.id)
     if label not in labels:
         there = ", ".join(f"{name} ({version})" for name, version in labels.items()) or "none"
-        message = f"Label {label!r} marks no version of prompt {prompt.prompt_key}. Labels there are: {there}."
+        message = f"Label {label[:100]!r} marks no version of prompt {prompt.prompt_key}. Labels there are: {there}."
         raise remote_error(message, code=LABEL_NOT_FOUND)
     return labels[label]

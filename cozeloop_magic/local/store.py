@@ -21,12 +21,14 @@ from cozeloop_magic.local.rows import Commit, Draft, PromptRow
 
 __all__ = ["Store"]
 
+DRAFT = "$Draft"  # as the platform's ``mget`` has it
 INVALID_PARAMETER = 600500202
 NOT_FOUND = 600501001
 VERSION_NOT_FOUND = 600501002
 NOT_COMMITTED = 600501003
 KEY_EXISTS = 600501008
 VERSION_EXISTS = 600501009
+MOST_SHOWN = 100  # characters of what was asked for
 
 # Step N brings a database from `user_version` N to N + 1. Add steps; never change one that was released.
 MIGRATIONS = (
@@ -170,7 +172,9 @@ class Store:
             db.execute("DELETE FROM prompts WHERE id = ?", (prompt_id,))
 
     def commit_of(self, prompt: PromptRow, *, version: str = "", label: str = "") -> Commit:
-        """Give the version asked for: by number, else by label, else the latest."""
+        """Give the version asked for: by number, else by label, else the latest; ``$Draft`` is the draft."""
+        if version == DRAFT and (draft := self.draft(prompt.id)):
+            return Commit(0, prompt.id, DRAFT, draft.base_version, "", draft.updated_at, draft.detail)
         if prompt.latest_version is None:
             raise remote_error(
                 f"Prompt {prompt.prompt_key} has no committed version yet; save its draft and commit it.",
@@ -276,8 +280,14 @@ def _prompt(db: Connection, prompt_id: int) -> PromptRow:
 def _unknown_key(db: Connection, key: str) -> RemoteError:
     keys = [row["prompt_key"] for row in db.execute("SELECT prompt_key FROM prompts ORDER BY prompt_key")]
     close = difflib.get_close_matches(key, keys, n=3)
-    also = f" Did you mean {' or '.join(close)}?" if close else f" There are: {', '.join(keys) or 'none'}."
-    return remote_error(f"There is no prompt {key!r} in this workspace.{also}", code=NOT_FOUND)
+    also = f" Did you mean {' or '.join(close)}?" if close else f" There are: {_some(keys)}."
+    return remote_error(f"There is no prompt {key[:MOST_SHOWN]!r} in this workspace.{also}", code=NOT_FOUND)
+
+
+def _some(names: Sequence[str], most: int = 20) -> str:
+    """Name a few of them, the last ones, and say how many more there are."""
+    more = f"{len(names) - most:,} more, " if len(names) > most else ""
+    return (more + ", ".join(names[-most:])) or "none"
 
 
 def _create_prompt(
@@ -305,8 +315,9 @@ def _commit(db: Connection, prompt: PromptRow, version: str) -> Commit:
     row = db.execute("SELECT * FROM commits WHERE prompt_id = ? AND version = ?", (prompt.id, version)).fetchone()
     if row is None:
         rows = db.execute("SELECT version FROM commits WHERE prompt_id = ? ORDER BY sequence", (prompt.id,))
-        there = ", ".join(row["version"] for row in rows)
-        message = f"Prompt {prompt.prompt_key} has no version {version}. Versions there are: {there}."
+        there = _some([row["version"] for row in rows])
+        asked = version[:MOST_SHOWN]
+        message = f"Prompt {prompt.prompt_key} has no version {asked}. Versions there are: {there}."
         raise remote_error(message, code=VERSION_NOT_FOUND)
     commit: Commit = _with_detail(Commit, row)
     return commit

@@ -58,14 +58,16 @@ class RunTrace:
     _began: int = field(default_factory=lambda: _now())
     _found_at: int = 0
     _rendered_at: int = 0
+    _texts: Mapping[str, str] | None = None
 
     def found(self, version: Version) -> None:
         """Note which version runs."""
         self.version, self._found_at = version, _now()
 
     def rendered(self, messages: Sequence[Message], parameters: Parameters, model: str) -> None:
-        """Note which model will be asked, and what."""
+        """Note what which model will be asked; this writes it down, so it may take its time."""
         self.messages, self.parameters, self.model, self._rendered_at = messages, parameters, model, _now()
+        self._texts = self._written()
 
     async def recorded(self, pieces: AsyncGenerator[ExecuteResult, None]) -> AsyncGenerator[ExecuteResult, None]:
         """Pass an answer's pieces on; write the spans when it is over, however it ends."""
@@ -87,37 +89,48 @@ class RunTrace:
         self.call.loop.spans.add(self._spans(answer, error))
 
     def _spans(self, answer: ExecuteResult | None, error: BaseException | None) -> list[Span]:
-        body, version, first, found = self.call.body, self.version, self._began, self._found_at
+        texts, first, found = self._texts or self._written(), self._began, self._found_at
         steps, root, sequence = _Steps(self.log_id, self._named(), error), _new_id(), _new_id()
-        values = {"prompt_variables": body.get("variable_vals"), "messages": body.get("messages")}
-        said, usage, asked = _output(answer), _usage(answer), self._asked_for()
+        said, usage = _text(_output(answer)), _usage(answer)
         spans = [
-            steps.span("PromptExecutor", "prompt_executor", root, ROOT, (first, 0), {**asked, **values}, said, usage),
-            steps.span("PromptHub", "prompt", _new_id(), root, (first, found), asked, self._shown()),
+            steps.span("PromptExecutor", "prompt_executor", root, ROOT, (first, 0), (texts["call"], said), usage),
+            steps.span("PromptHub", "prompt", _new_id(), root, (first, found), (texts["query"], texts["version"])),
         ]
-        if version is not None:
-            template, times = version.detail["prompt_template"].get("messages"), (found, self._rendered_at)
-            inside = {"templates": template, "arguments": body.get("variable_vals"), "messages": body.get("messages")}
-            prompts = self.messages and {"prompts": _all(self.messages)}
-            outside = {"prompt_template": template, **values}
+        if found:
+            rendering, times = (texts["templates"], texts["prompts"]), (found, self._rendered_at)
             spans += [
-                steps.span("Sequence", "sequence", sequence, root, (found, 0), outside, said),
-                steps.span("PromptTemplate", "prompt", _new_id(), sequence, times, inside, prompts),
+                steps.span("Sequence", "sequence", sequence, root, (found, 0), (texts["sequence"], said)),
+                steps.span("PromptTemplate", "prompt", _new_id(), sequence, times, rendering),
             ]
-        if self.messages is not None and self.parameters is not None:
+        if self.parameters is not None:
             tags = {**usage, "model_name": self.model, "call_options": _text(self.parameters.config.to_json())}
-            got = _model_input(self.messages, self.parameters)
-            spans.append(
-                steps.span(self.model, "model", _new_id(), sequence, (self._rendered_at, 0), got, said, tags)
-            )
+            times, texts_of_model = (self._rendered_at, 0), (texts["model"], said)
+            spans.append(steps.span(self.model, "model", _new_id(), sequence, times, texts_of_model, tags))
         return spans
+
+    def _written(self) -> dict[str, str]:
+        """Write what the steps get and give, but for the answer."""
+        body, version = self.call.body, self.version
+        variables, appended, query = body.get("variable_vals"), body.get("messages"), self._query()
+        values = {"prompt_variables": variables, "messages": appended}
+        template = (version.detail.get("prompt_template") or {}).get("messages") if version else None
+        asked = _model_input(self.messages, self.parameters) if self.messages and self.parameters else None
+        return {
+            "call": _text({**query, **values}),
+            "query": _text(query),
+            "version": _text(version and version.as_prompt(self.call.loop.workspace_id).to_json()),
+            "sequence": _text({"prompt_template": template, **values}),
+            "templates": _text({"templates": template, "arguments": variables, "messages": appended}),
+            "prompts": _text(self.messages and {"prompts": _all(self.messages)}),
+            "model": _text(asked),
+        }
 
     def _named(self) -> dict[str, Tag]:
         found = self.version
         named = {"prompt_key": found.prompt_key, "prompt_version": found.number} if found else {}
         return {"stream": self.stream, **named}
 
-    def _asked_for(self) -> dict[str, Any]:
+    def _query(self) -> dict[str, Any]:
         identifier = self.call.body.get("prompt_identifier")
         given = identifier if isinstance(identifier, dict) else {}
         label = given.get("label") or self.call.body.get("release_label")
@@ -126,9 +139,6 @@ class RunTrace:
             "prompt_version": given.get("version"),
             "prompt_label": label,
         }
-
-    def _shown(self) -> dict[str, Any] | None:
-        return self.version.as_prompt(self.call.loop.workspace_id).to_json() if self.version else None
 
 
 class _Steps:
@@ -145,8 +155,7 @@ class _Steps:
         span_id: str,
         parent_id: str,
         times: tuple[int, int],
-        asked: Any,
-        said: Any,
+        texts: tuple[str, str],
         tags: Mapping[str, Tag] | None = None,
     ) -> Span:
         began, ended = times
@@ -163,8 +172,8 @@ class _Steps:
             started_at=began,
             duration=(ended or self._now) - began,
             status_code=status,
-            input=_text(asked),
-            output=_text(said),
+            input=texts[0],
+            output=texts[1],
             tags={**self._tags, **(tags or {}), **why},
         )
 
@@ -203,8 +212,9 @@ def _usage(answer: ExecuteResult | None) -> dict[str, Tag]:
     usage = answer and answer.usage
     if not usage:
         return {}
-    total = usage.input_tokens + usage.output_tokens
-    return {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens, "tokens": total}
+    counts = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+    told = {name: count for name, count in counts.items() if count is not None}
+    return {**told, "tokens": sum(told.values())} if len(told) == len(counts) else {**told}
 
 
 def _failure(error: BaseException | None) -> tuple[int, Mapping[str, Tag]]:

@@ -211,16 +211,26 @@ class LoopMagics(Magics):
             run_batch(self._session, args, cell or "", self._config, local_ns)
 
     @no_var_expand
+    @needs_local_scope
     @cell_magic
     @magic_arguments()
     @kwds(usage=usage("loop_define"))
-    @argument("prompt_key", help="The prompt to write; it is made if it is not there.")
+    @argument("prompt_key", metavar="KEY", help="The prompt to write; it is made if it is not there.")
     @argument("-v", "--version", help="The version to commit; a new prompt begins with 0.1.0.")
     @argument("--bump", metavar="PART", help="Raise the last version's major, minor or patch.")
     @argument("-m", "--message", default="", metavar="WHY", help="Why it changed.")
     @argument("--draft", action="store_true", help="Save without committing.")
-    @argument("-o", "--out", metavar="NAME", help="Bind what became of it to this name.")
-    def loop_define(self, line: str, cell: str) -> None:
+    @argument(
+        "--try",
+        dest="try_",
+        action="store_true",
+        help="Run it as it is, before it is a version; else show its messages.",
+    )
+    @argument("--var", action="append", default=[], metavar="NAME=VALUE", help="A variable's value, to try it with.")
+    @argument("--as-is", action="store_true", help="Commit it with what is probably not meant.")
+    @argument("--replace-draft", action="store_true", help="Write over a draft that somebody else saved.")
+    @argument("-o", "--out", metavar="NAME", help="Bind what became of it, or the answer, to this name.")
+    def loop_define(self, line: str, cell: str, *, local_ns: dict[str, Any]) -> None:
         """Write a prompt in a cell, and commit it as a version; what changed is shown word by word.
 
         Above `---` stand settings as YAML, below it the messages; variables are found by their tags.
@@ -228,8 +238,10 @@ class LoopMagics(Magics):
         with self._told():
             with delay_interrupt():
                 from cozeloop_magic.notebook.defining import run_definition
-            args = self._read_alone(line, LoopMagics.loop_define)
-            run_definition(self._session, args, cell, self._config)
+            run = {"background": False, "no_stream": False, "quiet": False, "off": not self.keep, "cache": False}
+            preferred = Namespace(**self._preferences, **run, cell=f"%%loop_define {line}\n{cell}")
+            args = self._read_by(line, LoopMagics.loop_define.parser, preferred)  # type: ignore[union-attr]
+            run_definition(self._session, args, cell, self._config, local_ns)
 
     @no_var_expand
     @needs_local_scope
@@ -269,11 +281,15 @@ class LoopMagics(Magics):
         from cozeloop_magic.notebook.options import of_setting
 
         own = self._read(line, Namespace())
-        preferred = Namespace(off=not self.keep, **{name: getattr(self, name) for name in _PREFERENCES})
+        preferred = Namespace(off=not self.keep, **self._preferences)
         usual = of_setting(lambda options: self._read(f"any-prompt {options}", preferred), self.options)
         args = self._read(line, Namespace(**vars(usual)))
         args.own, args.usual = own, usual
         return args
+
+    @property
+    def _preferences(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _PREFERENCES}
 
     @property
     def _config(self) -> dict[str, str]:

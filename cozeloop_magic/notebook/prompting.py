@@ -32,7 +32,7 @@ from cozeloop_magic.view.messages import show_messages
 from cozeloop_magic.view.render import has_output
 from cozeloop_magic.view.terminal import TerminalView
 
-__all__ = ["run_prompt"]
+__all__ = ["run_prompt", "run_request"]
 
 
 def run_prompt(
@@ -57,7 +57,7 @@ def run_prompt(
     if args.dry_run:
         _dry_run(session, client, request, notes, args)
     else:
-        _run(session, client, RunState(request, settings=settings, notes=notes), args)
+        run_request(session, client, RunState(request, settings=settings, notes=notes), args)
 
 
 def _request(args: Namespace, values: CellValues, names: Mapping[str, Any]) -> ExecuteRequest:
@@ -72,7 +72,8 @@ def _request(args: Namespace, values: CellValues, names: Mapping[str, Any]) -> E
     )
 
 
-def _run(session: Session, client: Client, begin: RunState, args: Namespace) -> None:
+def run_request(session: Session, client: Client, begin: RunState, args: Namespace) -> None:
+    """Run the request that a state begins with, show it all the way, and bind its answer."""
     stop = Stop()
     view = _view(session, args, stop)
     memory = CellMemory(client, not args.off, cache=args.cache, cell=args.cell)

@@ -24,7 +24,9 @@ def prompts(context: Context, args: Namespace) -> object:
 
 @verb("show")
 @argument("prompt_key", metavar="KEY", help="The prompt.")
-@argument("-v", "--version", default="", help="The version; the latest, where neither this nor a label is given.")
+@argument(
+    "-v", "--version", default="", help="The version, or draft; the latest, where neither this nor a label is given."
+)
 @argument("-l", "--label", default="", help="The label whose version to show, such as production.")
 def show(context: Context, args: Namespace) -> object:
     """Show a prompt: its messages with their variables, model settings, tools and labels."""
@@ -45,7 +47,7 @@ def versions(context: Context, args: Namespace) -> object:
 
 @verb("diff")
 @argument("prompt_key", metavar="KEY", help="The prompt.")
-@argument("before", metavar="A", help="A version, or a label.")
+@argument("before", metavar="A", help="A version, a label, or draft.")
 @argument("after", metavar="B", help="Another.")
 def diff(context: Context, args: Namespace) -> object:
     """Compare two versions of a prompt, word by word: messages, settings and variables."""

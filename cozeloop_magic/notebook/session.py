@@ -8,6 +8,7 @@ from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from cozeloop_magic.authoring.define import Drafts
 from cozeloop_magic.client.client import Client
 from cozeloop_magic.client.connect import client_for
 from cozeloop_magic.client.settings import Settings
@@ -30,6 +31,7 @@ class Session:
         self.arguments_before_tape: dict[str, str] = {}  # what ``%loop replay stop`` goes back to
         self._in_kernel = getattr(shell, "kernel", None) is not None
         self.left_behind = LeftBehind()
+        self.drafts = Drafts()
         show_answers(shell)
         shell.events.register("pre_run_cell", self.left_behind.stop_earlier)
 

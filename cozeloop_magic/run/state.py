@@ -109,7 +109,7 @@ class RunState:
     def speed(self) -> float | None:
         """Tokens a second, from the first to the last; pieces are counted where tokens are not yet known."""
         spoke = self.at - (self.at if self.ttft is None else self.ttft)
-        tokens = self.result.usage.output_tokens if self.result.usage else self.pieces
+        tokens = (self.result.usage and self.result.usage.output_tokens) or self.pieces
         return (tokens - 1) / spoke if spoke > 0.2 and self.pieces > 1 and tokens > 1 else None
 
     @property

@@ -131,7 +131,7 @@ def figures(group: Sequence[TrialState]) -> str:
     runs = [trial.run for trial in group if trial.run.phase is Phase.DONE]
     scores = [f"{score.name} {_score(score.value)}" for score in group[0].scores if not isinstance(score.value, bool)]
     problems = [score.error for trial in group for score in trial.scores if score.error][:1]
-    tokens = [run.result.usage.output_tokens for run in runs if run.result.usage]
+    tokens = [n for run in runs if run.result.usage and (n := run.result.usage.output_tokens) is not None]
     seconds = [run.latency for run in runs if run.latency is not None]
     reasons = {run.result.finish_reason or "" for run in runs} - {"stop", ""}
     items = [

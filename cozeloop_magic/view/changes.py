@@ -7,6 +7,7 @@ from html import escape
 
 from cozeloop_magic.authoring.changes import Change
 from cozeloop_magic.printable import printable
+from cozeloop_magic.view.listing import fenced
 from cozeloop_magic.view.render import ROOT, style
 
 __all__ = ["Changes"]
@@ -53,7 +54,7 @@ class Changes(Sequence[Change]):
     __repr__ = __str__
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"text/html": self._html(), "text/plain": str(self)}
+        return {"text/html": self._html(), "text/markdown": fenced(str(self)), "text/plain": str(self)}
 
     def _html(self) -> str:
         lines = (

@@ -146,10 +146,12 @@ def _costs(state: ExperimentState, concurrency: int, prices: Any) -> Iterator[st
         done = [run for run in runs if run.phase is Phase.DONE]
         failed = sum(run.phase is Phase.FAILED for run in runs)
         usages = [run.result.usage for run in done if run.result.usage]
+        counts = [(u.input_tokens, u.output_tokens) for u in usages]
+        told = [(sent, received) for sent, received in counts if sent is not None and received is not None]
         seconds = [run.latency for run in done if run.latency is not None]
         items = []
-        if usages:
-            sent, received = fmean(u.input_tokens for u in usages), fmean(u.output_tokens for u in usages)
+        if told:
+            sent, received = map(fmean, zip(*told, strict=True))
             items.append(f"{sent:,.0f} → {received:,.0f} tokens a run")
             if prices:
                 money = (sent * prices.get("input", 0) + received * prices.get("output", 0)) / 1e3

@@ -60,7 +60,7 @@ def _row(run: RunRecord) -> dict[str, Any]:
         "ended": _ended(run),
         "asked": _short(" · ".join(asked)),
         "said": _short(state.text or (error.message if error else "")),
-        "tokens": usage and f"{usage.input_tokens:,} → {usage.output_tokens:,}",
+        "tokens": str(usage) if usage else None,
         "latency": run.latency,
         "label": run.label,
         "variables": variables,

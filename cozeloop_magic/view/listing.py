@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from html import escape
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from cozeloop_magic.printable import printable
 from cozeloop_magic.view.render import ROOT, style
@@ -13,7 +13,7 @@ from cozeloop_magic.view.render import ROOT, style
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Listing", "Listings"]
+__all__ = ["Listing", "Listings", "fenced"]
 
 Row = Mapping[str, Any]
 
@@ -71,7 +71,7 @@ class Listing(Sequence[Row]):
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         text = str(self)
-        return {"text/html": self._html(), "text/markdown": _fenced(text), "text/plain": text}
+        return {"text/html": self._html(), "text/markdown": fenced(text), "text/plain": text}
 
     def _html(self) -> str:
         head = "".join(f'<th class="{self._class(name)}">{escape(name)}</th>' for name in self.columns)
@@ -100,31 +100,31 @@ class Listing(Sequence[Row]):
         )
 
 
-class Listings(Sequence[Listing]):
-    """Listings that belong together, one under another."""
+class Shown(Protocol):
+    """What shows itself in a page, in Markdown and as text."""
 
-    def __init__(self, listings: Iterable[Listing]) -> None:
-        self._listings = tuple(listings)
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]: ...
 
-    @overload
-    def __getitem__(self, index: int) -> Listing: ...
 
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Listing, ...]: ...
+class Listings(Sequence[Any]):
+    """Values that belong together and show themselves one under another, such as listings."""
 
-    def __getitem__(self, index: int | slice) -> Listing | tuple[Listing, ...]:
-        return self._listings[index]
+    def __init__(self, shown: Iterable[Shown]) -> None:
+        self._shown = tuple(shown)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._shown[index]
 
     def __len__(self) -> int:
-        return len(self._listings)
+        return len(self._shown)
 
     def __str__(self) -> str:
-        return "\n\n".join(map(str, self._listings))
+        return "\n\n".join(map(str, self._shown))
 
     __repr__ = __str__
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        each = [listing._repr_mimebundle_() for listing in self._listings]
+        each = [shown._repr_mimebundle_() for shown in self._shown]
         joined = {"text/html": "\n", "text/markdown": "\n\n", "text/plain": "\n\n"}
         return {kind: between.join(bundle[kind] for bundle in each) for kind, between in joined.items()}
 
@@ -154,7 +154,7 @@ def _escape(text: str) -> str:
     return escape(printable(text)).replace("\n", "<br>")
 
 
-def _fenced(text: str) -> str:
+def fenced(text: str) -> str:
     """Show text as it is in Markdown: a fence longer than any within."""
     fence = "```"
     while fence in text:

@@ -6,13 +6,44 @@ function parse(html) {
   return [...template.content.childNodes];
 }
 
-/* Each item of the status line wraps as a whole, and its dot with it. */
-function items(line) {
-  return line.split(/(?<=·) /).flatMap((text) => {
-    const node = document.createElement("span");
-    node.textContent = text;
-    return [node, " "];
-  });
+/* The status line: each item wraps as a whole, and its dot with it. Only texts that changed are touched. Behind the first
+   item stand the seconds that the page itself counts while nothing comes. */
+function statusLine(node) {
+  const items = [];
+  const set = (text, said) => text.data !== said && (text.data = said);
+  return {
+    say(line) {
+      const said = line.split(" · ");
+      while (items.length > said.length) {
+        const last = items.pop();
+        last.span.nextSibling.remove();
+        last.span.remove();
+      }
+      while (items.length < said.length) {
+        const span = element(node, "span", "");
+        const texts = [0, 1, 2].map(() => span.appendChild(new Text()));
+        node.append(" ");
+        items.push({ span, texts });
+      }
+      items.forEach(({ texts }, i) => {
+        set(texts[0], said[i]);
+        set(texts[2], i + 1 < said.length ? " ·" : "");
+      });
+    },
+    count(seconds) {
+      const minutes = Math.floor(seconds / 60);
+      set(items[0].texts[1], seconds < 1 ? "" : minutes ? ` ${minutes} min ${seconds % 60} s` : ` ${seconds} s`);
+    },
+  };
+}
+
+/* Since when each run waits for what it waits for now: all views of it count the same. */
+const waiting = new WeakMap();
+
+function waited(model) {
+  const what = model.get("waits_for");
+  if (waiting.get(model)?.what !== what) waiting.set(model, { what, since: performance.now() });
+  return Math.floor((performance.now() - waiting.get(model).since) / 1000);
 }
 
 /* Gives the rows from one number on, up to another or as many as there are. */
@@ -20,34 +51,6 @@ function pieces(model, row, from, to = Infinity) {
   const texts = [];
   for (let i = from, text; i < to && (text = model.get(`${row}${i}`)) !== undefined; i++) texts.push(text);
   return texts;
-}
-
-const idly = window.requestIdleCallback ?? ((act) => setTimeout(() => act({ timeRemaining: () => 10 }), 50));
-
-/* By JupyterLab's typesetter, where there is one; elsewhere formulas show as their source until the end. It takes
-   milliseconds for each, so it waits until the page has painted what came. */
-function typesetter(model) {
-  const typesetter = model.widget_manager?.rendermime?.latexTypesetter;
-  const waiting = [];
-  let painted = true;
-  const later = () => requestAnimationFrame(() => idly(work));
-  const work = async (deadline) => {
-    while (painted && waiting.length > 0) {
-      await typesetter.typeset(waiting.shift());
-      if (deadline.timeRemaining() < 5) break;
-    }
-    if (waiting.length > 0) later();
-  };
-  return {
-    add(formulas) {
-      painted = false;
-      requestAnimationFrame(() => (painted = true));
-      if (!typesetter || formulas.length === 0) return;
-      if (waiting.length === 0) later();
-      waiting.push(...formulas);
-    },
-    stop: () => (waiting.length = 0),
-  };
 }
 
 /* Pages without a secure context have no clipboard, but still obey the old command. */
@@ -121,14 +124,15 @@ function render({ model, el }) {
   element(fold, "summary", ""); // the style sheet names it
   const calls = element(el, "div", "cozeloop-calls");
   const foot = element(el, "div", "cozeloop-foot");
-  const status = element(foot, "p", "cozeloop-status");
+  const status = statusLine(element(foot, "p", "cozeloop-status"));
   const spoken = voice(model.get("control"));
   el.append(...parse(model.get("request")));
   el.style.setProperty("--cz-fold", `${model.get("height")}px`);
-  const formulas = typesetter(model);
   let seat = null;
   let alive = true;
   let gone = false;
+  let clock;
+  let counted = "";
   let settled = 0;
   let thought = 0;
   let begun = false;
@@ -163,9 +167,7 @@ function render({ model, el }) {
     const html = pieces(model, "h", model.get("settled"), model.get("end")).join("");
     if (more.length === 0 && html === tail.html) return;
     for (const node of tail.nodes) node.remove();
-    const block = parse(more.join(""));
-    answer.append(...block);
-    formulas.add(block.flatMap((node) => [...(node.querySelectorAll?.(".mathjax_process") ?? [])]));
+    answer.append(...parse(more.join("")));
     settled += more.length;
     tail = { html, nodes: parse(html) };
     answer.append(...tail.nodes);
@@ -185,8 +187,14 @@ function render({ model, el }) {
     begun = begins;
   }
 
-  function say(line) {
-    if (status.textContent.trim() !== line) status.replaceChildren(...items(line));
+  function count() {
+    const what = gone || !alive ? "" : model.get("waits_for");
+    if (!what) waiting.delete(model);
+    status.count(what ? waited(model) : 0);
+    if (what === counted) return;
+    counted = what;
+    clearInterval(clock);
+    if (what) clock = setInterval(count, 1000);
   }
 
   function draw() {
@@ -198,7 +206,8 @@ function render({ model, el }) {
     fold.hidden = !model.get("long");
     copyButton.hidden = !model.get("s0");
     drawCalls();
-    say(model.get("status"));
+    status.say(model.get("status"));
+    count();
     spoken.say(model.get("progress"));
   }
 
@@ -206,8 +215,9 @@ function render({ model, el }) {
     const goesOn = ["cozeloop-waiting", "cozeloop-streaming"].includes(model.get("css_class")); // only this view has ended
     if (gone || goesOn) return;
     el.classList.add("cozeloop-unsaved");
-    say(`${model.get("progress")} · ${unsaved(model.get("behind") ? "_loop.result()" : "_loop")}`);
-    spoken.say(status.textContent);
+    const line = `${model.get("progress")} · ${unsaved(model.get("behind") ? "_loop.result()" : "_loop")}`;
+    status.say(line);
+    spoken.say(line);
   }
 
   function opened() {
@@ -219,7 +229,8 @@ function render({ model, el }) {
     gone = true;
     el.className = `${model.get("root")} cozeloop-failed`;
     stopButton.remove();
-    say(LOST);
+    status.say(LOST);
+    count();
     spoken.say(LOST);
   });
   reasoning.open = true;
@@ -227,7 +238,7 @@ function render({ model, el }) {
   draw();
   return () => {
     alive = false;
-    formulas.stop();
+    count();
     forget();
     model.off("change", draw);
     spoken.leave();

@@ -129,12 +129,20 @@ class LiveView:
             "calls": render.calls_html(state, _ARGUMENTS_SHOWN),
             "status": render.status(state),
             "progress": render.progress(state),
+            "waits_for": _waits_for(state),
             "css_class": render.css_class(state),
             "long": state.ended and render.is_long(state, self._fold_height),  # what grows is seen
         }
         now = time.monotonic()
         self._next = now + max(len(tail) / _TAIL_SPEED, _IDLE * (now - began))
         return rows
+
+
+def _waits_for(state: RunState) -> str:
+    """Return what the person waits for, so that the page counts the seconds; empty once something came."""
+    if state.ended or render.has_output(state):
+        return ""
+    return "preparing" if state.preparing else "answer"
 
 
 def _split(html: str) -> list[str]:

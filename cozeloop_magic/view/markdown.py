@@ -5,8 +5,9 @@ is escaped: raw HTML is shown, never obeyed. From the model come no attributes b
 number a list starts with and the language of a code block. Images are links, so that reading an answer tells nobody
 that it was read.
 
-Mathematics goes out as ``\(…\)`` in elements that MathJax is told to process; the caller tells it to ignore the
-rest (`IGNORED`), or it would take ``$5 … $6`` in prose for a formula.
+Mathematics goes out twice, to be seen once: as ``\(…\)`` in elements that MathJax is told to process, and as MathML,
+for pages without MathJax. The caller tells MathJax to ignore the rest (`IGNORED`), or it would take ``$5 … $6`` in
+prose for a formula.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.dollarmath.index import math_inline_dollar
 
 from cozeloop_magic.printable import printable
-from cozeloop_magic.view import code, links, tex
+from cozeloop_magic.view import code, links, mathml, tex
 
 __all__ = ["IGNORED", "Blocks", "block_tokens", "to_html"]
 
@@ -43,6 +44,7 @@ _PROCESSED = "mathjax_process tex2jax_process"
 Env = MutableMapping[str, Any]
 
 _SPENT = "cozeloop_formulas"  # what the formulas of an answer have cost so far; see `tex.MOST`
+_LIVE = "cozeloop_live"  # whether formulas are drawn by the browser alone
 
 
 class _Renderer(RendererHTML):
@@ -110,7 +112,14 @@ def _formula(source: str, opening: str, closing: str, env: Env, css: str = "") -
     env[_SPENT] = env.get(_SPENT, 0) + tex.cost(source)
     if env[_SPENT] > tex.MOST:
         return f"<code>{shown}</code>"
-    return f'<span class="{css}{_PROCESSED}">{shown}</span>'
+    drawn = mathml.to_mathml(source, display=bool(css))
+    if env.get(_LIVE):
+        return f'<span class="{css}cozeloop-formula">{drawn}</span>' if drawn else f"<code>{shown}</code>"
+    if drawn is None:
+        return f'<span class="{css}{_PROCESSED}">{shown}</span>'
+    # Where style sheets are taken away, MathJax's is the only one that shows: see `render._FOLD`.
+    alone = f'<rp><span class="cozeloop-mathml" hidden="hidden">{drawn}</span></rp>'
+    return f'<span class="{css}cozeloop-formula"><span class="cozeloop-tex {_PROCESSED}">{shown}</span>{alone}</span>'
 
 
 _dollars = math_inline_dollar(allow_space=False, allow_digits=False, allow_double=True)
@@ -293,9 +302,9 @@ def _render(text: str, env: Env) -> str:
     return printable(str(parser.renderer.render(state.tokens, parser.options, env)))
 
 
-def to_html(text: str) -> str:
-    """Render an answer."""
-    return _render(text, {})
+def to_html(text: str, *, live: bool = False) -> str:
+    """Render an answer, as it is kept or as it is drawn while it comes: then no MathJax looks at its formulas."""
+    return _render(text, {_LIVE: live})
 
 
 def block_tokens(text: str) -> list[Token]:
@@ -315,7 +324,7 @@ class Blocks:
     def __init__(self) -> None:
         self._start = 0  # of what is not settled
         self._looked = 0  # complete lines up to here have been looked at
-        self._env: Env = {}
+        self._env: Env = {_LIVE: True}
 
     def feed(self, text: str) -> tuple[list[str], str]:
         """Give the HTML of newly settled blocks, and of the tail behind them.

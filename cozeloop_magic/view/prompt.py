@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from typing import Any
 
-from cozeloop_magic.authoring.catalog import get_version, read_labels
+from cozeloop_magic.authoring.catalog import DRAFT, get_version, read_labels
 from cozeloop_magic.authoring.define import prompt_text
 from cozeloop_magic.client.client import Client
 from cozeloop_magic.entities.authoring import CommitInfo, PromptBasic, PromptDetail, PromptRecord, moment
 from cozeloop_magic.entities.prompt import Message, Role, TemplateType, Tool, VariableDef
 from cozeloop_magic.printable import printable
 from cozeloop_magic.view import request
+from cozeloop_magic.view.listing import fenced
 from cozeloop_magic.view.render import ROOT, style
 
 __all__ = ["ShownPrompt", "show_prompt"]
@@ -73,12 +74,17 @@ class ShownPrompt:
         )
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"text/html": self._html().replace("\n", "&#10;"), "text/plain": str(self)}
+        return {
+            "text/html": self._html().replace("\n", "&#10;"),
+            "text/markdown": fenced(str(self)),
+            "text/plain": str(self),
+        }
 
     def _about(self) -> str:
         """Say in a line what it is for, who committed it, when and why."""
         at = moment(self._info.committed_at)
-        when = f"committed {at.astimezone():%Y-%m-%d %H:%M}" if at else ""
+        said = "saved" if self._info.version == DRAFT else "committed"
+        when = f"{said} {at.astimezone():%Y-%m-%d %H:%M}" if at else ""
         by = f"by {self._info.committed_by}" if self._info.committed_by else ""
         who = " ".join(filter(None, (when, by)))
         name = self._basic.display_name if self._basic.display_name != self.record.prompt_key else ""

@@ -52,7 +52,8 @@ _BEFORE_A_BLANK_LINE = re.compile(r"\n(?=[^\S\n]*(?:\n|\Z))")
 
 _WHOLE = dict.fromkeys(("", *SAID_ALL), "done") | dict.fromkeys(ASKS_FOR_TOOLS, "asks for tools")
 _CUT = dict.fromkeys(("length", "max_tokens", "max_length"), "stopped at the length limit") | {
-    "content_filter": "stopped by the content filter"
+    "content_filter": "stopped by the content filter",
+    "refusal": "the model refused",
 }  # as is whatever has a finish reason that is not known here: it may mean a failure
 
 
@@ -128,7 +129,7 @@ def status(state: RunState) -> str:
         state.ttft is not None and f"first token {_seconds(state.ttft)}",
         state.latency is not None and _seconds(state.latency),
         _retries(state.result.retries),
-        usage and f"{usage.input_tokens:,} → {usage.output_tokens:,} tokens",
+        usage and f"{usage} tokens",
         usage is None and state.phase is Phase.DONE and has_output(state) and "tokens not told",
         state.speed is not None and _speed(state),
         *state.notes,

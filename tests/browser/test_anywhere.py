@@ -42,10 +42,11 @@ ROWS = {
     "calls": "",
     "status": "waiting… · greet",
     "progress": "waiting…",
+    "waits_for": "answer",
     "css_class": "cozeloop-waiting",
     "long": False,
 }
-WRITING = {"status": "writing… · greet", "progress": "writing…", "css_class": "cozeloop-streaming"}
+WRITING = {"status": "writing… · greet", "progress": "writing…", "waits_for": "", "css_class": "cozeloop-streaming"}
 
 
 @pytest.fixture
@@ -78,6 +79,26 @@ def test_the_answer_grows_and_what_is_settled_stays(page: Page) -> None:
     assert page.locator(".cozeloop-answer").inner_text() == "One $x^2$.\n\nTwo."
     assert page.evaluate("document.querySelector('.cozeloop-answer > p') === window.first")
     assert page.locator(".cozeloop-status").inner_text() == "writing… · greet"
+
+
+def test_the_page_counts_the_seconds_until_something_comes(page: Page) -> None:
+    page.clock.install()
+    page.evaluate("(rows) => window.start(rows)", ROWS | {"status": "Fetching… · 3 MB", "waits_for": "preparing"})
+    status = page.locator(".cozeloop-status").last
+    said = []
+    for rows in (
+        {},
+        {"status": "Fetching… · 4 MB"},
+        {"status": "waiting… · greet @ 1", "waits_for": "answer"},
+        WRITING,
+    ):
+        show(page, **rows)
+        page.clock.run_for(2_000)
+        said.append(status.inner_text())
+    assert said == ["Fetching… 2 s · 3 MB", "Fetching… 4 s · 4 MB", "waiting… 2 s · greet @ 1", "writing… · greet"]
+    show(page, status="waiting… · greet", waits_for="answer")
+    page.clock.run_for(62_000)
+    assert status.inner_text() == "waiting… 1 min 2 s · greet"
 
 
 def test_a_tool_call_is_drawn_once_for_what_it_says(page: Page) -> None:

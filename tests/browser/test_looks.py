@@ -89,6 +89,19 @@ def test_all_text_stands_out_from_its_background(page: Page, request: pytest.Fix
     assert page.evaluate(CONTRAST) == {}
 
 
+@pytest.mark.parametrize("page", PAGES, indirect=True)
+def test_the_state_and_the_version_are_read_from_the_back_row(page: Page) -> None:
+    items = page.locator(".cozeloop-status > span")
+    sizes = items.evaluate_all("nodes => nodes.map((node) => parseFloat(getComputedStyle(node).fontSize))")
+    assert min(sizes) >= 13
+    found = page.evaluate(
+        f"({CONTRAST})(':is(.cozeloop-status > :first-child, .cozeloop-status > :nth-child(2))', 7)"
+    )
+    assert found == {}
+    weights = items.evaluate_all("nodes => nodes.slice(0, 3).map((node) => getComputedStyle(node).fontWeight)")
+    assert weights == ["600", "400", "400"]
+
+
 @pytest.mark.parametrize("page", ["light"], indirect=True)
 @pytest.mark.parametrize("width", [1400, 1000, 700, 400])
 def test_nothing_is_wider_than_its_place(page: Page, width: int) -> None:

@@ -55,6 +55,13 @@ def stop(notebook: Notebook, index: int, server: Loop, what: str, key: str = "")
     assert closed < AT_ONCE and seen < DRAWN, what
 
 
+def failed(notebook: Notebook, index: int) -> str:
+    """Give the error of a stopped cell, which is kept for whoever reads the notebook, and not shown."""
+    (error,) = [each for each in notebook.save().cells[index].outputs if each.output_type == "error"]
+    assert error.ename == "KeyboardInterrupt"
+    return str(error.evalue)
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_stop_ends_the_answer_at_once(
     open_notebook: Open, loop_server: Loop, kernel: Callable[[str], str], version: str
@@ -66,12 +73,30 @@ def test_stop_ends_the_answer_at_once(
     notebook.appears(1, "text=word20")
     stop(notebook, 1, loop_server, f"ipykernel {version}, streaming", key="Enter" if version == "newest" else "")
     notebook.wait(1)
-    said = notebook.output(1).all_inner_texts()
-    assert "word20" in said[0] and "the answer is incomplete" in said[0]
-    assert said[1].strip() == "KeyboardInterrupt: stopped; the text so far is kept."
+    (said,) = notebook.output(1).filter(visible=True).all_inner_texts()
+    assert "word20" in said and "the answer is incomplete" in said
+    assert failed(notebook, 1) == "stopped; the text so far is kept."
     notebook.keep(1, f"stopped-{version}")
     notebook.run(2)
     assert notebook.output(2).inner_text().strip() == "True"
+
+
+def test_a_stop_fails_the_cell_and_hides_no_other_error(open_notebook: Open, loop_server: Loop) -> None:
+    ask = "get_ipython().run_cell_magic('loop_prompt', 'greet', 'x: endless')"
+    then = f"try:\n    {ask}\nexcept KeyboardInterrupt:\n    1 / 0"
+    notebook = open_notebook("stop-run-all", [loop_server.cell, "%%loop_prompt greet\nx: endless", "2", then])
+    notebook.run(0)
+    notebook.page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
+    notebook.appears(1, "text=word20")
+    notebook.cell(1).locator("button:text('Stop')").click()
+    notebook.wait(1)
+    notebook.page.wait_for_timeout(500)
+    assert notebook.cell(2).locator(".jp-InputArea-prompt").inner_text().strip() == "[ ]:", "Run All went on"
+    notebook.start(3)
+    notebook.appears(3, "text=word20")
+    notebook.cell(3).locator("button:text('Stop')").click()
+    notebook.wait(3)
+    assert "ZeroDivisionError" in notebook.output(3).filter(visible=True).last.inner_text()
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -89,9 +114,9 @@ def test_stop_is_heard_before_the_first_word(
         notebook.start(index)
         stop(notebook, index, loop_server, f"ipykernel {version}, {what}")
         notebook.wait(index)
-        said = notebook.output(index).all_inner_texts()
-        assert "interrupted before it answered" in said[0]
-        assert said[1].strip() == "KeyboardInterrupt: stopped; nothing had come yet."
+        (said,) = notebook.output(index).filter(visible=True).all_inner_texts()
+        assert "interrupted before it answered" in said
+        assert failed(notebook, index) == "stopped; nothing had come yet."
     notebook.keep(1, f"stopped-waiting-{version}")
 
 

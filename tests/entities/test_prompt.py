@@ -75,7 +75,7 @@ class TestWire:
             }
         )
         assert str(result) == "5"
-        assert result.usage == TokenUsage(0, 2, extra={"input_tokens": -1})
+        assert result.usage == TokenUsage(None, 2, extra={"input_tokens": -1})
         assert result.message and result.message.extra == {"role": 5, "tool_calls": "no"}
         assert [part.text for part in result.message.parts or ()] == [None, "!"]
         assert result.message.to_json()["parts"][0] == {"type": "", "": 5}

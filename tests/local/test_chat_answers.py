@@ -206,10 +206,20 @@ def test_one_whole_answer_where_a_stream_was_asked_for_is_an_answer(serve: Any) 
 
 
 @pytest.mark.parametrize(
-    "usage", [{"prompt_tokens": 5}, {"prompt_tokens": 5, "completion_tokens": None}, {}, None, 7]
+    ("usage", "shown"),
+    [
+        ([{"prompt_tokens": 5, "completion_tokens": 1234}], "5 → 1,234"),
+        ([{"prompt_tokens": 5}], "5 → ?"),
+        ([{"prompt_tokens": 5, "completion_tokens": None}], "5 → ?"),
+        ([{"prompt_tokens": None, "completion_tokens": 0}], "? → 0"),
+        ([{"prompt_tokens": 5}, {"completion_tokens": 2}], "5 → 2"),
+        ([{"prompt_tokens": -1, "completion_tokens": "2"}], "None"),
+        ([{}, None, 7], "None"),
+    ],
 )
-def test_tokens_that_are_not_told_are_not_0(serve: Any, usage: Any) -> None:
-    assert ask(serve(stream(delta(content="Hi"), {**STOP, "usage": usage}))).usage is None
+def test_tokens_that_are_not_told_are_not_0(serve: Any, usage: list[Any], shown: str) -> None:
+    chunks = [{**STOP, "usage": each} for each in usage]
+    assert str(ask(serve(stream(delta(content="Hi"), *chunks))).usage) == shown
 
 
 class TestToolCalls:

@@ -7,6 +7,7 @@ import http.server
 import json
 import threading
 import traceback
+from urllib.parse import unquote
 
 import pytest
 import xllamacpp
@@ -97,7 +98,9 @@ class TestSecrets:
             def do_POST(self):
                 given = self.headers["Authorization"]
                 basic = base64.b64encode(f":{given.removeprefix('Bearer ')}".encode()).decode()
-                body = json.dumps({"error": {"message": f"{given} Basic {basic} {self.headers['X-Also']}\x1b[31m"}})
+                body = json.dumps(
+                    {"error": {"message": f"{given} Basic {basic} {self.path} {unquote(self.path)}\x1b[31m"}}
+                )
                 self.send_response(401)
                 self.end_headers()
                 self.wfile.write(body.encode())
@@ -123,6 +126,20 @@ class TestSecrets:
             caught.value
         )
         assert "\x1b" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("query", "hidden", "shown"),
+        [
+            ("key=query-s3cret&api-version=2024-06-01", "query-s3cret", "2024-06-01"),
+            ("sig=a%2Fb%3D%3D-s3cret", "a/b==-s3cret", "/v1"),
+            ("code=q-s3cret&code=r-s3cret", "q-s3cret", "/v1"),
+        ],
+    )
+    def test_what_the_address_s_query_holds_is_quoted_nowhere(self, parrot, query, hidden, shown):
+        with pytest.raises(RemoteError) as caught:
+            said(OpenAIModel(f"http://{parrot}/v1?{query}", "m", "k"), QUESTION, BRIEF)
+        text = "".join(traceback.format_exception(caught.value))
+        assert "s3cret" not in text and hidden not in text and shown in text
 
     def test_a_key_that_is_no_header_is_quoted_in_no_traceback(self, parrot):
         key = base64.b64decode("czNjcmV0Cmtleg==").decode()  # so that the traceback's source lines do not hold it

@@ -132,6 +132,7 @@ class TestJson:
             "[]",
             "[" * 100_000,
             '{"resourceSpans": 5}',
+            '{"resourceSpans": ["\\ud800"]}',
             json.dumps(as_json("odd")),
             json.dumps(as_json(["x"])),
             '{"resourceSpans": [{"scopeSpans": [{"spans": [{"startTimeUnixNano": "1e400"}]}]}]}',

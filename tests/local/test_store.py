@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from contextlib import closing
 
 import pytest
@@ -148,6 +149,26 @@ class TestPrompts:
         assert blank.list_prompts(page=1, size=10, prefix="po")[1] == 1
         assert blank.list_prompts(page=1, size=10, prefix="A p")[1] == 1
         assert blank.list_prompts(page=1, size=10, prefix="%")[1] == 0
+
+    def test_what_is_not_there_is_told_in_few_words(self, blank, poem):
+        for number in range(50):
+            blank.create_prompt(f"many_{number:02}", "x")
+        code, message = refused(blank.prompt_by_key, "q" * 5000)
+        assert code == 600501001 and len(message) < 500
+        assert "31 more, many_31, " in message and message.endswith("many_49, poem.")
+        commit(blank, poem, *[f"1.0.{number}" for number in range(50)])
+        code, message = refused(blank.commit_of, blank.prompt(poem), version="9" * 5000)
+        assert code == 600501002 and message.endswith(
+            "30 more, " + ", ".join(f"1.0.{n}" for n in range(30, 50)) + "."
+        )
+        assert len(message) < 500
+
+    def test_a_page_of_many_takes_no_time(self, blank):
+        for number in range(1000):
+            commit(blank, blank.create_prompt(f"many_{number}", "x"), "0.1.0")
+        began = time.perf_counter()
+        rows, total = blank.list_prompts(page=1, size=200)
+        assert (len(rows), total) == (200, 1000) and time.perf_counter() - began < 0.5
 
 
 class TestSeeds:

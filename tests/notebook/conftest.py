@@ -8,12 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from cozeloop_magic.local.choice import chosen_model
+from cozeloop_magic.local.process import LocalLoop, RuntimeFile
 from cozeloop_magic.local.seeds import read_seeds
 from cozeloop_magic.local.store import Store
 from tests.conftest import TOKEN
 from tests.local.conftest import TOKEN as LOCAL_TOKEN
 from tests.local.conftest import Parrot, Server
 from tests.wire_server import Script, WireServer
+
+
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sentences stand on one line, as wide as this terminal is."""
+    monkeypatch.setenv("COLUMNS", "500")
 
 
 @pytest.fixture
@@ -28,6 +36,17 @@ def configured(
         return server
 
     return start
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> Iterator[Server]:
+    """The same as the embedded Loop that is found where nothing is configured."""
+    with closing(Store(tmp_path / "prompts.db")) as store:
+        store.seed(read_seeds())
+        server = Server(store, Parrot())
+        RuntimeFile.of(chosen_model()).write(LocalLoop(server.url, server.workspace_id, LOCAL_TOKEN, "parrot"))
+        yield server
+        server.stop()
 
 
 @pytest.fixture

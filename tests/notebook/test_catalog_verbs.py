@@ -90,7 +90,7 @@ class TestShow:
 
     def test_what_is_not_declared_is_marked_and_nothing_becomes_markup(self, notebook: Any) -> None:
         notebook.run_cell(
-            "%%loop_define strange\nvariables: {b: null}\n---\n@user\n<b>{{a}}</b> {{b}} {{ c }}\x1b[2J\n"
+            "%%loop_define strange --as-is\nvariables: {b: null}\n---\n@user\n<b>{{a}}</b> {{b}} {{ c }}\x1b[2J\n"
         )
         shown = value_of(notebook, "%loop show strange")._repr_mimebundle_()
         page = shown["text/html"]

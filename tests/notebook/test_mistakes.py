@@ -61,6 +61,18 @@ class TestErrors:
         hello = shell.user_ns["hello"]
         assert (str(hello), hello.complete, hello.error) == ("Hel", False, error)
 
+    def test_a_sentence_is_broken_between_words_as_wide_as_the_terminal_is(
+        self, configured: Configured, shell: InteractiveShell, capsys: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "40")
+        configured(GREET)
+        _, out = self.fail(shell, capsys, "greet --version 1.2.0 --label beta")
+        lines = out.strip().split("\n")
+        assert len(lines) == 3 and all(len(line) <= 40 for line in lines)
+        assert " ".join(lines) == (
+            "InvalidRequest: Both a version (1.2.0) and a label (beta) are named. Name one of them."
+        )
+
     def test_an_answer_that_breaks_off_is_not_shown_as_complete(
         self, shell: InteractiveShell, configured: Configured, capsys: Any
     ) -> None:

@@ -88,6 +88,7 @@ def test_thinking_is_told_from_writing() -> None:
     [
         (Phase.DONE, "length", "stopped at the length limit (length)", "cozeloop-cut"),
         (Phase.DONE, "content_filter", "stopped by the content filter (content_filter)", "cozeloop-cut"),
+        (Phase.DONE, "refusal", "the model refused (refusal)", "cozeloop-cut"),
         (Phase.DONE, "MAX_TOKENS", "stopped at the length limit (MAX_TOKENS)", "cozeloop-cut"),
         (Phase.DONE, "error", "ended (error)", "cozeloop-cut"),
         (Phase.DONE, "null\x1b", "ended (null␛)", "cozeloop-cut"),

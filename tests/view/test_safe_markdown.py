@@ -8,6 +8,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from cozeloop_magic.view.safe_markdown import safe
+from tests.view.snippets import PERMISSIVE, SNIPPETS, text_of
 
 
 @pytest.mark.parametrize("before", ["", "> ", "- ", "1) ", "text\n", "    ", "> - ", "| a |\n|---|\n"])
@@ -47,3 +48,54 @@ def test_a_fence_that_was_cut_is_closed_before_a_remark_and_an_end_is_left_as_it
     assert safe("```py\nx = 1\n```", "[stopped]") == "```py\nx = 1\n```\n\n[stopped]"
     assert safe("```py\nx = 1") == "```py\nx = 1"
     assert safe("", "") == ""
+
+
+def test_safe_markdown_leaves_no_sign_that_begins_a_formula_once_there_are_enough() -> None:
+    after = safe("$5 or " * 2_000 + "end $ a \\$b &#36;c \\(d").partition("end ")[2]
+    assert after == "<span>&#36;</span> a <span>&#36;</span>b <span>&#36;</span>c <span>&#92;</span>(d"
+
+
+def test_safe_markdown_draws_an_environment_without_dollars_only_if_it_is_harmless() -> None:
+    assert safe(r"\begin{matrix}a & b\end{matrix}") == r"\begin{matrix}a & b\end{matrix}"
+    assert safe(r"\begin{matrix}" + "&" * 90 + r"\\" * 90 + r"\end{matrix}").startswith("<code>")
+    assert safe(r"\begin{matrix}" + "&" * 9_000) == r"<span>&#92;</span>begin{matrix}" + "&" * 9_000
+
+
+def test_safe_markdown_lets_no_formula_reach_over_a_foreign_command() -> None:
+    assert safe(r"\$\unicode{65}\$") == r"\$<span>&#92;</span>unicode{65}\$"
+    assert safe(r"\$\\unicode{65}\$") == r"\$\<span>&#92;</span>unicode{65}\$"
+    assert safe(r"$a\\b$") == r"$a\\ b$"
+    assert safe("{" * 31) == "{" * 30 + "<span>&#123;</span>"
+
+
+def test_a_formula_with_brackets_stays_one() -> None:
+    assert safe("$f[x](y) + g[x]: A$") == "$f[x] (y) + g[x] : A$"
+
+
+@pytest.mark.parametrize("snippet", [s for s in SNIPPETS if "![" not in s and "]:" not in s])
+def test_safe_markdown_of_an_ordinary_answer_renders_to_the_same_text(snippet: str) -> None:
+    assert text_of(PERMISSIVE.render(safe(snippet))) == text_of(MarkdownIt("commonmark", {"html": False})
+        .enable(["table", "strikethrough"]).render(snippet)).replace("\u202e", "‹U+202E›")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "# Title\n\nwords, `code`, [a](https://a.example) and <https://b.example> and a < b\n",
+        "1. list\n\n   ```python\n   x = a[0](b)\n   ```\n",
+        "$a_1 < b$ and\n\n$$\nx\n$$\n",
+        "| a |\n|---|\n| b |\n",
+        "Text:\n\n```html\n<script>alert(1)</script>\n```\n\nmore\n",
+    ],
+)
+def test_safe_markdown_leaves_ordinary_markdown_as_it_is(answer: str) -> None:
+    assert safe(answer) == answer
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["`<b>`", "- ```html\n  <b>\n\n    <i>\n  ```", "> ```\n> <b>\n> ```", "a\n\n    <b>\n    </b>", "`` ` <b> ``"],
+)
+def test_html_in_code_reads_as_it_was_written(code: str) -> None:
+    strict = MarkdownIt("commonmark", {"html": False})
+    assert text_of(PERMISSIVE.render(safe(code))) == text_of(strict.render(code))

@@ -1,0 +1,48 @@
+"""What a hostile answer may not do, in each of its forms."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nbconvert.filters.markdown_mistune import markdown2html_mistune
+
+from cozeloop_magic.view.markdown import to_html
+from cozeloop_magic.view.safe_markdown import safe
+from tests.hostile import PAYLOADS, faults
+from tests.view.snippets import SNIPPETS, faults_of_markdown, text_of
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_html_of_a_hostile_answer_holds_nothing_that_acts(payload: str) -> None:
+    assert faults(to_html(payload)) == []
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_markdown_of_a_hostile_answer_renders_to_nothing_that_acts(payload: str) -> None:
+    assert faults_of_markdown(payload) == []
+
+
+@given(st.lists(st.sampled_from(PAYLOADS + SNIPPETS), max_size=6), st.sampled_from(["", "\n", "\n\n", " ", "\n  "]))
+def test_hostile_answers_stay_harmless_however_they_are_put_together(parts: list[str], between: str) -> None:
+    answer = between.join(parts)
+    assert faults(to_html(answer)) == []
+    assert faults_of_markdown(answer) == []
+
+
+@given(st.text(alphabet="<>&;:/!?[](){}`~$\\*_-#|= \n\tabjsx\"'1.", max_size=60))
+def test_any_text_is_harmless(answer: str) -> None:
+    assert faults(to_html(answer)) == []
+    assert faults_of_markdown(answer) == []
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_an_exported_page_makes_nothing_of_safe_markdown(payload: str) -> None:
+    acting = re.compile(r"<(?:script|img|svg|iframe|object|embed|form|style|link|meta|base)\b", re.IGNORECASE)
+    assert not acting.search(markdown2html_mistune(safe(payload)))
+
+
+def test_bidirectional_overrides_and_controls_are_named() -> None:
+    assert text_of(to_html("a\u202eb &#x2066; \x1b[31m")) == "a‹U+202E›b‹U+2066›␛[31m"

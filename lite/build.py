@@ -1,8 +1,8 @@
 """Build the page: ``python -m lite.build CONTENTS OUTPUT`` (``make lite``).
 
 It takes the package index for wheels, and the npm registry for Pyodide; the page takes a server of plain files.
-Packages without a wheel of pure Python cannot be had so: pandas and polars, Jinja2 (its MarkupSafe), and what runs the
-embedded Loop. A tape needs none of them; tables are lists of dicts there, and ``--dry-run`` is of normal templates.
+Packages without a wheel of pure Python cannot be had so: pandas and polars, Jinja2 (its MarkupSafe), and what runs
+the embedded Loop. A tape needs none of them; tables are lists of dicts there, ``--dry-run`` is of normal templates.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ bench: $(VENV)/.test chromium  ## each prints a ratio against its alternative
 	$(BIN)/python benchmarks/client.py
 	$(BIN)/python benchmarks/streaming.py
 	$(BIN)/python benchmarks/view.py
+	$(BIN)/python benchmarks/compare.py
 
 lite: $(VENV)/.lite  ## a page that plays the lessons in a browser alone: serve dist/lite as plain files
 	$(BIN)/python -m lite.build lessons dist/lite

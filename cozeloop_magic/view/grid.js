@@ -45,7 +45,6 @@ function render({ model, el }) {
       if (trial.dataset.state !== state) trial.dataset.state = state;
       const how = model.get(`${name}_end`) ?? "";
       if (end.textContent !== how) end.textContent = how;
-      if (state === "streaming") trial.scrollTop = trial.scrollHeight;
     };
   }
 

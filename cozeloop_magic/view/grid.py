@@ -29,7 +29,7 @@ from cozeloop_magic.view.widget import Rows, RowsWidget, script, sheet
 
 __all__ = ["GridView", "PlainGridView"]
 
-_LONGEST = 2_000  # characters of a cell while it streams
+_LONGEST = 20_000  # characters of a cell while it streams
 _INPUT = 160  # characters of an input
 
 

@@ -36,6 +36,7 @@ __all__ = ["execute", "execute_streaming"]
 
 T = TypeVar("T")
 
+_MODEL_BROKE = "The model failed. Run it again; the embedded Loop's log says why it failed."
 _LONGEST_NOTES = 1000  # characters: headers are not long
 
 
@@ -162,7 +163,7 @@ async def _events(first: ExecuteResult, rest: AsyncGenerator[ExecuteResult, None
         yield _event(b"error", {**failure(error), "biz_extra": {}})
     except Exception:
         logging.getLogger(__name__).exception("an answer broke off")
-        yield _event(b"error", {**failure(remote_error("The model failed.", code=INTERNAL)), "biz_extra": {}})
+        yield _event(b"error", {**failure(remote_error(_MODEL_BROKE, code=INTERNAL)), "biz_extra": {}})
     finally:
         await rest.aclose()
 

@@ -300,6 +300,10 @@ class Client:
         self._cache.add(prompt, version, label, may_change=endpoint is None or endpoint.local)
         return prompt
 
+    def post_to_read(self, path: str, body: Mapping[str, Any], timeout: float | None = None) -> dict[str, Any]:
+        """Post what only reads to any path of the server, and give its JSON answer; the workspace is put in."""
+        return self._caller.read(path, body, timeout).body
+
     def list_prompts(self, key_word: str = "", *, page_number: int = 1, page_size: int = 100) -> PromptPage:
         """List prompts whose name or key begins with `key_word`; `prompts.iterate` gives those of all pages.
 

@@ -39,6 +39,7 @@ __all__ = ["execute", "execute_streaming"]
 
 T = TypeVar("T")
 
+_MODEL_BROKE = "The model failed. Run it again; the embedded Loop's log says why it failed."
 _LONGEST_NOTES = 1000  # characters: headers are not long
 _AT_ONCE = 0.2  # seconds in which nobody needs to be told that they wait
 _USUAL_URGENCY = 3
@@ -204,7 +205,7 @@ async def _events(
         yield _event(b"error", {**failure(error), "biz_extra": {}})
     except Exception:
         logging.getLogger(__name__).exception("an answer broke off")
-        yield _event(b"error", {**failure(remote_error("The model failed.", code=INTERNAL)), "biz_extra": {}})
+        yield _event(b"error", {**failure(remote_error(_MODEL_BROKE, code=INTERNAL)), "biz_extra": {}})
     finally:
         await rest.aclose()
 

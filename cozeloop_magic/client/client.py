@@ -206,9 +206,20 @@ class Client:
         """Run a request and give the whole answer; see `execute_prompt`."""
         return self._run(request, self._caller.call(timeout))
 
-    def stream(self, request: ExecuteRequest, timeout: float | None = None) -> StreamReader:
-        """Run a request and give a reader over the pieces of the answer; see `execute_prompt`."""
-        return self._stream(request, self._caller.call(timeout, streamed=True))
+    def stream(
+        self,
+        request: ExecuteRequest,
+        timeout: float | None = None,
+        *,
+        on_waiting: Callable[[str], object] | None = None,
+    ) -> StreamReader:
+        """Run a request and give a reader over the pieces of the answer; see `execute_prompt`.
+
+        While a server with a queue lets the call wait, `on_waiting` is told where in the line it is.
+        """
+        call = self._caller.call(timeout, streamed=True)
+        call.on_waiting = on_waiting
+        return self._stream(request, call)
 
     def _run(self, request: ExecuteRequest, call: Call) -> ExecuteResult:
         began = time.monotonic()
@@ -288,6 +299,10 @@ class Client:
         endpoint = self._caller.endpoint
         self._cache.add(prompt, version, label, may_change=endpoint is None or endpoint.local)
         return prompt
+
+    def post_to_read(self, path: str, body: Mapping[str, Any], timeout: float | None = None) -> dict[str, Any]:
+        """Post what only reads to any path of the server, and give its JSON answer; the workspace is put in."""
+        return self._caller.read(path, body, timeout).body
 
     def list_prompts(self, key_word: str = "", *, page_number: int = 1, page_size: int = 100) -> PromptPage:
         """List prompts whose name or key begins with `key_word`; `prompts.iterate` gives those of all pages.

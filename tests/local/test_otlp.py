@@ -148,7 +148,7 @@ class TestPacking:
         ("body", "encoding", "words"),
         [
             (b"xyz", "gzip", "not gzip"),
-            (gzip.compress(b"x" * 1000)[:-10], "gzip", "cut off"),
+            (gzip.compress(b"x" * 1000, mtime=0)[:-10], "gzip", "cut off"),
             (b"x", "br", "must be gzip"),
             (gzip.compress(bytes(20 * 1024 * 1024)), "gzip", "longer than 16 MB"),
             (zlib.compress(b"x"), "gzip", "not gzip"),

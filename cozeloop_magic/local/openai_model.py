@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit, urlunsplit
 
 from cozeloop_magic.entities.prompt import ExecuteResult, Message
-from cozeloop_magic.errors import LocalLoopError, RemoteError, remote_error
+from cozeloop_magic.errors import LocalLoopError, RemoteError
 from cozeloop_magic.local.chat_answers import AnswerReader, error_in
 from cozeloop_magic.local.connection import ca_certificates, proxy_for, without_password
 from cozeloop_magic.local.event_stream import Body, read_body
@@ -22,7 +22,7 @@ from cozeloop_magic.local.refusals import EndpointError, error_text, named_param
 __all__ = ["OpenAIModel"]
 
 RATE_LIMITED = 600502002
-_PASSING = (502, 503, 504, 529)
+_PASSING = (429, 502, 503, 504, 529)
 _NO_TOOLS = re.compile(r"not support tool|support tool use|tools?\W+(is|are) not supported", re.IGNORECASE)
 
 
@@ -154,7 +154,7 @@ class OpenAIModel:
                 raise error
         give(reader.end(whole=is_whole))
         if not any_piece:
-            raise model_failed(f"{self._who} gave an empty answer.")
+            raise model_failed(f"{self._who} gave an empty answer; its own log may say why.")
 
     def _chunk(self, body: Body) -> Mapping[str, Any]:
         """Return the JSON of an event, or of a body that is none."""
@@ -186,7 +186,7 @@ class OpenAIModel:
         import openai
 
         if isinstance(error, openai.APITimeoutError):
-            return model_failed(f"{self._who} did not answer in time.")
+            return model_failed(f"{self._who} did not answer in time: is it overloaded?")
         if isinstance(error, openai.APIConnectionError):
             through = f" through the proxy {self._proxy}" if self._proxy else ""
             hint = "Check the proxy and NO_PROXY" if self._proxy else "Check COZELOOP_MAGIC_OPENAI_BASE_URL"
@@ -204,7 +204,7 @@ class OpenAIModel:
             next_step = f" Change {setting} in the prompt's model settings."
         elif (error.status == 404 or not error.in_stream) and (slip := self._maybe_v1()):
             next_step = f" Check COZELOOP_MAGIC_OPENAI_BASE_URL{slip}."
-        elif error.status in _PASSING:
+        elif error.status in _PASSING and "again" not in error.said:
             next_step = " That may pass: try again in a while."
         code = MODEL_FAILED
         if error.status in (400, 422) and not next_step:
@@ -213,7 +213,7 @@ class OpenAIModel:
             code = RATE_LIMITED
         status = f" (HTTP {error.status})" if error.status != 200 else ""
         why = self._quoted(error.said).rstrip(".") or "it does not say why"
-        return remote_error(f"{self._who} cannot answer{status}: {why}.{next_step}", code=code)
+        return model_failed(f"{self._who} cannot answer{status}: {why}.{next_step}", code=code)
 
 
 def _error_of(error: Any) -> EndpointError:

@@ -189,7 +189,8 @@ class LoopMagics(Magics):
     @argument("--check", action="append", default=[], metavar="CHECK", help="A column that tells whether it passes.")
     @argument("--expect", metavar="COLUMN", help="The column that says what an answer should be.")
     @argument("--json", action="store_true", help="Make columns of a JSON answer's fields.")
-    @argument("--sample", type=int, metavar="N", help="Run the first rows only.")
+    @argument("--schema", metavar="NAME", help="A JSON schema that answers must fit: a dict, a class or a file.")
+    @argument("--sample", type=int, metavar="N", help="Run the first rows only, and tell what all would cost.")
     @argument("-j", "--concurrency", type=int, default=16, help="How many calls run at once.")
     @argument("--rpm", type=float, help="How many calls a minute may begin.")
     @argument("--tpm", type=float, help="How many tokens a minute the calls may cost.")
@@ -199,6 +200,8 @@ class LoopMagics(Magics):
     @argument("--off", action="store_true", help="Keep nothing of this batch in the store.")
     @argument("-o", "--out", metavar="NAME", help="Bind the table to this name; `_loop` always holds the last one.")
     @argument("--timeout", type=float, metavar="S", help="Seconds for each call; 600 unless given.")
+    @argument("--dask", metavar="ADDRESS", help="Make the calls on a Dask cluster, by its address or client.")
+    @argument("--background", action="store_true", help="Return at once; `.result()` gives the table later.")
     @argument("--quiet", action="store_true", help="Show nothing; the table is bound all the same.")
     def loop_batch(self, line: str, cell: str | None = None, *, local_ns: dict[str, Any]) -> None:
         """Run a prompt over every row of a table, and bind the table with its answers.

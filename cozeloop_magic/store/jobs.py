@@ -89,6 +89,10 @@ class Jobs:
         names = ("kind", "plan", "subject", "question", "total", "started", "id")
         return Job(**{name: rows[0][name] for name in names}, state=JobState(rows[0]["state"])) if rows else None
 
+    def of_plan(self, plan: str) -> frozenset[int]:
+        """Give the numbers of all jobs of a plan."""
+        return frozenset(row["id"] for row in self._database.read("SELECT id FROM jobs WHERE plan = ?", (plan,)))
+
     def count_looks(self, job: Job, inputs: Iterable[str], *, before: int | None = None) -> int:
         """Count the earlier jobs that asked the same of the same, on inputs of which any was among these.
 

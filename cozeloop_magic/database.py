@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from cozeloop_magic.errors import StoreError
 from cozeloop_magic.forks import register_after_fork
+from cozeloop_magic.printable import replace_surrogates
 
 __all__ = ["Connection", "Database", "IntegrityError", "Row", "statements"]
 
@@ -102,7 +103,7 @@ class Database:
         StoreError
             If it cannot be read.
         """
-        return self._do(lambda db: db.execute(query, values).fetchall())
+        return self._do(lambda db: db.execute(query, replace_surrogates(list(values))).fetchall())
 
     def write(self, change: Callable[[Connection], T]) -> T:
         """Make a change in a transaction of its own, which is committed when this returns.

@@ -335,24 +335,19 @@ NetworkError = TransportError
 RemoteServiceError = RemoteError
 
 
-_BY_CODE: dict[int, type[RemoteError]] = {
-    600500101: PermissionDenied,
-    600500201: BadRequest,
-    600500202: BadRequest,
-    600501001: PromptNotFound,
-    600501002: VersionNotFound,
-    600501003: VersionNotFound,
-    600501004: TemplateFailed,
-    600501005: TemplateFailed,
-    600501006: TemplateFailed,
-    600501007: LabelNotFound,
-    600501008: AlreadyExists,
-    600501009: AlreadyExists,
-    600502001: RateLimited,
-    600502002: RateLimited,
-    600505014: ContentRejected,
-    1: ServerFailed,
+_CODES: dict[type[RemoteError], tuple[int, ...]] = {
+    PermissionDenied: (600500101,),
+    BadRequest: (600500201, 600500202, 600500203),
+    PromptNotFound: (600501001,),
+    VersionNotFound: (600501002, 600501003),
+    TemplateFailed: (600501004, 600501005, 600501006),
+    LabelNotFound: (600501007,),
+    AlreadyExists: (600500204, 600501008, 600501009, 600501010),
+    RateLimited: (600502001, 600502002),
+    ContentRejected: (600505014,),
+    ServerFailed: (1, 600500701, 600500702, 600500703, 600500801, 600500803),
 }
+_BY_CODE = {code: kind for kind, codes in _CODES.items() for code in codes}
 _BY_STATUS: dict[int, type[RemoteError]] = {
     400: BadRequest,
     401: AuthenticationFailed,

@@ -3,6 +3,8 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import select
+import signal
 import socket
 import stat
 import threading
@@ -66,6 +68,26 @@ def client_of(serve: Callable[..., WireServer]) -> Iterator[Callable[..., Client
         client.close()
     assert soon(lambda: open_connections(ports) == 0), "a connection is open after close()"
     assert soon(lambda: not [each for each in threading.enumerate() if each.name.startswith("cozeloop")])
+
+
+def in_a_child(work: Callable[[], object]) -> str:
+    """Do something in a forked process, and give its result as text; on a busy machine, that may take long."""
+    reading, writing = os.pipe()
+    if (child := os.fork()) == 0:
+        try:
+            said = str(work())
+        except BaseException as error:
+            said = f"{type(error).__name__}: {error}"
+        os.write(writing, said.encode(errors="replace"))
+        os._exit(0)  # what follows is the parent's
+    os.close(writing)
+    with open(reading, encoding="utf-8") as pipe:
+        hangs = not select.select([pipe], [], [], 60)[0]
+        if hangs:
+            os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        assert not hangs, "the child hangs"
+        return pipe.read()
 
 
 def soon(is_so: Callable[[], bool]) -> bool:

@@ -44,6 +44,13 @@ def test_the_scripts_run(loop: Embedded, code: str) -> None:
 
 
 @pytest.mark.model
+def test_a_prompt_of_ones_own_can_be_made_again(loop: Embedded) -> None:
+    (code,) = [each for each in PYTHON if "prompts.create" in each]
+    first, second = (run(loop, "-c", code).split()[0] for _ in range(2))
+    assert first != second
+
+
+@pytest.mark.model
 def test_the_cells_run(loop: Embedded) -> None:
     assert len(CELLS) == 6
     samples = "from cozeloop_magic.local.samples import reviews"

@@ -114,6 +114,8 @@ def plan(client: Client, prompt_key: str, text: str, evaluate: Callable[[str], A
         If the text cannot be read.
     """
     definition = parse_definition(text, evaluate)
+    if definition.name == prompt_key:  # what a prompt is called that has no other name
+        definition = replace(definition, name="")
     record = _find(client, prompt_key)
     latest = (record.prompt_basic.latest_version or "") if record and record.prompt_basic else ""
     detail = _with_model_of(definition.detail, record)
@@ -198,10 +200,10 @@ def save(client: Client, planned: Plan, drafts: Drafts, *, replace_draft: bool =
 
 def prompt_text(record: PromptRecord) -> str:
     """Return the text of a prompt's version, as a definition writes it."""
-    commit, basic = record.prompt_commit, record.prompt_basic
-    detail = commit.detail.to_json() if commit and commit.detail else {}
-    name = (basic and basic.display_name) or ""
-    return format_definition(Definition(detail, name, (basic and basic.description) or ""))
+    commit = record.prompt_commit
+    return format_definition(
+        _named(Definition(), commit.detail.to_json() if commit and commit.detail else {}, record)
+    )
 
 
 def _find(client: Client, prompt_key: str) -> PromptRecord | None:
@@ -238,9 +240,10 @@ def _with_model_of(detail: Mapping[str, Any], record: PromptRecord | None) -> di
 def _named(definition: Definition, detail: Mapping[str, Any], record: PromptRecord | None) -> Definition:
     """Return a definition as the server will tell it: the name and description of a prompt that is there stay."""
     basic = record.prompt_basic if record else None
-    if basic is None:
+    if record is None or basic is None:
         return replace(definition, detail=dict(detail))
-    return Definition(dict(detail), basic.display_name or "", basic.description or "")
+    name = basic.display_name or ""
+    return Definition(dict(detail), "" if name == record.prompt_key else name, basic.description or "")
 
 
 def _notes(definition: Definition, named: Definition) -> list[str]:

@@ -357,9 +357,17 @@ def _python(fields: Json) -> str:
 
 
 def _dump(settings: Json) -> str:
-    if not settings:
-        return ""
-    return str(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, default_flow_style=None, width=_WIDTH))
+    """Write each setting on a line of its own; what is within one is flow where it is short."""
+    return "".join(
+        yaml.safe_dump(
+            {name: value},
+            sort_keys=False,
+            allow_unicode=True,
+            default_flow_style=None if isinstance(value, (dict, list)) else False,
+            width=_WIDTH,
+        )
+        for name, value in settings.items()
+    )
 
 
 def _without_nothing(value: Any) -> Any:

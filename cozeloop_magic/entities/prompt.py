@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from cozeloop_magic.entities import wire
+from cozeloop_magic.entities.kinds import ContentType, Role, TemplateType, ToolChoiceType, ToolType, VariableType
 from cozeloop_magic.entities.table import to_pandas
 from cozeloop_magic.entities.wire import Wire
 from cozeloop_magic.printable import printable
@@ -45,70 +45,6 @@ __all__ = [
     "VariableType",
     "format_tool_calls",
 ]
-
-
-class _Text(str, Enum):
-    """Text with a name; prints as the text."""
-
-    __str__ = str.__str__
-
-
-class TemplateType(_Text):
-    """How a prompt's text is rendered."""
-
-    NORMAL = "normal"
-    JINJA2 = "jinja2"
-
-
-class Role(_Text):
-    """Who speaks."""
-
-    SYSTEM = "system"
-    USER = "user"
-    ASSISTANT = "assistant"
-    TOOL = "tool"
-    PLACEHOLDER = "placeholder"
-
-
-class ToolType(_Text):
-    """What a tool is."""
-
-    FUNCTION = "function"
-
-
-class ToolChoiceType(_Text):
-    """Whether the model may call tools."""
-
-    AUTO = "auto"
-    NONE = "none"
-    SPECIFIC = "specific"
-
-
-class ContentType(_Text):
-    """What a content part holds."""
-
-    TEXT = "text"
-    IMAGE_URL = "image_url"
-    VIDEO_URL = "video_url"
-    BASE64_DATA = "base64_data"
-    MULTI_PART_VARIABLE = "multi_part_variable"
-
-
-class VariableType(_Text):
-    """What a prompt declares a variable to be."""
-
-    STRING = "string"
-    PLACEHOLDER = "placeholder"
-    BOOLEAN = "boolean"
-    INTEGER = "integer"
-    FLOAT = "float"
-    OBJECT = "object"
-    ARRAY_STRING = "array<string>"
-    ARRAY_BOOLEAN = "array<boolean>"
-    ARRAY_INTEGER = "array<integer>"
-    ARRAY_FLOAT = "array<float>"
-    ARRAY_OBJECT = "array<object>"
-    MULTI_PART = "multi_part"
 
 
 @dataclass(frozen=True, repr=False)
@@ -310,8 +246,7 @@ class ExecuteResult(Wire):
     retries : int
         How many times the call had to be made again before it was answered.
     notes : tuple of str
-        Remarks of the embedded Loop (response header ``X-Loop-Notes``, an event's ``x_loop_notes``): what works there
-        and not on the platform, what its model cannot do.
+        Remarks of the embedded Loop (header ``X-Loop-Notes``, an event's ``x_loop_notes``): what works there alone.
     prompt_key, version, label : str or None
         Of a whole answer: which prompt was asked for.
     ttft, latency : float or None
@@ -387,9 +322,7 @@ class ExecuteRequest:
         Appended after the prompt's own.
     custom_model_config : Mapping[str, Any] or None
         In place of the prompt's whole model configuration; it must hold a ``model_id``.
-    custom_tools : sequence of Tool or None
-        In place of the prompt's tools.
-    custom_tool_call_config : ToolCallConfig or None
+    custom_tools, custom_tool_call_config : sequence of Tool or None, ToolCallConfig or None
         In place of the prompt's.
     """
 

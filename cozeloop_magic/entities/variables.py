@@ -149,10 +149,12 @@ def _key(key: Any, where: str) -> str:
 
 def _no_json_form(value: Any, where: str) -> VariableError:
     kind = type(value).__name__
+    as_text = ".to_markdown(index=False)" if hasattr(value, "to_markdown") else ".write_json()"
     missing = "Replace missing values first, for example with .fillna(0)."
     hints = {
         "bytes": "Decode it to text, or send it as ContentPart(type='base64_data', base64_data='data:...').",
-        "DataFrame": "Turn it into text first, for example with .to_markdown(index=False).",
+        "DataFrame": f"Turn it into text first, for example with {as_text}.",
+        "Series": "Turn it into a list first, with .to_list().",
         "Message": "A list of messages must hold nothing but messages.",
         "BackgroundAnswer": "Wait for it first, with .result().",
         "ContentPart": "A list of content parts must hold nothing but content parts.",

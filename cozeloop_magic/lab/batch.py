@@ -2,72 +2,34 @@
 
 from __future__ import annotations
 
-import json
-import threading
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from cozeloop_magic.client.client import Client
-from cozeloop_magic.entities.prompt import ExecuteRequest, Message
-from cozeloop_magic.errors import InvalidRequest, LoopError, RequirementNotMet
+from cozeloop_magic.entities.prompt import Message
+from cozeloop_magic.errors import InvalidRequest
+from cozeloop_magic.lab.answer_json import AnswerFields
 from cozeloop_magic.lab.checks import Check, parse_check
-from cozeloop_magic.lab.events import Paced, Told
-from cozeloop_magic.lab.inputs import Row, iterate_table
+from cozeloop_magic.lab.columns import RowColumns
+from cozeloop_magic.lab.inputs import iterate_table
 from cozeloop_magic.lab.limiter import Limiter
+from cozeloop_magic.lab.progress import BatchProgress, ProgressBar
 from cozeloop_magic.lab.scheduler import Scheduler
-from cozeloop_magic.lab.tables import TableWriter, writer_for
-from cozeloop_magic.lab.variants import ResolvedVariant, Variant, resolve_variants
+from cozeloop_magic.lab.table_job import Engine, TableJob
+from cozeloop_magic.lab.tables import writer_for
+from cozeloop_magic.lab.variants import Variant, resolve_variants
 from cozeloop_magic.run.drive import Stop
-from cozeloop_magic.run.state import Phase, RunState, fold
-from cozeloop_magic.store.key import Place, place_of, run_key
-from cozeloop_magic.store.record import RunRecord
+from cozeloop_magic.store.key import place_of
 from cozeloop_magic.store.runs import RunStore, opened
-from cozeloop_magic.template.check import check_variables
 
-__all__ = ["BatchProgress", "batch"]
+__all__ = ["batch"]
 
-_AT_ONCE = 500  # rows that are looked for in the store together
-_ENOUGH_TO_TELL = 20  # rows, before a share of failures means anything
-
-
-@dataclass(frozen=True)
-class BatchProgress:
-    """How far a batch is.
-
-    Attributes
-    ----------
-    done, failed, kept : int
-        Rows that were answered, that failed, and, of the first, that were in the store.
-    total : int or None
-        How many rows there are, where that is known before the end.
-    input_tokens, output_tokens : int
-        What the calls of this run cost, as far as the server told.
-    concurrency : int
-        How many calls run at once, at most.
-    """
-
-    done: int = 0
-    failed: int = 0
-    kept: int = 0
-    total: int | None = None
-    input_tokens: int = 0
-    output_tokens: int = 0
-    concurrency: int = 1
-
-    def __str__(self) -> str:
-        of = "" if self.total is None else f" of {self.total:,}"
-        items = [
-            f"{self.done + self.failed:,}{of} rows",
-            self.kept and f"{self.kept:,} were in the store",
-            self.failed and f"{self.failed:,} failed",
-            self.output_tokens and f"{self.input_tokens:,} → {self.output_tokens:,} tokens",
-            f"{self.concurrency} at once",
-        ]
-        return " · ".join(item for item in items if item)
+_LOOKED_AT = 20_000  # rows that are looked at before the first call: a second or two
+_LOOKED_AT_LENGTH = 200_000  # rows, where a sample asks for a look
 
 
 def batch(
@@ -85,6 +47,7 @@ def batch(
     checks: Iterable[str | Callable[..., Any]] = (),
     expect: str | None = None,
     json_columns: bool = False,
+    schema: Any = None,
     concurrency: int = 16,
     rpm: float | None = None,
     tpm: float | None = None,
@@ -95,7 +58,8 @@ def batch(
     store: RunStore | bool = True,
     stop: Stop | None = None,
     timeout: float | None = None,
-    progress: Callable[[BatchProgress], object] | None = None,
+    progress: Callable[[BatchProgress], object] | bool = False,
+    engine: Any = None,
     functions: Mapping[str, Any] | None = None,
 ) -> Any:
     """Run a prompt over a table, and return the table with its answers.
@@ -127,12 +91,15 @@ def batch(
         As in `compare`; each check becomes a column.
     json_columns : bool
         Whether an answer that is a JSON object becomes columns of its fields, too.
+    schema : mapping, path, or class with ``model_json_schema()``, optional
+        The JSON schema that an answer must fit; its fields become columns. What does not fit keeps its text, and its
+        ``error`` says why.
     concurrency : int
         How many calls run at once, at most; fewer where the server asks for patience.
     rpm, tpm : float, optional
         How many calls a minute may begin, and how many tokens a minute they may cost.
     sample : int, optional
-        Run the first rows only, to look at what comes.
+        Run the first rows only, to look at what comes; `progress` is told what all of them would cost.
     fail_above : float, optional
         The share of failed rows above which the batch ends.
     fresh : bool
@@ -141,8 +108,12 @@ def batch(
         Whether rows that failed before are asked for again.
     store : RunStore or bool
         Where answers are kept: the user's own store (none if ``COZELOOP_MAGIC_KEEP`` is 0), another, or nowhere.
-    stop, timeout, progress
-        What stops it; seconds for each call; what is told how far it is.
+    stop, timeout
+        What stops it; seconds for each call.
+    progress : callable or bool
+        What is told how far it is, as a `BatchProgress`; True draws a bar of tqdm's.
+    engine : dask.distributed.Client or address, optional
+        A Dask cluster that makes the calls. Its workers take the token from their own environment.
     functions : mapping, optional
         Where the check ``python:NAME`` is looked up.
 
@@ -164,214 +135,60 @@ def batch(
     if sample is not None and sample < 1:
         raise InvalidRequest(f"A sample of {sample} rows shows nothing.", hint="Write sample=5 (--sample 5).")
     made = [check if isinstance(check, Check) else parse_check(check, functions) for check in checks]
-    (prompt,), _ = resolve_variants(client, [Variant(prompt_key, version, label)], timeout=timeout)
+    fields = AnswerFields.of(schema) if schema is not None else AnswerFields() if json_columns else None
     limiter = Limiter(concurrency, rpm=rpm, tpm=tpm)
-    rows = iterate_table(data)
     writer = writer_for(data, to)
-    columns = _Columns(prompt, variables or {}, constants or {}, out, made, expect, json_columns)
+    stop = stop or Stop()
+    (prompt,), _ = resolve_variants(client, [Variant(prompt_key, version, label)], timeout=timeout)
+    columns = RowColumns(prompt, variables or {}, constants or {}, out, made, expect, fields)
     with ExitStack() as resources:
+        told = resources.enter_context(_drawn(progress))
         resources.enter_context(writer)
         kept = resources.enter_context(opened(store))
-        job = _Job(
-            client, prompt, columns, tuple(messages), limiter, stop or Stop(), kept, place_of(client.connect()),
-            fresh, retry_errors, fail_above, timeout, progress,
+        is_path = isinstance(data, (str, os.PathLike))
+        job = TableJob(
+            columns, messages, place_of(client.connect()), kept, writer, stop,
+            fresh=fresh, retry_errors=retry_errors, fail_above=fail_above, progress=told,
+            total=_length(data, sample), source=str(data) if is_path else "", concurrency=concurrency,
         )  # fmt: skip
-        job.run(islice(rows, sample) if sample is not None else rows, writer, _length(data, sample))
+        resources.enter_context(job)
+        if sample is None and not is_path and (_length(data, None) or _LOOKED_AT) < _LOOKED_AT:
+            job.look(iterate_table(data), _LOOKED_AT)
+        make_calls = _engine(client, job, limiter, stop, timeout, engine, (rpm, tpm))
+        job.run(islice(iterate_table(data), sample), make_calls)
+        if sample is not None and (is_path or hasattr(data, "__len__")):
+            job.look(iterate_table(data), _LOOKED_AT_LENGTH)
+            job.forecast(concurrency, rpm)
     return writer.result()
 
 
+def _engine(
+    client: Client, job: TableJob, limiter: Limiter, stop: Stop, timeout: float | None, engine: Any, limits: Any
+) -> Engine:
+    """Return what makes the calls: threads of this process, or a cluster."""
+    if engine is not None:
+        from cozeloop_magic.lab.cluster import cluster_engine
+
+        return cluster_engine(engine, client, job, limiter.concurrency, stop, timeout, *limits)
+    scheduler: Scheduler[str] = Scheduler(
+        client, job.request_of, limiter, stop, keep=job.keep, stream=True, timeout=timeout
+    )
+    return lambda keys: scheduler.run(keys, interval=0.1)
+
+
+@contextmanager
+def _drawn(progress: Callable[[BatchProgress], object] | bool) -> Iterator[Callable[[BatchProgress], object] | None]:
+    """Give what is told how far it is."""
+    if not isinstance(progress, bool):
+        yield progress
+    elif not progress:
+        yield None
+    else:
+        with closing(ProgressBar()) as bar:
+            yield bar
+
+
 def _length(data: Any, sample: int | None) -> int | None:
-    if isinstance(data, (str, Path)) or not hasattr(data, "__len__"):
+    if isinstance(data, (str, os.PathLike)) or not hasattr(data, "__len__"):
         return sample
     return min(len(data), sample) if sample is not None else len(data)
-
-
-@dataclass
-class _Columns:
-    """From a row to the values of the prompt's variables, and from a run to the columns that it adds."""
-
-    prompt: ResolvedVariant
-    mapped: Mapping[str, str]
-    constants: Mapping[str, Any]
-    out: str
-    checks: Sequence[Check]
-    expect: str | None
-    json_columns: bool
-
-    def values(self, row: Row) -> dict[str, Any]:
-        """Return the variables' values, checked against the prompt's definition."""
-        declared = self.prompt.declared
-        values = dict(self.constants) | {variable: row[column] for variable, column in self.mapped.items()}
-        for name in declared if declared is not None else row.values:
-            if name not in values and name in row.values:
-                values[name] = row[name]
-        if self.prompt.prompt is not None:
-            check_variables(self.prompt.prompt, values)
-        return values
-
-    def added(self, row: Row, run: RunState | None, error: str | None = None) -> dict[str, Any]:
-        """Return the columns that an answer adds; of a row without one, all but the error are null."""
-        done = run is not None and run.phase is Phase.DONE
-        usage = run.result.usage if run and done else None
-        failed = str(run.error) if run is not None and run.error is not None else error
-        added = {
-            self.out: run.text if run and done else None,
-            "finish_reason": run.result.finish_reason if run and done else None,
-            "input_tokens": usage.input_tokens if usage else None,
-            "output_tokens": usage.output_tokens if usage else None,
-            "ttft": run.ttft if run else None,
-            "latency": run.latency if run else None,
-            "error": failed,
-            "log_id": (run.result.log_id or (run.error.log_id if run.error else None)) if run else None,
-        }
-        if run is not None and done:
-            added |= self._checked(row, run, added) | self._fields(run.text, added)
-        return added
-
-    def _checked(self, row: Row, run: RunState, added: dict[str, Any]) -> dict[str, Any]:
-        expected = row.values.get(self.expect) if self.expect else None
-        scores = [score for check in self.checks for score in check(run.result, row.values, expected)]
-        problems = [score.error for score in scores if score.error]
-        if problems:
-            added["error"] = "; ".join(problems)
-        return {score.name: score.value for score in scores}
-
-    def _fields(self, text: str, added: dict[str, Any]) -> dict[str, Any]:
-        """Return the fields of a JSON answer; one that is none keeps its text and says so."""
-        if not self.json_columns:
-            return {}
-        try:
-            value = json.loads(text)
-        except ValueError as error:
-            added["error"] = f"the answer is no JSON: {error}"
-            return {}
-        if not isinstance(value, dict):
-            added["error"] = "the answer is JSON, but no object"
-            return {}
-        return {f"{self.out}.{name}": each for name, each in value.items()}
-
-
-@dataclass
-class _Job:
-    """The rows of one batch: from the store or by a call, kept, and handed on in their order."""
-
-    client: Client
-    prompt: ResolvedVariant
-    columns: _Columns
-    messages: tuple[Message, ...]
-    limiter: Limiter
-    stop: Stop
-    store: RunStore | None
-    place: Place
-    fresh: bool
-    retry_errors: bool
-    fail_above: float | None
-    timeout: float | None
-    progress: Callable[[BatchProgress], object] | None
-    counted: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("done", "failed", "kept", "in", "out"), 0))
-
-    def run(self, rows: Iterable[Row], writer: TableWriter, total: int | None) -> None:
-        """Run the rows and write each in its turn."""
-        self._writer, self._total = writer, total
-        self._waiting: dict[str, list[Row]] = {}  # rows by the key of the call they wait for
-        self._requests: dict[str, ExecuteRequest] = {}
-        self._lock = threading.Lock()
-        scheduler: Scheduler[str] = Scheduler(
-            self.client, self._requests.__getitem__, self.limiter, self.stop,
-            keep=self._keep, stream=True, timeout=self.timeout,
-        )  # fmt: skip
-        runs: dict[str, RunState] = {}
-        with self.stop.on_interrupt():
-            for told in scheduler.run(self._calls(rows), interval=0.1):
-                for item in told:
-                    if isinstance(item, Told):
-                        self._take(item, runs)
-                    elif isinstance(item, Paced):
-                        self._tell()
-                self._tell()
-        self._tell()
-        for left in self._waiting.values():
-            for row in left:
-                self._write(row, None, "it was not run: the batch was stopped")
-
-    def _calls(self, rows: Iterable[Row]) -> Iterator[str]:
-        """Yield the keys of the calls to make, in a worker's thread; what the store has is written at once."""
-        source = iter(rows)
-        while some := list(islice(source, _AT_ONCE)):
-            keys: dict[str, list[Row]] = {}
-            for row in some:
-                if (key := self._key(row)) is not None:
-                    keys.setdefault(key, []).append(row)
-            kept = self.store.find(keys) if self.store is not None and not self.fresh else {}
-            for key, equal in keys.items():
-                record = kept.get(key)
-                if record is not None and (record.phase is Phase.DONE or not self.retry_errors):
-                    self.counted["kept"] += len(equal)
-                    self._settle(equal, record.state())
-                elif self._waits(key, equal):
-                    yield key
-
-    def _waits(self, key: str, equal: list[Row]) -> bool:
-        """Have rows wait for a call; tell whether it is yet to be made."""
-        with self._lock:
-            is_new = key not in self._waiting
-            self._waiting.setdefault(key, []).extend(equal)
-        return is_new
-
-    def _key(self, row: Row) -> str | None:
-        """Return the key of a row's call; a row that cannot be sent is written with what is wrong with it."""
-        try:
-            values, prompt = self.columns.values(row), self.prompt
-            request = ExecuteRequest(prompt.prompt_key, prompt.version, variable_vals=values, messages=self.messages)
-            key = run_key(self.place, request, self.prompt.definition)
-        except LoopError as error:
-            if row.number == 0:
-                raise  # most likely all rows are like this one
-            self._write(row, None, str(error))
-            return None
-        self._requests[key] = request
-        return key
-
-    def _keep(self, key: str, run: RunState) -> None:
-        if self.store is not None and run.phase in (Phase.DONE, Phase.FAILED):
-            self.store.put(RunRecord.of(key, run, label=self.prompt.asked.label))
-
-    def _take(self, told: Told[str], runs: dict[str, RunState]) -> None:
-        key = told.task
-        run = runs[key] = fold(runs.get(key) or RunState(self._requests[key]), told.event)
-        if not run.ended:
-            return
-        usage = run.result.usage
-        self.counted["in"] += (usage and usage.input_tokens) or 0
-        self.counted["out"] += (usage and usage.output_tokens) or 0
-        del runs[key]
-        with self._lock:
-            equal = self._waiting.pop(key)
-            del self._requests[key]
-        self._settle(equal, run)
-
-    def _settle(self, equal: Iterable[Row], run: RunState) -> None:
-        for row in equal:
-            self._write(row, run)
-
-    def _write(self, row: Row, run: RunState | None, error: str | None = None) -> None:
-        with self._lock:
-            self.counted["done" if run is not None and run.phase is Phase.DONE else "failed"] += 1
-            failed, ended = self.counted["failed"], self.counted["done"] + self.counted["failed"]
-        self._writer.put(row, self.columns.added(row, run, error))
-        if self.fail_above is not None and ended >= _ENOUGH_TO_TELL and failed > self.fail_above * ended:
-            last = error or (run and run.error)
-            raise RequirementNotMet(
-                f"{failed:,} of {ended:,} rows failed, more than {self.fail_above:.0%}; the last said: {last}",
-                hint="What came is kept: mend what is wrong, and run it again with retry_errors (--retry-errors).",
-            )
-
-    def _tell(self) -> None:
-        if self.progress is not None:
-            counted = self.counted
-            self.progress(
-                BatchProgress(
-                    counted["done"], counted["failed"], counted["kept"], self._total,
-                    counted["in"], counted["out"], self.limiter.concurrency,
-                )
-            )  # fmt: skip

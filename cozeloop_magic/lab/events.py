@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Generic, TypeVar
 
 from cozeloop_magic.entities.prompt import ExecuteRequest, ExecuteResult
@@ -61,16 +62,18 @@ class OngoingRun(Generic[Task]):
     def ended(self, end: Event) -> RunState:
         """Give the run as it ended."""
         state = RunState(self.request)
-        for event in (self._prepared, *self._answer(), end):
+        for event in (self._prepared, *self._answer, end):
             state = fold(state, event)
         return state
 
     def untold(self, end: Event) -> list[Told[Task]]:
         """Give the events that nobody has been told."""
-        events = (end,) if self._told else (self._prepared, *self._answer(), end)
+        events = (end,) if self._told else (self._prepared, *self._answer, end)
         return [Told(self.task, event) for event in events]
 
+    @cached_property
     def _answer(self) -> Sequence[Event]:
+        """All pieces, joined once they are all there."""
         return [join_arrived(self._pieces)] if self._pieces else []
 
 

@@ -31,6 +31,13 @@ PROMPT_CACHE_MIB = 256
 LONGEST_ANSWER = 1024
 """In tokens, where a prompt sets no limit: a small model may repeat itself without end."""
 _LOOKED_AT = 20_000  # characters of a text; this model reads less
+_DRY = {
+    "dry_multiplier": 0.8,
+    "dry_base": 1.75,
+    "dry_allowed_length": 24,  # tokens: about a sentence, or ten lines of one word
+    "dry_penalty_last_n": 512,
+    "dry_sequence_breakers": ["<|im_end|>"],  # which no answer holds; an empty list is refused
+}
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -65,7 +72,10 @@ class LlamaModel:
         import xllamacpp
 
         if not self._path.is_file():
-            raise model_failed(f"There is no model file at {self._path}.")
+            raise model_failed(
+                f"There is no model file at {self._path}. Check COZELOOP_MAGIC_GGUF, or get the default model: "
+                "cozeloop-magic model fetch"
+            )
         try:
             return xllamacpp.Server(_settings(self._path))
         except RuntimeError as error:
@@ -114,11 +124,12 @@ def _without_endless_repetition(request: dict[str, Any]) -> dict[str, Any]:
     """Make it costly to say the same again and again, unless the prompt's own settings say how costly that is.
 
     A small model falls into a loop easily. DRY (llama.cpp's sampler of that name) looks at sequences of tokens, so a
-    word or a label may come as often as it must. In JSON and in tool calls longer sequences must: keys come again.
+    word, a label or a sentence that is quoted may come again. A loop is most often one of lines, so a line's end must
+    not end a sequence as it does by default. In JSON and in tool calls long sequences must come again: keys.
     """
     if {"frequency_penalty", "presence_penalty", "response_format", "tools"} & request.keys():
         return request
-    return {**request, "dry_multiplier": 0.8, "dry_base": 1.75, "dry_allowed_length": 4, "dry_penalty_last_n": 256}
+    return request | _DRY
 
 
 def _mostly_in_another_script(messages: Sequence[Message]) -> bool:

@@ -1,28 +1,43 @@
-"""``%loop_batch``: from its options to `batch`, and one line that tells how far it is."""
+"""``%loop_batch``: from its options to `batch`, with what is drawn of it."""
 
 from __future__ import annotations
 
 import sys
-import time
 from argparse import Namespace
 from collections import ChainMap
 from collections.abc import Callable, Mapping
-from html import escape
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from IPython.display import display
 
 from cozeloop_magic.cell.options import read_pair
-from cozeloop_magic.lab.batch import BatchProgress, batch
+from cozeloop_magic.lab.batch import batch
+from cozeloop_magic.lab.inputs import is_missing
+from cozeloop_magic.lab.progress import BatchProgress, ProgressBar
 from cozeloop_magic.notebook.comparing import read_table_name
+from cozeloop_magic.notebook.errors import shorten
 from cozeloop_magic.notebook.session import Session
 from cozeloop_magic.notebook.values import read_values
+from cozeloop_magic.run.background import Background
 from cozeloop_magic.run.drive import Stop
+from cozeloop_magic.view.batch import BatchView, ending
 from cozeloop_magic.view.front import is_watched
+from cozeloop_magic.view.listing import Listing
 
 __all__ = ["run_batch"]
 
-_EVERY = 0.5  # seconds between two drawings
+_ADDED = ("finish_reason", "input_tokens", "output_tokens", "latency", "error")  # what a sample shows
+
+
+class _View(Protocol):
+    """Draws how far a table is."""
+
+    def __call__(self, progress: BatchProgress) -> None:
+        """Draw it."""
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """Draw how it ended."""
 
 
 def run_batch(
@@ -38,92 +53,156 @@ def run_batch(
         If it was stopped; what came is bound all the same.
     """
     names = ChainMap(local_names, session.namespace)
-    values = read_values(session, cell, args.var, names)
-    session.tell(() if args.quiet else values.notes)
-    stop, line = Stop(), _ProgressLine(session.in_kernel, args.quiet)
-    table = batch(
-        session.connected(config),
-        read_table_name(args.inputs, names),
-        args.prompt,
-        variables=dict(read_pair(option, "--map", "VARIABLE=COLUMN") for option in args.map),
-        version=args.version,
-        label=args.label,
-        constants=values.variables,
-        messages=values.messages,
-        out=args.column,
-        to=args.to,
-        checks=args.check,
-        expect=args.expect,
-        json_columns=args.json,
-        concurrency=args.concurrency,
-        rpm=args.rpm,
-        tpm=args.tpm,
-        sample=args.sample,
-        fail_above=args.fail_above,
-        fresh=args.fresh,
-        retry_errors=args.retry_errors,
-        store=not args.off,
-        stop=stop,
-        timeout=args.timeout,
-        progress=line.show,
-        functions=names,
-    )
-    line.end()
+    stop = Stop()
+    work = _work(session, args, cell, config, names, stop)
+    view = _view(session, args, stop)
+    run = partial(_drawn, work, view)
+    if args.background:
+        _run_behind(session, args, run, stop)
+        return
+    table = run()
     session.bind(table, "_loop", args.out)
+    if args.sample is not None and not args.quiet and args.to is None:
+        display(_shown(table, args))  # type: ignore[no-untyped-call,unused-ignore]
     if stop.asked:
         raise KeyboardInterrupt("stopped; what came is kept, and the same cell asks only for what is missing.")
 
 
-class _ProgressLine:
-    """One line that is drawn over: in a page by its display id, in a terminal by a carriage return, else once."""
+def _work(
+    session: Session,
+    args: Namespace,
+    cell: str,
+    config: Mapping[str, str],
+    names: Mapping[str, Any],
+    stop: Stop,
+) -> Callable[[_View], Any]:
+    """Read all that is asked for, and return what does it."""
+    values = read_values(session, cell, args.var, names)
+    session.tell(() if args.quiet else values.notes)
+    options = {
+        "variables": dict(read_pair(option, "--map", "VARIABLE=COLUMN") for option in args.map),
+        "version": args.version,
+        "label": args.label,
+        "constants": values.variables,
+        "messages": values.messages,
+        "out": args.column,
+        "to": args.to,
+        "checks": args.check,
+        "expect": args.expect,
+        "json_columns": args.json,
+        "schema": _named(args.schema, names),
+        "concurrency": args.concurrency,
+        "rpm": args.rpm,
+        "tpm": args.tpm,
+        "sample": args.sample,
+        "fail_above": args.fail_above,
+        "fresh": args.fresh,
+        "retry_errors": args.retry_errors,
+        "store": not args.off,
+        "timeout": args.timeout,
+        "engine": _named(args.dask, names),
+        "functions": names,
+    }
+    client, table = session.connected(config), read_table_name(args.inputs, names)
+    return lambda view: batch(client, table, args.prompt, stop=stop, progress=view, **options)
 
-    def __init__(self, in_kernel: bool, quiet: bool) -> None:
-        self._began = time.monotonic()
-        self._next = 0.0
-        self._last: BatchProgress | None = None
-        self._quiet = quiet
-        self._draw: Callable[[str], None] = self._page if in_kernel else self._terminal
-        self._handle: Any = None
-        self._live = is_watched() if in_kernel else sys.stderr.isatty()
 
-    def show(self, progress: BatchProgress) -> None:
-        """Draw it, if it is time."""
+def _named(option: str | None, names: Mapping[str, Any]) -> Any:
+    """Return what a name of the notebook holds, or else the path or address that it is."""
+    if option is None:
+        return None
+    name = option.removeprefix("$").strip("\"'")
+    return names.get(name, name)
+
+
+def _drawn(work: Callable[[_View], Any], view: _View) -> Any:
+    """Do it, and draw how it ended."""
+    try:
+        table = work(view)
+    except BaseException as error:
+        view.finish(error)
+        raise
+    view.finish()
+    return table
+
+
+def _run_behind(session: Session, args: Namespace, run: Callable[[], Any], stop: Stop) -> None:
+    session.left_behind.add(stop)
+    behind = Background(f"the table {args.inputs}", run if args.quiet else partial(_erring_shortly, run), stop)
+    session.bind(behind, "_loop", args.out)
+    if not is_watched():  # a machine moves on to the next cell, or ends
+        with stop.on_interrupt():
+            behind.result()
+
+
+def _erring_shortly(run: Callable[[], Any]) -> Any:
+    try:
+        return run()
+    except Exception as error:
+        raise shorten(error) from None
+
+
+def _shown(table: Any, args: Namespace) -> Listing:
+    """Return a sample's rows as a listing: what was taken from them, the answer, and how it went."""
+    if hasattr(table, "iloc"):
+        table = table.to_dict("records")
+    rows = table if isinstance(table, list) else table.to_dicts()
+    rows = [{name: None if is_missing(value) else value for name, value in row.items()} for row in rows]
+    taken = [option.partition("=")[2] for option in args.map]
+    fields = f"{args.column}."
+    answered = [name for name in (rows[0] if rows else ()) if name == args.column or name.startswith(fields)]
+    figures = [name for name in _ADDED if name != "error" or any(row.get("error") for row in rows)]
+    return Listing(rows, [*taken, *answered, *figures])
+
+
+class _Line:
+    """How it ended, in the terminal or the log of a program; nothing before."""
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+        self._last = BatchProgress()
+
+    def __call__(self, progress: BatchProgress) -> None:
+        """Remember it."""
         self._last = progress
-        if self._live and not self._quiet and time.monotonic() >= self._next:
-            self._draw(self._line())
-            self._next = time.monotonic() + _EVERY
 
-    def end(self) -> None:
-        """Draw how it ended."""
-        if self._last is not None and not self._quiet:
-            self._draw(self._line())
-            sys.stderr.write("\n" if self._draw == self._terminal else "")
-
-    def _line(self) -> str:
-        assert self._last is not None
-        called = self._last.done + self._last.failed - self._last.kept
-        seconds = time.monotonic() - self._began
-        items = [str(self._last)]
-        if called and seconds > 1:
-            items.append(f"{called / seconds:,.1f} rows/s")
-            left = (self._last.total or 0) - self._last.done - self._last.failed
-            if left > 0:
-                items.append(f"about {_time(left * seconds / called)} left")
-        return " · ".join(items)
-
-    def _page(self, text: str) -> None:
-        kept = {"text/html": f'<p class="cozeloop-batch">{escape(text)}</p>', "text/plain": text}
-        if self._handle is None:
-            self._handle = display(kept, raw=True, display_id=True)  # type: ignore[no-untyped-call,unused-ignore]
-        else:
-            self._handle.update(kept, raw=True)
-
-    def _terminal(self, text: str) -> None:
-        sys.stderr.write(f"\r{text}\x1b[K" if self._live else text)
-        sys.stderr.flush()
+    def finish(self, error: BaseException | None = None) -> None:
+        """Write how it ended."""
+        lines = ending(self._last, stopped=self._stop.asked)
+        sys.stderr.write("\n".join(filter(None, lines)) + "\n")
 
 
-def _time(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+class _Bar(_Line):
+    """The same with a bar before the end, where a person watches a terminal."""
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__(stop)
+        self._bar = ProgressBar()
+
+    def __call__(self, progress: BatchProgress) -> None:
+        """Draw it."""
+        super().__call__(progress)
+        self._bar(progress)
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """Close the bar, and write how it ended."""
+        self._bar.close()
+        super().finish(error)
+
+
+class _Silent:
+    """The view of ``--quiet``."""
+
+    def __call__(self, progress: BatchProgress) -> None:
+        """Draw nothing."""
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """Draw nothing."""
+
+
+def _view(session: Session, args: Namespace, stop: Stop) -> _View:
+    if args.quiet or (args.background and not session.in_kernel):
+        return _Silent()
+    if session.in_kernel:
+        return BatchView(stop, behind=args.background)
+    return _Bar(stop) if sys.stderr.isatty() else _Line(stop)

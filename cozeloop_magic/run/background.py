@@ -1,4 +1,4 @@
-"""`BackgroundAnswer`: an answer that is on its way while other cells run."""
+"""What is on its way while other cells run: an answer, or anything else that takes its time."""
 
 from __future__ import annotations
 
@@ -9,19 +9,94 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from concurrent import futures
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from cozeloop_magic.entities.prompt import ExecuteRequest
 from cozeloop_magic.run.answer import Answer
 from cozeloop_magic.run.state import RunState
 
-__all__ = ["BackgroundAnswer"]
+__all__ = ["Background", "BackgroundAnswer"]
 
 _TICK = 0.1  # seconds of one wait: one that has begun hears no interrupt on Windows, nor does an event loop's
+T = TypeVar("T")
 
 
-class BackgroundAnswer:
-    """An answer that is on its way: ``answer.result()`` or ``await answer`` gives it, ``answer.stop()`` ends it.
+class Background(Generic[T]):
+    """Something on its way: ``it.result()`` or ``await it`` gives it, ``it.stop()`` ends it.
+
+    Parameters
+    ----------
+    name : str
+        What it is, for a person.
+    run : callable
+        Does it, in a thread of its own, and gives what comes of it.
+    stop : callable
+        Stops it; any thread may.
+    """
+
+    def __init__(self, name: str, run: Callable[[], T], stop: Callable[[], None]) -> None:
+        self._name = name
+        self._stop = stop
+        self._future: futures.Future[T] = futures.Future()
+        self._future.set_running_or_notify_cancel()  # a task that awaits it and is cancelled must not cancel it
+        # ipykernel 7 keeps in the context which cell's output this is.
+        follow = contextvars.copy_context().run
+        threading.Thread(target=follow, args=(self._run, run), name="cozeloop-run", daemon=True).start()
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more will come."""
+        return self._future.done()
+
+    def result(self, timeout: float | None = None) -> T:
+        """Wait for what comes of it; one that was stopped is given as far as it came.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds to wait.
+
+        Raises
+        ------
+        TimeoutError
+            If it has not ended by then; it goes on.
+        LoopError
+            If it failed.
+        """
+        ends = math.inf if timeout is None else time.monotonic() + timeout
+        while not self._future.done():
+            left = ends - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"{self._name} has not ended within {timeout:g} s; it goes on.")
+            futures.wait([self._future], min(left, _TICK))
+        return self._future.result()
+
+    def stop(self) -> None:
+        """Stop it; what came is kept."""
+        self._stop()
+
+    def __await__(self) -> Generator[Any, None, T]:
+        return self._wait().__await__()
+
+    async def _wait(self) -> T:
+        future = asyncio.wrap_future(self._future)
+        while not future.done():
+            await asyncio.wait([future], timeout=_TICK)
+        await future
+        return self.result()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self._name}, {'ended' if self.done else 'on its way'}>"
+
+    def _run(self, run: Callable[[], T]) -> None:
+        try:
+            self._future.set_result(run())
+        except BaseException as error:
+            self._future.set_exception(error)
+
+
+class BackgroundAnswer(Background[Answer]):
+    """An answer that is on its way.
 
     Parameters
     ----------
@@ -35,25 +110,10 @@ class BackgroundAnswer:
 
     def __init__(self, request: ExecuteRequest, run: Callable[[], RunState], stop: Callable[[], None]) -> None:
         self.request = request
-        self._stop = stop
-        self._future: futures.Future[Answer] = futures.Future()
-        self._future.set_running_or_notify_cancel()  # a task that awaits it and is cancelled must not cancel it
-        # ipykernel 7 keeps in the context which cell's output this is.
-        follow = contextvars.copy_context().run
-        threading.Thread(target=follow, args=(self._run, run), name="cozeloop-run", daemon=True).start()
-
-    @property
-    def done(self) -> bool:
-        """Whether nothing more will come."""
-        return self._future.done()
+        super().__init__(request.prompt_key, lambda: Answer(run()), stop)
 
     def result(self, timeout: float | None = None) -> Answer:
         """Wait for the answer; one that was stopped is given as far as it came.
-
-        Parameters
-        ----------
-        timeout : float, optional
-            Seconds to wait.
 
         Raises
         ------
@@ -62,27 +122,7 @@ class BackgroundAnswer:
         LoopError
             If it failed; ``partial`` holds what came.
         """
-        ends = math.inf if timeout is None else time.monotonic() + timeout
-        while not self._future.done():
-            left = ends - time.monotonic()
-            if left <= 0:
-                raise TimeoutError(f"{self.request.prompt_key} has not ended within {timeout:g} s; it goes on.")
-            futures.wait([self._future], min(left, _TICK))
-        return self._future.result().result()
-
-    def stop(self) -> None:
-        """Stop it; the text so far is kept."""
-        self._stop()
-
-    def __await__(self) -> Generator[Any, None, Answer]:
-        return self._wait().__await__()
-
-    async def _wait(self) -> Answer:
-        future = asyncio.wrap_future(self._future)
-        while not future.done():
-            await asyncio.wait([future], timeout=_TICK)
-        await future
-        return self.result()
+        return super().result(timeout).result()
 
     @property
     def answer(self) -> Answer | None:
@@ -101,9 +141,3 @@ class BackgroundAnswer:
         if name.startswith("_") or self.answer is None:
             raise AttributeError(f"{name}: the answer is on its way; wait for it with .result()")
         return getattr(self.answer, name)
-
-    def _run(self, run: Callable[[], RunState]) -> None:
-        try:
-            self._future.set_result(Answer(run()))
-        except BaseException as error:
-            self._future.set_exception(error)

@@ -13,6 +13,7 @@ from typing import Any
 
 from cozeloop_magic.database import Connection, Database
 from cozeloop_magic.errors import ConfigurationError, InvalidRequest
+from cozeloop_magic.printable import replace_surrogates
 from cozeloop_magic.run.state import Phase
 from cozeloop_magic.store.jobs import JobState
 from cozeloop_magic.store.record import RunRecord
@@ -143,7 +144,7 @@ class History:
         is_all = wanted == Wanted()
 
         def delete(db: Connection) -> int:
-            gone = db.execute(f"DELETE FROM runs WHERE {where}", values).rowcount
+            gone = db.execute(f"DELETE FROM runs WHERE {where}", replace_surrogates(list(values))).rowcount
             db.execute("DELETE FROM ratings WHERE NOT EXISTS (SELECT 1 FROM runs WHERE key IN (a, b))")
             if is_all:
                 db.execute("DELETE FROM jobs")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from cozeloop_magic.database import Connection, Database
+from cozeloop_magic.printable import replace_surrogates
 
 __all__ = ["Job", "JobState", "Jobs"]
 
@@ -63,7 +64,8 @@ class Jobs:
 
     def begin(self, job: Job, inputs: Iterable[str] = ()) -> int:
         """Keep a job that begins, with the digests of its inputs, and give its number."""
-        values = (job.kind, job.plan, job.subject, job.question, job.total, job.started, JobState.RUNNING.value)
+        texts = [replace_surrogates(text) for text in (job.kind, job.plan, job.subject, job.question)]
+        values = (*texts, job.total, job.started, JobState.RUNNING.value)
         digests = set(inputs)
         query = """
             INSERT INTO jobs (kind, plan, subject, question, total, started, state) VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -86,6 +88,10 @@ class Jobs:
         rows = self._database.read("SELECT * FROM jobs WHERE plan = ? ORDER BY id DESC LIMIT 1", (plan,))
         names = ("kind", "plan", "subject", "question", "total", "started", "id")
         return Job(**{name: rows[0][name] for name in names}, state=JobState(rows[0]["state"])) if rows else None
+
+    def of_plan(self, plan: str) -> frozenset[int]:
+        """Give the numbers of all jobs of a plan."""
+        return frozenset(row["id"] for row in self._database.read("SELECT id FROM jobs WHERE plan = ?", (plan,)))
 
     def count_looks(self, job: Job, inputs: Iterable[str], *, before: int | None = None) -> int:
         """Count the earlier jobs that asked the same of the same, on inputs of which any was among these.

@@ -24,7 +24,7 @@ from cozeloop_magic.client.request import execute_body
 from cozeloop_magic.entities.prompt import ExecuteRequest, Prompt
 from cozeloop_magic.transport.endpoint import Endpoint
 
-__all__ = ["Place", "definition_digest", "digest_of", "place_of", "run_key"]
+__all__ = ["Place", "body_key", "definition_digest", "digest_of", "place_of", "run_key"]
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -85,10 +85,14 @@ def run_key(place: Place, request: ExecuteRequest, definition: str = "", repeat:
     InvalidRequest
         If the request cannot be sent.
     """
-    body = execute_body(request)
-    if variables := body.get("variable_vals"):
-        body["variable_vals"] = sorted(variables, key=lambda variable: str(variable["key"]))
-    return digest_of([place.origin, place.workspace_id, place.model, definition, body, repeat])
+    return body_key(place, execute_body(request), definition, repeat)
+
+
+def body_key(place: Place, body: Mapping[str, Any], definition: str = "", repeat: int = 0) -> str:
+    """Give the key of a run from what goes over the wire; see `run_key`."""
+    variables = sorted(body.get("variable_vals") or (), key=lambda variable: str(variable["key"]))
+    sent = {**body, "variable_vals": variables} if variables else body
+    return digest_of([place.origin, place.workspace_id, place.model, definition, sent, repeat])
 
 
 def digest_of(value: Any) -> str:

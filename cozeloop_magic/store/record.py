@@ -19,6 +19,7 @@ from cozeloop_magic.entities.prompt import (
     ToolCallConfig,
 )
 from cozeloop_magic.errors import LoopError
+from cozeloop_magic.printable import replace_surrogates
 from cozeloop_magic.run.state import Arrived, Event, Failed, Finished, Interrupted, Phase, Prepared, RunState, fold
 
 __all__ = ["COLUMNS", "RunRecord"]
@@ -94,8 +95,9 @@ class RunRecord:
         job: int | None = None,
         label: str | None = None,
         cell: str | None = None,
+        body: Mapping[str, Any] | None = None,
     ) -> RunRecord:
-        """Make the record of a run that has just ended."""
+        """Make the record of a run that has just ended; `body` is its request as JSON, where somebody has it."""
         now = time.time()
         return cls(
             key=key,
@@ -103,7 +105,7 @@ class RunRecord:
             version=state.version or state.request.version,
             label=label or state.request.label,
             origin=state.origin,
-            request=execute_body(state.request),
+            request=execute_body(state.request) if body is None else body,
             result=_result_to_json(state.result),
             phase=state.phase,
             ttft=state.ttft,
@@ -118,31 +120,15 @@ class RunRecord:
             job=job,
         )
 
-    def events(self) -> tuple[Event, ...]:
-        """Give what a call would have told: who folds them cannot tell it from one, but for the note that says so."""
-        return self._told((f"kept answer of {self._day()}", *self.notes))
+    def events(self, *, as_kept: bool = True) -> tuple[Event, ...]:
+        """Give what a call would have told.
 
-    def state(self) -> RunState:
-        """Give the run as it was."""
-        state = RunState(request_from_json(self.request))
-        for event in self._told(self.notes):
-            state = fold(state, event)
-        return state
-
-    def to_row(self) -> list[Any]:
-        """Give its values as the store has them, in the order of `COLUMNS`."""
-        values = {name: getattr(self, name) for name in COLUMNS}
-        values |= {name: _to_text(values[name]) for name in _JSON} | {"phase": self.phase.value}
-        return list(values.values())
-
-    @classmethod
-    def from_row(cls, row: Any) -> RunRecord:
-        """Read it as the store has it."""
-        values = dict(row)
-        values |= {name: values[name] and json.loads(values[name]) for name in _JSON}
-        return cls(**values | {"notes": tuple(values["notes"]), "phase": Phase(values["phase"])})
-
-    def _told(self, notes: tuple[str, ...]) -> tuple[Event, ...]:
+        Parameters
+        ----------
+        as_kept : bool
+            Whether a note says that it is a kept one; else nobody can tell it from a call.
+        """
+        notes = (f"kept answer of {self._day()}", *self.notes) if as_kept else self.notes
         told: list[Event] = [Prepared(self.origin, self.version, notes)]
         result = result_from_json(self.result)
         if result.message or result.finish_reason or result.usage:
@@ -150,6 +136,26 @@ class RunRecord:
             until = self.latency if self.spoke_until is None else self.spoke_until
             told.append(Arrived(at, result, self.pieces, until))
         return (*told, self._end())
+
+    def state(self) -> RunState:
+        """Give the run as it was."""
+        state = RunState(request_from_json(self.request))
+        for event in self.events(as_kept=False):
+            state = fold(state, event)
+        return state
+
+    def to_row(self) -> list[Any]:
+        """Give its values as the store has them, in the order of `COLUMNS`."""
+        values = {name: getattr(self, name) for name in COLUMNS}
+        values |= {name: _to_text(values[name]) for name in _JSON} | {"phase": self.phase.value}
+        return [replace_surrogates(value) for value in values.values()]
+
+    @classmethod
+    def from_row(cls, row: Any) -> RunRecord:
+        """Read it as the store has it."""
+        values = dict(row)
+        values |= {name: values[name] and json.loads(values[name]) for name in _JSON}
+        return cls(**values | {"notes": tuple(values["notes"]), "phase": Phase(values["phase"])})
 
     def _day(self) -> str:
         """Write when it was kept, with the year where that is another one."""

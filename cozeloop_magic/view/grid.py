@@ -29,7 +29,7 @@ from cozeloop_magic.view.widget import Rows, RowsWidget, script, sheet
 
 __all__ = ["GridView", "PlainGridView"]
 
-_LONGEST = 2_000  # characters of a cell while it streams
+_LONGEST = 20_000  # characters of a cell while it streams
 _INPUT = 160  # characters of an input
 
 
@@ -119,8 +119,8 @@ class GridView:
             for repeat in range(state.plan.repeat)
         )
         answers = Answers(state)
-        said = " · ".join((comparison.progress(state), *state.notes))
-        rows: Rows = {"status": said, "shown": inputs, "pager": self._pager.said}
+        rows: Rows = {"status": comparison.progress(state), "notes": printable("\n".join(state.notes))}
+        rows |= {"shown": inputs, "pager": self._pager.said}
         rows |= {"follows": self._pager.follows, "filters": self._pager.filters}
         rows |= {f"i{number}": printable(shortened(answers.input_text(number), _INPUT)) for number in inputs}
         for trial in self._shown:

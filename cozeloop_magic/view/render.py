@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cozeloop_magic.entities.prompt import ToolCall, format_tool_calls
-from cozeloop_magic.printable import printable
+from cozeloop_magic.printable import printable, replace_surrogates
 from cozeloop_magic.run.state import ASKS_FOR_TOOLS, SAID_ALL, Phase, RunState
 from cozeloop_magic.view import markdown, request, safe_markdown
 
@@ -109,7 +109,7 @@ def metadata(state: RunState) -> dict[str, Any]:
         "latency": state.latency,
         "log_id": state.result.log_id or (state.error and state.error.log_id),
     }
-    return {"cozeloop_magic": {key: value for key, value in record.items() if value is not None}}
+    return {"cozeloop_magic": {key: replace_surrogates(value) for key, value in record.items() if value is not None}}
 
 
 def has_output(state: RunState) -> bool:

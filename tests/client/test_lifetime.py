@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import signal
 import subprocess
 import sys
@@ -21,7 +20,7 @@ import pytest
 from cozeloop_magic import errors
 from tests.client.faults import JSON_HEAD
 from tests.client.ways import ClientOf, Serve
-from tests.conftest import soon
+from tests.conftest import in_a_child
 from tests.wire_server import (
     FRAMINGS,
     HEAD,
@@ -262,9 +261,7 @@ class TestLifetime:
     def test_works_on_after_a_fork(self, serve: Serve, client_of: ClientOf) -> None:
         client = client_of(serve(WHOLE))
         client.execute_prompt("greet")
-        if (child := os.fork()) == 0:
-            os._exit(0 if str(client.execute_prompt("greet")) == "Hello world" else 1)
-        assert os.waitpid(child, 0)[1] == 0
+        assert in_a_child(lambda: str(client.execute_prompt("greet"))) == "Hello world"
         assert str(client.execute_prompt("greet")) == "Hello world"
 
     @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
@@ -274,23 +271,19 @@ class TestLifetime:
         with ExitStack() as held:  # as other threads may hold them, at that moment
             for lock in locks:
                 held.enter_context(lock)
-            if (child := os.fork()) == 0:
+
+            def call() -> str:
                 whole = str(client.execute_prompt("greet")) + str(asyncio.run(client.aexecute_prompt("greet")))
                 client.close()
-                os._exit(0 if whole == "Hello world" * 2 else 1)
-        assert soon(lambda: os.waitpid(child, os.WNOHANG) == (child, 0))
+                return whole
+
+            assert in_a_child(call) == "Hello world" * 2
 
     @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
     def test_a_stream_stays_with_the_parent(self, serve: Serve, client_of: ClientOf) -> None:
         reader = client_of(serve(STREAMED)).execute_prompt("greet", stream=True)
         with reader._lock:  # as another thread may, at that moment
-            if (child := os.fork()) == 0:
-                try:
-                    next(reader)
-                except errors.StreamInterrupted:
-                    os._exit(0)
-                os._exit(1)
-        assert soon(lambda: os.waitpid(child, os.WNOHANG) == (child, 0))
+            assert in_a_child(lambda: next(reader)).startswith("StreamInterrupted")
         assert "".join(map(str, reader)) == "Hello world"
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from cozeloop_magic import Client, batch, new_client
 from cozeloop_magic.errors import InvalidRequest, RequirementNotMet, VariableError
-from cozeloop_magic.lab.batch import BatchProgress
+from cozeloop_magic.lab.progress import BatchProgress
 from cozeloop_magic.run.drive import Stop
 from tests.conftest import TOKEN
 from tests.lab.loop import BUSY, FakeLoop, fake_loop, refusal

@@ -20,6 +20,7 @@ from cozeloop_magic.local import paths, process
 from cozeloop_magic.local.choice import chosen_model
 from cozeloop_magic.local.process import LocalLoop, RuntimeFile, ensure_running, running
 from cozeloop_magic.local.proof import prove
+from tests.conftest import in_a_child
 
 STRANGER = 54321
 as_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="gives a file to another user")
@@ -226,23 +227,6 @@ class TestOddFiles:
     def test_a_process_id_that_is_none_makes_no_sense(self, file, pid):
         file.write(LocalLoop("http://127.0.0.1:9", "1", "t", "m", pid))
         assert file.read() is None
-
-
-def in_a_child(work):
-    """Run something in a forked process, and give what it returned as text."""
-    reading, writing = os.pipe()
-    if (child := os.fork()) == 0:
-        try:
-            said = str(work())
-        except BaseException as error:
-            said = f"{type(error).__name__}: {error}"
-        os.write(writing, said.encode())
-        os._exit(0)
-    os.close(writing)
-    with open(reading) as pipe:
-        said = pipe.read()
-    os.waitpid(child, 0)
-    return said
 
 
 @as_root

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from cozeloop_magic.errors import LoopError
 from cozeloop_magic.lab.comparison import Comparison
 from cozeloop_magic.store.runs import default_path
 from tests.conftest import TOKEN
-from tests.lab.loop import FakeLoop, fake_loop
+from tests.lab.loop import FakeLoop, fake_loop, refusal
 
 ROWS = [{"review": f"text {n}", "label": "good" if n % 3 else "bad"} for n in range(12)]
 
@@ -97,6 +99,8 @@ def test_what_is_required_and_not_shown_fails_the_cell_and_binds_all_the_same(no
         ("%loop_compare greet --set temperature", "--set temperature has no `=`"),
         ("%loop_compare greet --inputs reviews --price 3", "no pair of numbers"),
         ("%loop_compare greet --grid text --var text=x", "needs a list of values"),
+        ("%loop_compare greet 1.0.0 2.0.0 --inputs reviews", "1.0.0 looks like a version"),
+        ("%loop_compare greet -v 1.0.0 --inputs reviews --expect label", "No column is named text"),
         ("%loop_compare greet --chek equals", "did you mean --check?"),
         ("%loop_compare", "Name the prompt"),
         ("%loop_batch reviews", "--prompt"),
@@ -130,6 +134,50 @@ def test_a_setting_keeps_nothing_of_any_comparison_or_batch(notebook: Any, loop:
     assert not default_path().exists() and loop.executions == 36
     assert run(notebook, "%config LoopMagics.keep = True").success
     assert run(notebook, f"{COMPARE} --quiet").success and default_path().exists()
+
+
+def test_a_first_look_shows_answers_and_what_all_would_cost(notebook: Any, loop: FakeLoop, capsys: Any) -> None:
+    assert run(notebook, "%loop_batch reviews -p greet -v 2.0.0 --map text=review --sample 2").success
+    shown = capsys.readouterr()
+    assert "text 1" in shown.out and "good" in shown.out and "finish_reason" in shown.out
+    assert "12 rows · 2 of 12 are in the store · 10 calls to come: about 50 → 30 tokens" in shown.err
+
+
+def test_a_batch_goes_on_behind_other_cells(notebook: Any, loop: FakeLoop) -> None:
+    line = "%loop_batch reviews -p greet -v 2.0.0 --map text=review --background --out labelled"
+    assert run(notebook, line).success
+    behind = notebook.user_ns["labelled"]
+    assert behind is notebook.user_ns["_loop"] and len(behind.result(timeout=20)) == 12 and behind.done
+    assert run(notebook, "table = await labelled").success and len(notebook.user_ns["table"]) == 12
+
+
+def test_one_behind_other_cells_is_stopped_or_fails_by_itself(notebook: Any, loop: FakeLoop) -> None:
+    quick, gate = loop.reply, threading.Event()
+    loop.reply = lambda version, text: (gate.wait(10), quick(version, text))[1]
+    assert run(notebook, "%loop_batch reviews -p greet -v 2.0.0 --map text=review -j 2 --background -o some").success
+    notebook.user_ns["some"].stop()
+    gate.set()
+    assert len(notebook.user_ns["some"].result(timeout=20)) < 12
+    assert run(notebook, "%loop_batch reviews -p greet -v 9.9.9 --map text=review --background -o none").success
+    with pytest.raises(LoopError, match=r"9\.9\.9"):
+        notebook.user_ns["none"].result(timeout=20)
+
+
+def test_a_schema_comes_from_the_notebook(notebook: Any, loop: FakeLoop, capsys: Any) -> None:
+    loop.reply = lambda version, text: '{"mood": "good"}' if text.endswith("1") else "{}"
+    notebook.user_ns["Mood"] = {"required": ["mood"], "properties": {"mood": {}}}
+    line = "%loop_batch reviews -p greet -v 2.0.0 --map text=review --schema {} --out moods"
+    assert run(notebook, line.format("Mood")).success
+    moods = notebook.user_ns["moods"]
+    assert moods["answer.mood"].tolist()[:2] == [None, "good"] and "'mood' is a required" in moods["error"][0]
+    assert not run(notebook, line.format("Mod")).success and "schema cannot be used" in capsys.readouterr().out
+
+
+def test_what_failed_is_said(notebook: Any, loop: FakeLoop, capsys: Any) -> None:
+    loop.reply = lambda version, text: refusal(600505014, "too risky")
+    assert run(notebook, "%loop_batch reviews -p greet -v 2.0.0 --map text=review").success
+    shown = capsys.readouterr().err
+    assert "12 of 12 rows · 12 failed" in shown and "The last that failed said: " in shown and "too risky" in shown
 
 
 def test_a_terminal_asks_line_by_line(notebook: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,9 @@ class TestErrors:
     ) -> None:
         configured(GREET)
         _, out = self.fail(shell, capsys, "greet", 'name = Message("user", "Hi")')
-        assert "Run first: from cozeloop_magic.entities.prompt import Message" in " ".join(out.split())
+        hint = " ".join(out.replace("\n    ", "\0").split("\0")[0].split()).partition("Run first: ")[2]
+        assert hint == "from cozeloop_magic.entities.prompt import Message" and shell.run_cell(hint).success
+        assert "not messages" in self.fail(shell, capsys, "greet", 'name = Message("user", "Hi")\nnote: {}')[1]
 
     def test_a_refusal_keeps_what_came(self, shell: InteractiveShell, configured: Configured, capsys: Any) -> None:
         broken = stream([delta("Hel"), event({"code": 600502002, "msg": "qps limit"}, "error")])

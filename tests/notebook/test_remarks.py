@@ -1,4 +1,4 @@
-"""What works in the embedded Loop and not on the platform is told."""
+"""What works in the embedded Loop and not on the platform is told, by a run and by a dry run alike."""
 
 from __future__ import annotations
 
@@ -43,6 +43,13 @@ def notebook(shell: Any, loop: Server, monkeypatch: pytest.MonkeyPatch) -> Any:
     ],
 )
 class TestARemark:
+    def test_is_in_the_dry_run(
+        self, notebook: Any, capsys: Any, line: str, body: str, remark: str, message: str
+    ) -> None:
+        notebook.run_cell_magic("loop_prompt", f"{line} --dry-run", body)
+        said = "".join(capsys.readouterr())
+        assert message in said and remark in said
+
     def test_is_in_the_run(self, notebook: Any, capsys: Any, line: str, body: str, remark: str, message: str) -> None:
         notebook.run_cell_magic("loop_prompt", line, body)
         said = "".join(capsys.readouterr())

@@ -7,8 +7,12 @@ import json
 import pickle
 import re
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
+from multiprocessing import get_context
+from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -56,6 +60,27 @@ class TestText:
         frame["answer"] = [answer_of("one two"), answer_of("three")]
         assert frame["answer"].str.len().tolist() == [7, 5]
         assert frame.to_csv(index=False) == "n,answer\n1,one two\n2,three\n"
+
+    def test_it_goes_through_files_and_formats(self, tmp_path: Path) -> None:
+        answers = [answer_of("a,b"), answer_of("c", Interrupted(1))]
+        frame = pd.DataFrame({"answer": pd.Series(answers, dtype=object)})
+        frame.to_pickle(tmp_path / "answers.pkl")
+        again = pd.read_pickle(tmp_path / "answers.pkl")["answer"]
+        assert [each.complete for each in again] == [True, False] and list(again) == ["a,b", "c"]
+        assert json.loads(frame.to_json(orient="records")) == [{"answer": "a,b"}, {"answer": "c"}]
+        assert (f"{answers[0]!s:.1}", "%s" % answers[1], f"{answers[0][0]}") == ("a", "c", "a")  # noqa: UP031
+        assert frame.groupby("answer").size()["c"] == 1 and sorted(answers, reverse=True)[0] is answers[1]
+
+    def test_it_goes_to_other_processes_and_back(self) -> None:
+        answers = [answer_of("hi"), answer_of("hi", Interrupted(1))]
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            told = list(pool.map(attrgetter("complete", "version", "usage.output_tokens", "text"), answers))
+            again = list(pool.map(copy.copy, answers))
+        assert told == [(True, "1.2.0", 3, "hi"), (False, "1.2.0", 3, "hi")]
+        assert [(type(each), each.complete, each.latency) for each in again] == [
+            (Answer, True, 0.5),
+            (Answer, False, 1),
+        ]
 
     def test_it_compares_and_hashes_as_text(self) -> None:
         answer = answer_of("hi")

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,7 @@ from cozeloop_magic.entities.prompt import (
 )
 from cozeloop_magic.errors import RateLimited, StoreError
 from cozeloop_magic.run.state import Arrived, Failed, Finished, Interrupted, Phase, Prepared, RunState, fold
+from cozeloop_magic.store.history import Wanted
 from cozeloop_magic.store.jobs import Job
 from cozeloop_magic.store.record import RunRecord, request_from_json
 from cozeloop_magic.store.runs import RunStore, default_path
@@ -213,3 +215,31 @@ def test_a_closed_store_says_so(store: RunStore) -> None:
     store.close()
     with pytest.raises(StoreError, match="is closed"):
         store.put(record())
+
+
+HALF = "a\ud83db"
+TEXTS = ("prompt_key", "version", "label", "origin", "cell")
+
+
+@pytest.mark.parametrize("name", [*TEXTS, "notes", "request", "result", "error"])
+def test_half_a_character_in_any_field_loses_no_answer(store: RunStore, name: str) -> None:
+    def halved(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: halved(item) for key, item in value.items()}
+        return HALF if isinstance(value, str) else value
+
+    kept = record(how=Failed(0.5, RateLimited("Too many."))) if name == "error" else record()
+    value = (HALF,) if name == "notes" else HALF if name in TEXTS else halved(getattr(kept, name))
+    store.put(replace(kept, **{name: value}))
+    back = store.get("k")
+    assert back is not None
+    if name in TEXTS:
+        assert getattr(back, name) == "a\ufffdb"
+
+
+def test_half_a_character_finds_nothing_and_fails_nothing(store: RunStore) -> None:
+    store.put(record())
+    assert store.find([HALF]) == {}
+    assert list(store.history.find(Wanted(prompt_key=HALF))) == []
+    assert store.history.forget(Wanted(prompt_key=HALF)) == 0
+    assert store.jobs.begin(Job("compare", HALF, HALF, HALF, 1, 1.0))

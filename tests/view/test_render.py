@@ -386,3 +386,13 @@ def test_no_form_takes_a_servers_words_for_markup() -> None:
         state = fold(fold(RunState(ExecuteRequest("greet")), Arrived(0.1, result)), Finished(1.0))
         forms = bundle(replace(state, notes=(hostile,)))
         assert "<img" not in forms["text/html"] and "<img" not in forms["text/markdown"]
+
+
+def test_the_record_in_a_notebook_holds_no_half_a_character() -> None:
+    """A notebook is saved as UTF-8, which has none."""
+    half = "a\ud83db"
+    request = ExecuteRequest(half, half, label=half)
+    result = ExecuteResult(None, half, model=half)
+    told = metadata(replace(state(), request=request, origin=half, version=half, result=result))
+    assert json.dumps(told, ensure_ascii=False).encode()
+    assert told["cozeloop_magic"]["finish_reason"] == "a\ufffdb"

@@ -1,0 +1,102 @@
+"""A table while it runs: one line with a bar and Stop, replaced at the end by what is kept of it."""
+
+from __future__ import annotations
+
+from html import escape
+
+from IPython.display import DisplayHandle, display
+
+from cozeloop_magic.lab.progress import BatchProgress, duration
+from cozeloop_magic.printable import printable
+from cozeloop_magic.run.drive import Stop
+from cozeloop_magic.view import control
+from cozeloop_magic.view.front import is_watched
+from cozeloop_magic.view.render import ROOT, style
+from cozeloop_magic.view.safe_markdown import safe
+from cozeloop_magic.view.widget import Rows, RowsWidget, script, sheet
+
+__all__ = ["BatchView", "ending"]
+
+
+class _Widget(RowsWidget):
+    """Draws the line."""
+
+    _esm = script("batch.js")
+    _css = sheet("batch.css")
+
+
+class BatchView:
+    """Draws a table in the cell that runs now. Where nobody watches, only the end is shown.
+
+    Parameters
+    ----------
+    stop : Stop
+        What the Stop button calls; any thread may.
+    behind : bool
+        Whether it goes on behind other cells: then Stop must not interrupt those, and no cell tells its error.
+    """
+
+    def __init__(self, stop: Stop, *, behind: bool = False) -> None:
+        self._stop = stop
+        self._behind = behind
+        self._last = BatchProgress()
+        self._control = ""
+        self._widget: _Widget | None = None
+        self._handle: DisplayHandle | None = None
+        if is_watched():
+            self._begin()
+
+    def __call__(self, progress: BatchProgress) -> None:
+        """Draw how far it is."""
+        self._last = progress
+        if self._widget is not None:
+            self._widget.show(_rows(progress))
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """Put what is kept in the line's place, and close it."""
+        lines = ending(self._last, stopped=self._stop.asked, error=error if self._behind else None)
+        show = self._handle.update if self._handle is not None else display
+        show(_bundle(*lines), raw=True)  # type: ignore[no-untyped-call]
+        if self._widget is not None:
+            self._widget.close()
+        control.forget(self._control)
+
+    def _begin(self) -> None:
+        self._control = control.listen(self._stop)
+        frame: Rows = {"root": ROOT, "control": self._control, "behind": self._behind}
+        hint = "How far the table is appears here; its rows are kept as they come."
+        self._widget = _Widget(hint, frame | _rows(self._last), self._stop)
+        self._handle = display(self._widget, display_id=True)  # type: ignore[no-untyped-call]
+
+
+def _rows(progress: BatchProgress) -> Rows:
+    return {
+        "share": progress.ended / progress.total if progress.total else -1,
+        "look": printable(str(progress.look or "")),
+        "counts": progress.counts if progress.ended else "looking…",
+        "figures": printable(" · ".join(progress.figures)),
+    }
+
+
+def ending(progress: BatchProgress, *, stopped: bool, error: BaseException | None = None) -> tuple[str, str, str]:
+    """Say how a table ended: what it holds, how it went, and what failed."""
+    figures = [each for each in progress.figures if not each.endswith((" at once", " left"))]
+    if stopped:
+        figures.insert(0, "stopped; the same cell asks only for what is missing")
+    line = " · ".join([progress.counts, *figures, duration(progress.seconds)])
+    look = " · ".join(filter(None, (str(progress.look or ""), progress.to_come)))
+    failed = f"The last that failed said: {progress.last_error}" if progress.failed else ""
+    if error is not None:
+        failed = f"{type(error).__name__}: {error}"
+    return look, line, failed
+
+
+def _bundle(look: str, line: str, failed: str) -> dict[str, str]:
+    classes = {"cozeloop-look": look, "cozeloop-status": line, "cozeloop-failures": failed}
+    parts = [
+        f'<p class="{name}">{escape(printable(text), quote=False)}</p>' for name, text in classes.items() if text
+    ]
+    text = "\n\n".join(printable(each) for each in classes.values() if each)
+    css = style("batch.css")
+    html = f'<div class="{ROOT} cozeloop-batch"><style>{css}</style>{"".join(parts)}</div>'
+    return {"text/html": html.replace("\n", "<br>"), "text/markdown": safe(text), "text/plain": text}

@@ -302,11 +302,17 @@ class LoopMagics(Magics):
     @contextmanager
     def _told(self) -> Iterator[None]:
         """Do what a magic says; an error shows as its sentence."""
-        from cozeloop_magic.errors import LoopError
-        from cozeloop_magic.notebook.errors import shorten
-        from cozeloop_magic.notebook.options import HelpAsked
-
+        interrupted = None
         try:
+            with delay_interrupt():
+                from cozeloop_magic.errors import LoopError
+                from cozeloop_magic.notebook.errors import shorten
+                from cozeloop_magic.notebook.options import HelpAsked
+        except KeyboardInterrupt as error:
+            interrupted = error
+        try:
+            if interrupted is not None:
+                raise interrupted
             yield
         except HelpAsked as asked:
             print(asked)

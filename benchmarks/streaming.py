@@ -100,7 +100,7 @@ def through_the_api(port: int, loop: Loop) -> Measured:
 
 @contextmanager
 def served(loop: Loop) -> Iterator[int]:
-    config = uvicorn.Config(create_app(loop), log_level="warning", lifespan="off", ws="none")
+    config = uvicorn.Config(create_app([loop]), log_level="warning", lifespan="off", ws="none")
     server = uvicorn.Server(config)
     with listen("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))

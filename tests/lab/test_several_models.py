@@ -48,6 +48,13 @@ def test_a_magic_names_them_as_values_of_a_setting(shell: Any, endpoint: Endpoin
     assert "model=org/knows:7b is better than" in capsys.readouterr().out
 
 
+def test_a_cell_asks_another_one(shell: Any, endpoint: Endpoint) -> None:
+    line = "%loop_prompt classify_review -v 0.2.0 --var 'review=text 1' --quiet --out answer"
+    for option, model in (("", "guesses"), (" --set model=org/knows:7b", "org/knows:7b")):
+        assert shell.run_cell(line + option).success
+        assert shell.user_ns["answer"].model == model == endpoint.requests[-1]["model"]
+
+
 def test_the_first_answers_where_nothing_is_said_and_one_that_is_not_there_is_told(client: Client) -> None:
     ask = {"version": "0.2.0", "variable_vals": {"review": "text 1"}}
     assert client.execute_prompt("classify_review", **ask).model == "guesses"

@@ -33,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0, 1 for an error that was told on stderr, 130 after Ctrl-C, 141 if nobody reads the output.
+        The exit code: 0, 1 for an error that was told on stderr, 130 after Ctrl-C, 141 if nobody reads the output. A
+        command line that cannot be read exits with 2, as `argparse` does.
     """
     args = _parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = args.command
@@ -247,4 +248,10 @@ def _print_cell(source: str, outputs: Sequence[dict[str, object]]) -> None:
 
 
 def _tell(text: str) -> None:
-    print(printable(text), file=sys.stderr, flush=True)
+    shown = printable(text)
+    if sys.stderr.isatty():  # which by itself would break a line within a word
+        from cozeloop_magic.view.word_wrap import WordWrap
+
+        wrap = WordWrap(lambda: os.get_terminal_size(sys.stderr.fileno()).columns)
+        shown = wrap.feed(shown) + wrap.flush()
+    print(shown, file=sys.stderr, flush=True)

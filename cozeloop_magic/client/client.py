@@ -206,9 +206,20 @@ class Client:
         """Run a request and give the whole answer; see `execute_prompt`."""
         return self._run(request, self._caller.call(timeout))
 
-    def stream(self, request: ExecuteRequest, timeout: float | None = None) -> StreamReader:
-        """Run a request and give a reader over the pieces of the answer; see `execute_prompt`."""
-        return self._stream(request, self._caller.call(timeout, streamed=True))
+    def stream(
+        self,
+        request: ExecuteRequest,
+        timeout: float | None = None,
+        *,
+        on_waiting: Callable[[str], object] | None = None,
+    ) -> StreamReader:
+        """Run a request and give a reader over the pieces of the answer; see `execute_prompt`.
+
+        While a server with a queue lets the call wait, `on_waiting` is told where in the line it is.
+        """
+        call = self._caller.call(timeout, streamed=True)
+        call.on_waiting = on_waiting
+        return self._stream(request, call)
 
     def _run(self, request: ExecuteRequest, call: Call) -> ExecuteResult:
         began = time.monotonic()

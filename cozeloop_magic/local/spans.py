@@ -5,6 +5,7 @@ They are bounded in number and in bytes; the oldest go first, and all of them wi
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,9 +53,9 @@ class Span:
 
     @property
     def size(self) -> int:
-        """About how many bytes it takes: four for each character, and what it takes without any."""
+        """About how many bytes it takes."""
         tags = (*self.tags.items(), *self.system_tags.items())
-        return 1000 + 4 * (len(self.input) + len(self.output) + sum(len(key) + len(str(tag)) for key, tag in tags))
+        return 1000 + sum(map(sys.getsizeof, (self.input, self.output, *(part for tag in tags for part in tag))))
 
 
 class Spans:

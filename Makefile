@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format bench wheel chromium clean
+.PHONY: demo test lint format bench lite wheel chromium clean
 
 demo: $(VENV)/.demo  ## open the lesson in JupyterLab; EXECUTE=1 runs it here and prints the answers
 	$(BIN)/cozeloop-magic model fetch
@@ -29,6 +29,9 @@ bench: $(VENV)/.test chromium  ## each prints a ratio against its alternative
 	$(BIN)/python benchmarks/streaming.py
 	$(BIN)/python benchmarks/view.py
 	$(BIN)/python benchmarks/compare.py
+
+lite: $(VENV)/.lite  ## a page that plays the lessons in a browser alone: serve dist/lite as plain files
+	$(BIN)/python -m lite.build lessons dist/lite
 
 wheel:  ## what a user installs: the wheel in an empty environment, and the lesson run from it
 	rm -rf dist $(VENV)-wheel

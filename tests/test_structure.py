@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from importlib import import_module
@@ -52,6 +53,21 @@ def test_loading_imports_nothing_heavy(code: str) -> None:
     assert not HEAVY & set(done.stdout.split())
 
 
+SOURCES = sorted(Path(cozeloop_magic.__path__[0]).rglob("*.py"))
+
+
 def test_no_module_is_too_long() -> None:
-    for path in Path(cozeloop_magic.__path__[0]).rglob("*.py"):
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path
+    assert not [path for path in SOURCES if lines_of(path) > 400]
+    assert not [path for path in Path(__file__).parent.rglob("*.py") if lines_of(path) > 500]
+
+
+def lines_of(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_no_function_does_too_much(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            does = node.body[1:] if ast.get_docstring(node) is not None else node.body
+            assert not does or (does[-1].end_lineno or 0) - does[0].lineno < 40, node.name

@@ -69,14 +69,13 @@ def describe_setup(arguments: Mapping[str, str], config: Mapping[str, str]) -> l
 
 
 def _tape(settings: Settings) -> list[Setting]:
-    named = "%loop replay" if settings.sources["tape"] == "argument" else settings.sources["tape"]
     try:
         tape = Tape.read(settings.tape)
     except TapeError as error:
-        return [Setting("tape", f"✗ {error}", named)]
+        return [Setting("tape", f"✗ {error}", TAPE_VARIABLE)]
     recorded = f"{tape.header.origin}, recorded {tape.header.date}, {len(tape.exchanges):,} exchanges"
     return [
-        Setting("tape", settings.tape, named),
+        Setting("tape", settings.tape, TAPE_VARIABLE),
         Setting("Loop", recorded, "the tape"),
         Setting("model", ", ".join(tape.header.models) or "not recorded", "the tape"),
     ]

@@ -1,4 +1,4 @@
-"""``cozeloop-magic prompts | show | versions | diff | define | export | import``: prompts as authors manage them.
+"""``cozeloop-magic prompts | show | versions | diff | define | export | import | doctor``: what authors do.
 
 With ``--json`` each writes what it found or did as JSON. ``diff`` and ``import`` tell by their exit code whether
 anything differs, if they are asked to with ``--exit-code``, as ``git diff`` does.
@@ -66,13 +66,17 @@ def add_commands(commands: Any) -> None:
     read.add_argument("--bump", default="patch", metavar="PART", help="which part of a version to raise")
     _changes(read)
 
+    _command(commands, "doctor", _doctor, "examine the set-up; ends with 1 if something is wrong", client=False)
 
-def _command(commands: Any, name: str, work: Work, help: str, *, key: bool = False) -> ArgumentParser:
+
+def _command(
+    commands: Any, name: str, work: Callable[..., int], help: str, *, key: bool = False, client: bool = True
+) -> ArgumentParser:
     parser: ArgumentParser = commands.add_parser(name, help=help)
     if key:
         parser.add_argument("prompt_key", metavar="KEY", help="the prompt")
     parser.add_argument("--json", action="store_true", help="write JSON")
-    parser.set_defaults(command=lambda args: _with_client(work, args))
+    parser.set_defaults(command=(lambda args: _with_client(work, args)) if client else work)
     return parser
 
 
@@ -97,6 +101,15 @@ def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat()
     return dict(value) if isinstance(value, Mapping) else str(value)
+
+
+def _doctor(args: Namespace) -> int:
+    from cozeloop_magic.authoring.doctor import examine
+    from cozeloop_magic.view.doctor import findings
+
+    listed = findings(examine())
+    _tell(args, listed, list(listed))
+    return _FAILED if any(row["ok"] is False for row in listed) else 0
 
 
 def _prompts(client: Client, args: Namespace) -> int:

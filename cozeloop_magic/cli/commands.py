@@ -33,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0, 1 for an error that was told on stderr, 130 after Ctrl-C, 141 if nobody reads the output.
+        The exit code: 0, 1 for an error that was told on stderr, 130 after Ctrl-C, 141 if nobody reads the output. A
+        command line that cannot be read exits with 2, as `argparse` does.
     """
     args = _parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = args.command
@@ -73,6 +74,23 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, default=0, help="the port to listen on (default: a free one)")
     serve.set_defaults(command=_serve)
 
+    _add_run(commands)
+    _add_history(commands)
+    add_commands(commands)
+
+    demo = commands.add_parser("demo", help="open the lesson in JupyterLab")
+    demo.add_argument("--execute", action="store_true", help="run it without a browser and print the answers")
+    demo.set_defaults(command=_demo)
+
+    model = commands.add_parser("model", help="the embedded Loop's language model").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    fetch = model.add_parser("fetch", help="fetch the weights now, ahead of a lesson")
+    fetch.set_defaults(command=_fetch)
+    return parser
+
+
+def _add_run(commands: Any) -> None:
     run = commands.add_parser("run", help="run a prompt and stream its answer")
     run.add_argument("prompt_key", help="the prompt to run")
     run.add_argument("-v", "--version", help="the version to run (default: the latest)")
@@ -88,6 +106,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--timeout", type=float, metavar="S", help="seconds for the whole call (default: 600)")
     run.set_defaults(command=_run)
 
+
+def _add_history(commands: Any) -> None:
     history = commands.add_parser("history", help="list kept runs, the latest first")
     history.add_argument("-n", "--number", type=int, default=20, help="how many at most (default: %(default)s)")
     history.add_argument("-p", "--prompt", metavar="KEY", help="only runs of this prompt")
@@ -96,19 +116,6 @@ def _parser() -> argparse.ArgumentParser:
     history.add_argument("--failed", action="store_true", help="only runs that failed, or were stopped")
     history.add_argument("--json", action="store_true", help="all that is known of each, as JSON")
     history.set_defaults(command=_history)
-
-    add_commands(commands)
-
-    demo = commands.add_parser("demo", help="open the lesson in JupyterLab")
-    demo.add_argument("--execute", action="store_true", help="run it without a browser and print the answers")
-    demo.set_defaults(command=_demo)
-
-    model = commands.add_parser("model", help="the embedded Loop's language model").add_subparsers(
-        required=True, metavar="COMMAND"
-    )
-    fetch = model.add_parser("fetch", help="fetch the weights now, ahead of a lesson")
-    fetch.set_defaults(command=_fetch)
-    return parser
 
 
 def _serve(args: argparse.Namespace) -> int:
@@ -241,4 +248,10 @@ def _print_cell(source: str, outputs: Sequence[dict[str, object]]) -> None:
 
 
 def _tell(text: str) -> None:
-    print(printable(text), file=sys.stderr, flush=True)
+    shown = printable(text)
+    if sys.stderr.isatty():  # which by itself would break a line within a word
+        from cozeloop_magic.view.word_wrap import WordWrap
+
+        wrap = WordWrap(lambda: os.get_terminal_size(sys.stderr.fileno()).columns)
+        shown = wrap.feed(shown) + wrap.flush()
+    print(shown, file=sys.stderr, flush=True)

@@ -16,6 +16,7 @@ from cozeloop_magic.client.reader import AsyncStreamReader, StreamReader
 from cozeloop_magic.client.replies import checked, read_prompt, unreadable
 from cozeloop_magic.client.request import execute_body
 from cozeloop_magic.client.threads import Threads
+from cozeloop_magic.client.traces import Traces
 from cozeloop_magic.entities.prompt import (
     ExecuteRequest,
     ExecuteResult,
@@ -62,6 +63,8 @@ class Client:
     ----------
     prompts : Prompts
         What authors do with prompts: list, look at, draft, commit, delete.
+    traces : Traces
+        What the server keeps of runs.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Client:
         self._threads = Threads()
         self._cache = prompt_cache or PromptCache()
         self.prompts = Prompts(self._caller)
+        self.traces = Traces(self._caller)
 
     def __repr__(self) -> str:
         where = self._caller.endpoint.origin if self._caller.endpoint else "not connected yet"
@@ -202,9 +206,20 @@ class Client:
         """Run a request and give the whole answer; see `execute_prompt`."""
         return self._run(request, self._caller.call(timeout))
 
-    def stream(self, request: ExecuteRequest, timeout: float | None = None) -> StreamReader:
-        """Run a request and give a reader over the pieces of the answer; see `execute_prompt`."""
-        return self._stream(request, self._caller.call(timeout, streamed=True))
+    def stream(
+        self,
+        request: ExecuteRequest,
+        timeout: float | None = None,
+        *,
+        on_waiting: Callable[[str], object] | None = None,
+    ) -> StreamReader:
+        """Run a request and give a reader over the pieces of the answer; see `execute_prompt`.
+
+        While a server with a queue lets the call wait, `on_waiting` is told where in the line it is.
+        """
+        call = self._caller.call(timeout, streamed=True)
+        call.on_waiting = on_waiting
+        return self._stream(request, call)
 
     def _run(self, request: ExecuteRequest, call: Call) -> ExecuteResult:
         began = time.monotonic()
@@ -284,6 +299,10 @@ class Client:
         endpoint = self._caller.endpoint
         self._cache.add(prompt, version, label, may_change=endpoint is None or endpoint.local)
         return prompt
+
+    def post_to_read(self, path: str, body: Mapping[str, Any], timeout: float | None = None) -> dict[str, Any]:
+        """Post what only reads to any path of the server, and give its JSON answer; the workspace is put in."""
+        return self._caller.read(path, body, timeout).body
 
     def list_prompts(self, key_word: str = "", *, page_number: int = 1, page_size: int = 100) -> PromptPage:
         """List prompts whose name or key begins with `key_word`; `prompts.iterate` gives those of all pages.

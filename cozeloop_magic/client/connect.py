@@ -17,7 +17,7 @@ from cozeloop_magic.client.client import Client
 from cozeloop_magic.client.default import DEFAULT
 from cozeloop_magic.client.settings import Settings
 from cozeloop_magic.errors import ConfigurationError, RemoteError, StreamInterrupted
-from cozeloop_magic.tape import Tape, TapeWriter
+from cozeloop_magic.tape import RECORDING, Tape, TapeWriter
 from cozeloop_magic.transport import Transport
 from cozeloop_magic.transport.auth import Auth, JWTOAuth, PersonalToken
 from cozeloop_magic.transport.call import Call, Timeouts, seconds_error
@@ -124,15 +124,14 @@ def client_for(
     max_retries: int = 2,
     headers: Mapping[str, str] | None = None,
     prompt_cache: PromptCache | None = None,
-    recorder: TapeWriter | None = None,
 ) -> Client:
-    """Make the client that `settings` describe; what it asks and what it is told goes to `recorder`, too."""
+    """Make the client that `settings` describe; it goes on a tape where this process records one."""
     if settings.tape:
         connect, transport = _replaying(settings)
     else:
         connect, transport = _calling(settings, headers)
-    if recorder is not None:
-        connect, transport = _recording(connect, transport, recorder)
+    if RECORDING.writer is not None:
+        connect, transport = _recording(connect, transport, RECORDING.writer)
     return Client(connect, transport, timeouts, max_retries=max_retries, prompt_cache=prompt_cache)
 
 
@@ -153,13 +152,13 @@ def _replaying(settings: Settings) -> tuple[Connector, Transport]:
     return lambda *, progress=None, failed=None: endpoint, ReplayTransport(tape, settings.tape_speed)
 
 
-def _recording(connect: Connector, transport: Transport, recorder: TapeWriter) -> tuple[Connector, Transport]:
-    name = f"{recorder.path} {time.time()}"
+def _recording(connect: Connector, transport: Transport, writer: TapeWriter) -> tuple[Connector, Transport]:
+    name = f"{writer.path} {time.time()}"
 
     def find(*, progress: Callable[[str], None] | None = None, failed: Endpoint | None = None) -> Endpoint:
         return replace(connect(progress=progress, failed=failed), tape=name)
 
-    return find, RecordingTransport(transport, recorder)
+    return find, RecordingTransport(transport, writer)
 
 
 def _secret(secret: str | None) -> Secret | None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from cozeloop_magic.entities.authoring import CommitPage, DraftInfo, PromptRecord
 from cozeloop_magic.entities.prompt import Prompt, PromptPage
+from cozeloop_magic.entities.trace import SpanPage
 from cozeloop_magic.entities.wire import Wire
 from cozeloop_magic.errors import LoopError, PromptNotFound, UnexpectedContent
 from cozeloop_magic.transport import Reply
@@ -23,6 +24,7 @@ __all__ = [
     "read_prompt",
     "read_prompt_id",
     "read_record",
+    "read_spans",
     "unreadable",
 ]
 
@@ -75,6 +77,11 @@ def read_prompt_id(reply: Reply) -> str | LoopError:
 def read_draft_info(reply: Reply) -> DraftInfo | LoopError:
     """Read what became of a draft (``POST /v1/loop/prompts/:id/drafts/save``)."""
     return _read(DraftInfo, _data(reply).get("draft_info"), "") or unreadable("record of the draft", reply, _LOOK)
+
+
+def read_spans(reply: Reply) -> SpanPage | LoopError:
+    """Read some spans of a run (``POST /v1/loop/traces/search``)."""
+    return _read(SpanPage, reply.body.get("data"), "spans") or unreadable("list of spans", reply)
 
 
 def _data(reply: Reply) -> Mapping[str, Any]:

@@ -16,17 +16,17 @@ from cozeloop_magic.errors import ConfigurationError
 from cozeloop_magic.printable import replace_surrogates
 from cozeloop_magic.transport.secret import Secret
 
-__all__ = ["DEFAULT_BASE_URL", "LOCAL", "TAPE_VARIABLE", "Settings", "read_speed"]
+__all__ = ["DEFAULT_BASE_URL", "LOCAL", "SPEED_VARIABLE", "TAPE_VARIABLE", "Settings", "read_speed"]
 
 DEFAULT_BASE_URL = "https://api.coze.cn"
 LOCAL = "local"
 TAPE_VARIABLE = "COZELOOP_MAGIC_TAPE"
+SPEED_VARIABLE = "COZELOOP_MAGIC_TAPE_SPEED"
 
 _PREFIX = "COZELOOP_"
 _OAUTH = ("jwt_oauth_client_id", "jwt_oauth_private_key", "jwt_oauth_public_key_id")
 _NAMES = ("api_base_url", "workspace_id", "api_token", *_OAUTH)
 _SECRET = ("api_token", "jwt_oauth_private_key")
-_SPEED_VARIABLE = "COZELOOP_MAGIC_TAPE_SPEED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Settings:
         """
         environ = os.environ if environ is None else environ
         if played := _tape(arguments or {}, environ):
-            return cls(tape=played[0], tape_speed=played[1], sources={"tape": played[2]})
+            return cls(tape=played[0], tape_speed=played[1], sources={"tape": TAPE_VARIABLE})
         places = (
             _read_values(arguments or {}),
             _read_values(environ, _PREFIX),
@@ -99,14 +99,12 @@ class Settings:
         return cls(sources=sources, **values)  # type: ignore[arg-type]  # mypy: any str might be `local`
 
 
-def _tape(arguments: Mapping[str, str | None], environ: Mapping[str, str]) -> tuple[str, float, str] | None:
-    """Return the tape to play, its speed and where it was named."""
-    if tape := arguments.get("tape"):
-        return tape, read_speed(arguments.get("tape_speed") or "1", "The speed"), "argument"
+def _tape(arguments: Mapping[str, str | None], environ: Mapping[str, str]) -> tuple[str, float] | None:
+    """Return the tape to play and its speed."""
     tape = environ.get(TAPE_VARIABLE, "").strip()
     if not tape or arguments.get("api_base_url"):
         return None
-    return tape, read_speed(environ.get(_SPEED_VARIABLE, "").strip() or "1", _SPEED_VARIABLE), TAPE_VARIABLE
+    return tape, read_speed(environ.get(SPEED_VARIABLE, "").strip() or "1", SPEED_VARIABLE)
 
 
 def read_speed(text: str, what: str) -> float:

@@ -14,10 +14,13 @@ from cozeloop_magic.entities.prompt import ExecuteResult, FunctionCall, Message,
 from cozeloop_magic.entities.surrogates import SURROGATE, SurrogateJoiner
 from cozeloop_magic.entities.tool_calls import ToolCallPlaces
 
-__all__ = ["NOTES", "PieceReader", "ResultBuilder", "join_results"]
+__all__ = ["NOTES", "WAITING", "PieceReader", "ResultBuilder", "join_results"]
 
 NOTES = "x_loop_notes"
 """The field of an event with the embedded Loop's remarks that were not known when the headers were sent."""
+
+WAITING = "waiting:"
+"""How a comment line of a stream begins that tells where in the line a call is."""
 
 _ROLES: dict[str, Role] = {role.value: role for role in Role}
 

@@ -27,7 +27,7 @@ __all__ = ["create_app"]
 
 async def health(request: Request) -> Response:
     """Tell who is here. Asked with a nonce, prove it, so that nobody trusts a stranger on the same port."""
-    loop: Loop = request.app.state.loop
+    loop: Loop = request.scope["loop"]
     nonce = request.query_params.get("nonce")
     proof = {"proof": prove(loop.token, nonce)} if nonce else {}
     return answer({"status": "ok", "model": loop.model.name, "pid": os.getpid(), **proof})
@@ -84,6 +84,5 @@ def create_app(loop: Loop, *, hosts: Collection[str] | None = (), activity: Acti
     """
     errors = (RemoteError, StoreError, HTTPException, ClientDisconnect, RecursionError, Exception)
     app = Starlette(routes=ROUTES, exception_handlers={kind: on_error for kind in errors})
-    app.state.loop = loop
     # Outside everything, so that the answer to a failure has a log id too.
-    return Gate(app, token=loop.token, hosts=hosts, activity=activity or Activity())
+    return Gate(app, loops=(loop,), hosts=hosts, activity=activity or Activity())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from starlette.responses import Response
 from cozeloop_magic.entities.wire import Wire
 from cozeloop_magic.errors import RemoteError, StoreError, remote_error
 from cozeloop_magic.local.models import INTERNAL, INVALID_PARAMETER, MODEL_ID, Model
+from cozeloop_magic.local.queue import FairQueue
 from cozeloop_magic.local.spans import Spans
 from cozeloop_magic.local.store import Store
 
@@ -48,13 +50,36 @@ W = TypeVar("W", bound=Wire)
 
 @dataclass(frozen=True)
 class Loop:
-    """What the calls work with."""
+    """What the calls of one token work with.
+
+    Attributes
+    ----------
+    store : Store
+        The prompts it sees.
+    models : sequence of Model
+        Those that answer; the first where none is asked for.
+    token : str
+        What its calls bear.
+    workspace_id : str
+        The workspace, a 64-bit number as text.
+    spans : Spans
+        The traces it has sent.
+    queue : FairQueue
+        Where its calls wait, with those of other tokens.
+    owner : str
+        Whose token it is; empty where there is only one.
+    max_tokens : int or None
+        The most that an answer may have.
+    """
 
     store: Store
     models: Sequence[Model]
     token: str = field(repr=False)
     workspace_id: str
     spans: Spans = field(default_factory=Spans)
+    queue: FairQueue = field(default_factory=FairQueue)
+    owner: str = ""
+    max_tokens: int | None = None
 
     @property
     def model(self) -> Model:
@@ -139,7 +164,7 @@ async def read_call(request: Request) -> Call:
     """Read a call from a request."""
     written = await request.body() if request.method == "POST" else b""
     body = parse(written) if len(written) <= SMALL_BODY else await run_in_threadpool(parse, written)
-    return Call(request.app.state.loop, body, request.query_params, request.path_params)
+    return Call(request.scope["loop"], body, request.query_params, request.path_params)
 
 
 def parse(written: bytes) -> Mapping[str, Any]:
@@ -200,6 +225,9 @@ def failure(error: RemoteError) -> dict[str, Any]:
 def on_error(request: Request, error: Exception) -> Response:
     """Answer an error: the platform's own with HTTP 200 and its code, as the open-source server does."""
     if isinstance(error, RemoteError):
+        if error.retry_after is not None:
+            headers = {"Retry-After": str(math.ceil(error.retry_after))}
+            return answer(failure(error), headers=headers, http_status=error.http_status or 429)
         return answer(failure(error))
     if isinstance(error, StoreError):
         return answer({"code": INTERNAL, "msg": f"{error.message} {error.hint}".strip()})

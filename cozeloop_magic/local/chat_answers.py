@@ -135,6 +135,8 @@ class _Said(NamedTuple):
     @classmethod
     def read(cls, given: Any) -> _Said:
         """Read a delta, a message, or the text that some write in place of one."""
+        if given is None:
+            return cls()
         said = given if isinstance(given, Mapping) else {"content": given}
         parts = _Parts()
         parts.add(said.get("content"))

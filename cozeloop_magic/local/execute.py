@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
@@ -21,12 +23,13 @@ from cozeloop_magic.entities.prompt import (
     ToolCallConfig,
     ToolChoiceType,
 )
-from cozeloop_magic.entities.stream import NOTES, ResultBuilder
+from cozeloop_magic.entities.stream import NOTES, WAITING, ResultBuilder
 from cozeloop_magic.entities.variables import VariableVal
 from cozeloop_magic.errors import RemoteError, remote_error
 from cozeloop_magic.local.calls import Call, answer, dumps, failure, invalid, read_call
 from cozeloop_magic.local.generation import generate
 from cozeloop_magic.local.models import INTERNAL, MODEL_ID, Model, Parameters
+from cozeloop_magic.local.queue import Turn
 from cozeloop_magic.local.shapes import check_model_config
 from cozeloop_magic.local.tracing import RunTrace
 from cozeloop_magic.local.versions import Version, find_version
@@ -36,22 +39,33 @@ __all__ = ["execute", "execute_streaming"]
 
 T = TypeVar("T")
 
+_MODEL_BROKE = "The model failed. Run it again; the embedded Loop's log says why it failed."
 _LONGEST_NOTES = 1000  # characters: headers are not long
+_AT_ONCE = 0.2  # seconds in which nobody needs to be told that they wait
+_USUAL_URGENCY = 3
 
 
 async def execute(request: Request) -> Response:
     """Answer in one piece. A caller who leaves stops the model."""
-    prepared, pieces = await _begin(request, stream=False)
+    prepared, _, pieces = await _begin(request, stream=False)
     result = await _unless_gone(request, _joined(pieces))
     return answer({"data": _data(result)}, headers=_headers(prepared, result))
 
 
 async def execute_streaming(request: Request) -> Response:
-    """Answer piece by piece. An error before the first piece is answered as JSON, as the platform does."""
-    prepared, pieces = await _begin(request, stream=True)
-    first = await _unless_gone(request, anext(pieces))
+    """Answer piece by piece. An error before the first piece is answered as JSON, as the platform does.
+
+    Whoever has to wait in line gets the headers at once, and is told of their place as comments of the stream.
+    """
+    prepared, turn, pieces = await _begin(request, stream=True)
+    if await _unless_gone(request, turn.wait(_AT_ONCE)):
+        first: ExecuteResult | None = await _unless_gone(request, anext(pieces))
+        places = None
+    else:
+        first, places = None, request.scope["loop"].queue.places(turn)
     headers = _headers(prepared, first)
-    return StreamingResponse(_events(first, pieces), media_type="text/event-stream", headers=headers)
+    events = _events(places, first, pieces)
+    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
 class _Prepared(NamedTuple):
@@ -63,11 +77,32 @@ class _Prepared(NamedTuple):
     notes: tuple[str, ...]
 
 
-async def _begin(request: Request, *, stream: bool) -> tuple[_Prepared, AsyncGenerator[ExecuteResult, None]]:
+async def _begin(request: Request, *, stream: bool) -> tuple[_Prepared, Turn, AsyncGenerator[ExecuteResult, None]]:
     call = await read_call(request)
     trace = RunTrace(call, request.scope["log_id"], stream)
     prepared = await run_in_threadpool(_prepare, call, trace)
-    return prepared, trace.recorded(generate(prepared.model, prepared.messages, prepared.parameters))
+    key = str(call.object("prompt_identifier").get("prompt_key"))
+    turn = request.scope["turn"] = call.loop.queue.enter(call.loop.owner, key, batch=_is_batch(request, call))
+    return prepared, turn, trace.recorded(_in_turn(turn, prepared))
+
+
+def _is_batch(request: Request, call: Call) -> bool:
+    """Whether nobody looks on: the call says so by a low urgency (RFC 9218), or by what it is for."""
+    urgency = re.search(r"(?:^|,)\s*u=([0-7])", request.headers.get("priority", ""))
+    return bool(urgency and int(urgency[1]) > _USUAL_URGENCY) or call.body.get("usage_scenario") == "evaluation"
+
+
+async def _in_turn(turn: Turn, prepared: _Prepared) -> AsyncGenerator[ExecuteResult, None]:
+    """Give the answer once it is the call's turn."""
+    await turn.wait()
+    pieces = generate(prepared.model, prepared.messages, prepared.parameters)
+    try:
+        async for piece in pieces:
+            turn.check()
+            turn.pieces += 1
+            yield piece
+    finally:
+        await pieces.aclose()
 
 
 def _prepare(call: Call, trace: RunTrace) -> _Prepared:
@@ -121,6 +156,8 @@ def _parameters(call: Call, prompt: Prompt) -> Parameters:
     if custom := _custom_config(call):
         check_model_config(custom, "custom_model_config")
         config = LLMConfig.from_json(custom)
+    if call.loop.max_tokens is not None:
+        config = replace(config, max_tokens=min(config.max_tokens or call.loop.max_tokens, call.loop.max_tokens))
     # An empty list is no tools; the second name of their configuration is an older one.
     given = call.body.get("custom_tools") is not None
     tools = call.many("custom_tools", Tool) if given else prompt.tools or ()
@@ -153,16 +190,22 @@ async def _joined(pieces: AsyncIterator[ExecuteResult]) -> ExecuteResult:
     return builder.result()
 
 
-async def _events(first: ExecuteResult, rest: AsyncGenerator[ExecuteResult, None]) -> AsyncIterator[bytes]:
+async def _events(
+    places: AsyncIterator[str] | None, first: ExecuteResult | None, rest: AsyncGenerator[ExecuteResult, None]
+) -> AsyncIterator[bytes]:
     try:
-        yield _event(b"data", _data(first))
+        if places is not None:
+            async for place in places:
+                yield f": {WAITING} {place}\n\n".encode()
+        if first is not None:
+            yield _event(b"data", _data(first))
         async for piece in rest:
             yield _event(b"data", _data(piece) | ({NOTES: piece.notes} if piece.notes else {}))
     except RemoteError as error:
         yield _event(b"error", {**failure(error), "biz_extra": {}})
     except Exception:
         logging.getLogger(__name__).exception("an answer broke off")
-        yield _event(b"error", {**failure(remote_error("The model failed.", code=INTERNAL)), "biz_extra": {}})
+        yield _event(b"error", {**failure(remote_error(_MODEL_BROKE, code=INTERNAL)), "biz_extra": {}})
     finally:
         await rest.aclose()
 
@@ -175,8 +218,8 @@ def _data(piece: ExecuteResult) -> dict[str, Any]:
     return {"finish_reason": "", **piece.to_json()}
 
 
-def _headers(prepared: _Prepared, first: ExecuteResult) -> dict[str, str]:
-    notes = quote("\n".join((*prepared.notes, *first.notes))[:_LONGEST_NOTES], safe=" ,:;()")
+def _headers(prepared: _Prepared, first: ExecuteResult | None) -> dict[str, str]:
+    notes = quote("\n".join((*prepared.notes, *(first.notes if first else ())))[:_LONGEST_NOTES], safe=" ,:;()")
     named = {"X-Loop-Model": prepared.model.name.encode("ascii", "replace").decode()}
     return named | ({"X-Loop-Notes": notes} if notes else {})
 

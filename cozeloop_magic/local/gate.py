@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hmac
+import hashlib
 import secrets
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cozeloop_magic.errors import remote_error
-from cozeloop_magic.local.calls import BAD_REQUEST, answer
+from cozeloop_magic.local.calls import BAD_REQUEST, Loop, answer
 
 __all__ = ["Activity", "Gate"]
 
@@ -50,8 +50,8 @@ class Gate:
     ----------
     app : ASGIApp
         What lies behind.
-    token : str
-        What a request must bear.
+    loops : sequence of Loop
+        What the calls work with, each by its token, which a request must bear; the first where none is needed.
     hosts : collection of str or None
         The ``Host`` headers to accept besides the loopback ones; None accepts all. A web page that had its name
         point here (DNS rebinding) would come with its own.
@@ -59,9 +59,12 @@ class Gate:
         Is kept up to date.
     """
 
-    def __init__(self, app: ASGIApp, *, token: str, hosts: Collection[str] | None, activity: Activity) -> None:
+    def __init__(
+        self, app: ASGIApp, *, loops: Sequence[Loop], hosts: Collection[str] | None, activity: Activity
+    ) -> None:
         self._app = app
-        self._token = token.encode()
+        self._first = loops[0]
+        self._loops = {_digest(loop.token): loop for loop in loops}
         self._hosts = None if hosts is None else LOOPBACK.union(host.lower().removesuffix(".") for host in hosts)
         self._activity = activity
 
@@ -82,6 +85,8 @@ class Gate:
         try:
             await (self._refusal(scope) or self._app)(scope, body.receive, send_with_log_id)
         finally:
+            if turn := scope.get("turn"):
+                scope["loop"].queue.leave(turn)
             self._activity.running -= 1
             self._activity.held -= body.held
             self._activity.last = time.monotonic()
@@ -93,10 +98,16 @@ class Gate:
         if self._hosts is not None and name not in self._hosts:
             return answer({"code": FOREIGN_HOST, "msg": f"This Loop is not {host[:80]}."}, http_status=403)
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        is_known = scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token)
-        if scope["path"] in OPEN_PATHS or is_known:
+        loop = self._loops.get(_digest(given.strip())) if scheme.lower() == "bearer" else None
+        scope["loop"] = loop or self._first
+        if scope["path"] in OPEN_PATHS or loop is not None:
             return None
         return answer({"code": UNAUTHENTICATED, "msg": "authentication is invalid"}, http_status=401)
+
+
+def _digest(token: str) -> bytes:
+    """Give what a token is looked up by: how long that takes tells nothing of a token that is nearly right."""
+    return hashlib.sha256(token.encode(errors="replace")).digest()
 
 
 class _Body:

@@ -72,7 +72,10 @@ class LlamaModel:
         import xllamacpp
 
         if not self._path.is_file():
-            raise model_failed(f"There is no model file at {self._path}.")
+            raise model_failed(
+                f"There is no model file at {self._path}. Check COZELOOP_MAGIC_GGUF, or get the default model: "
+                "cozeloop-magic model fetch"
+            )
         try:
             return xllamacpp.Server(_settings(self._path))
         except RuntimeError as error:

@@ -39,7 +39,7 @@ MODEL_ID = "1"
 INVALID_PARAMETER = 600500202
 INTERNAL = 1
 MODEL_FAILED = 600500703
-"""The platform's code for a service behind it that failed: unlike `INTERNAL`, it says nothing of trying again."""
+"""The platform's code for a service behind it that failed."""
 
 Emit = Callable[[ExecuteResult], bool]
 """Takes a piece of the answer; false means that nobody listens any more."""
@@ -75,9 +75,11 @@ class Model(Protocol):
         """Answer, piece by piece, on the calling thread; end early once `emit` says that nobody listens."""
 
 
-def model_failed(message: str) -> RemoteError:
-    """Make the error of a model that cannot answer."""
-    return remote_error(message, code=MODEL_FAILED)
+def model_failed(message: str, *, code: int = MODEL_FAILED) -> RemoteError:
+    """Make the error of a model that cannot answer; its message says what to do, where that is known."""
+    error = remote_error(message, code=code)
+    error.hint = ""
+    return error
 
 
 def only_text(messages: Sequence[Message], name: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit, urlunsplit
 
 from cozeloop_magic.entities.prompt import ExecuteResult, Message
-from cozeloop_magic.errors import LocalLoopError, RemoteError, remote_error
+from cozeloop_magic.errors import LocalLoopError, RemoteError
 from cozeloop_magic.local.chat_answers import AnswerReader, error_in
 from cozeloop_magic.local.connection import ca_certificates, proxy_for, without_password
 from cozeloop_magic.local.event_stream import Body, read_body
@@ -22,7 +22,13 @@ from cozeloop_magic.local.refusals import EndpointError, error_text, named_param
 __all__ = ["OpenAIModel"]
 
 RATE_LIMITED = 600502002
-_PASSING = (502, 503, 504, 529)
+_PASSING = (429, 502, 503, 504, 529)
+_SETTINGS = {name: name for name in (
+    "temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "max_tokens"
+)} | {"max_completion_tokens": "max_tokens", "response_format": "json_mode"}  # fmt: skip
+"""What a prompt's model settings hold, by its name in a request."""
+
+_NO_MODEL = re.compile(r"model\b.{0,200}\b(not found|not exist|unknown)|(no such|unknown|invalid) model", re.I | re.S)
 _NO_TOOLS = re.compile(r"not support tool|support tool use|tools?\W+(is|are) not supported", re.IGNORECASE)
 
 
@@ -154,7 +160,7 @@ class OpenAIModel:
                 raise error
         give(reader.end(whole=is_whole))
         if not any_piece:
-            raise model_failed(f"{self._who} gave an empty answer.")
+            raise model_failed(f"{self._who} gave an empty answer; its own log may say why.")
 
     def _chunk(self, body: Body) -> Mapping[str, Any]:
         """Return the JSON of an event, or of a body that is none."""
@@ -186,7 +192,7 @@ class OpenAIModel:
         import openai
 
         if isinstance(error, openai.APITimeoutError):
-            return model_failed(f"{self._who} did not answer in time.")
+            return model_failed(f"{self._who} did not answer in time: is it overloaded?")
         if isinstance(error, openai.APIConnectionError):
             through = f" through the proxy {self._proxy}" if self._proxy else ""
             hint = "Check the proxy and NO_PROXY" if self._proxy else "Check COZELOOP_MAGIC_OPENAI_BASE_URL"
@@ -196,24 +202,30 @@ class OpenAIModel:
 
     def _told(self, error: EndpointError, sent: Mapping[str, Any]) -> RemoteError:
         """Make the error for the person: what the endpoint says, and what to do where that is known."""
-        setting = named_parameter(error, sent) if error.status in (200, 400, 422) else ""
-        next_step = ""
-        if "tools" in sent and (error.parameter == "tools" or _NO_TOOLS.search(error.said)):
-            next_step = " It takes no tools: choose another model, or a version of the prompt without tools."
-        elif setting:
-            next_step = f" Change {setting} in the prompt's model settings."
-        elif (error.status == 404 or not error.in_stream) and (slip := self._maybe_v1()):
-            next_step = f" Check COZELOOP_MAGIC_OPENAI_BASE_URL{slip}."
-        elif error.status in _PASSING:
-            next_step = " That may pass: try again in a while."
+        next_step = self._next_step(error, sent)
         code = MODEL_FAILED
-        if error.status in (400, 422) and not next_step:
+        if error.status in (400, 422):
             code = INVALID_PARAMETER
         elif error.status == 429:
             code = RATE_LIMITED
         status = f" (HTTP {error.status})" if error.status != 200 else ""
         why = self._quoted(error.said).rstrip(".") or "it does not say why"
-        return remote_error(f"{self._who} cannot answer{status}: {why}.{next_step}", code=code)
+        return model_failed(f"{self._who} cannot answer{status}: {why}.{next_step}", code=code)
+
+    def _next_step(self, error: EndpointError, sent: Mapping[str, Any]) -> str:
+        if "tools" in sent and (error.parameter == "tools" or _NO_TOOLS.search(error.said)):
+            return " It takes no tools: choose another model, or a version of the prompt without tools."
+        if error.parameter == "model" or _NO_MODEL.search(error.said):
+            return " Check COZELOOP_MAGIC_OPENAI_MODEL."
+        if error.status in (401, 403):
+            return " Check COZELOOP_MAGIC_OPENAI_API_KEY."
+        if error.status in (200, 400, 422) and (setting := _SETTINGS.get(named_parameter(error, sent))):
+            return f" Change {setting} in the prompt's model settings."
+        if (error.status == 404 or not error.in_stream) and (slip := self._maybe_v1()):
+            return f" Check COZELOOP_MAGIC_OPENAI_BASE_URL{slip}."
+        if error.status in _PASSING and "again" not in error.said:
+            return " That may pass: try again in a while."
+        return ""
 
 
 def _error_of(error: Any) -> EndpointError:

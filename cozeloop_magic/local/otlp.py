@@ -56,7 +56,7 @@ async def take_otlp(request: Request) -> Response:
     try:
         if kind not in (PROTOBUF, JSON):
             raise remote_error(f"Content-Type must be {PROTOBUF} or {JSON}.", code=BAD_REQUEST)
-        await run_in_threadpool(_keep, request.app.state.loop, await request.body(), kind, request.headers)
+        await run_in_threadpool(_keep, request.scope["loop"], await request.body(), kind, request.headers)
     except RemoteError as error:
         return answer(failure(error), http_status=400)
     # An empty message: all was taken.

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from cozeloop_magic.errors import LocalLoopError, LoopError, RemoteError
 from cozeloop_magic.local import paths
-from cozeloop_magic.local.choice import Choice, chosen_model
+from cozeloop_magic.local.choice import Choice, Gguf, chosen_model
 from cozeloop_magic.local.process import ALIVE, LocalLoop, RuntimeFile, require_extra
 
 if TYPE_CHECKING:
@@ -126,12 +126,15 @@ def _run(
 
 def _open_loop(choice: Choice) -> Loop:
     from cozeloop_magic.local.calls import Loop
+    from cozeloop_magic.local.llama import PARALLEL_CALLS
+    from cozeloop_magic.local.queue import FairQueue
     from cozeloop_magic.local.seeds import read_seeds
     from cozeloop_magic.local.store import Store
 
     store = Store(paths.data_dir() / "prompts.db")
     store.seed(read_seeds())
-    return Loop(store, choice.build(), secrets.token_urlsafe(32), store.workspace_id)
+    queue = FairQueue(PARALLEL_CALLS if isinstance(choice, Gguf) else None)
+    return Loop(store, choice.build(), secrets.token_urlsafe(32), store.workspace_id, queue=queue)
 
 
 def _load(loop: Loop) -> None:

@@ -5,6 +5,7 @@ They are bounded in number and in bytes; the oldest go first, and all of them wi
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,9 +53,9 @@ class Span:
 
     @property
     def size(self) -> int:
-        """About how many bytes it takes: four for each character, and what it takes without any."""
+        """About how many bytes it takes."""
         tags = (*self.tags.items(), *self.system_tags.items())
-        return 1000 + 4 * (len(self.input) + len(self.output) + sum(len(key) + len(str(tag)) for key, tag in tags))
+        return 1000 + sum(map(sys.getsizeof, (self.input, self.output, *(part for tag in tags for part in tag))))
 
 
 class Spans:
@@ -87,11 +88,7 @@ class Spans:
             self._bytes -= span.size
 
     def search(self, is_meant: Callable[[Span], bool], *, newest_first: bool) -> Sequence[Span]:
-        """Return the spans that are meant, by the time they began."""
+        """Return the spans that are meant, by the time they began; those of one moment as they came."""
         with self._lock:
             kept = list(self._kept.values())
-        return sorted(filter(is_meant, kept), key=_place, reverse=newest_first)
-
-
-def _place(span: Span) -> tuple[int, str, str]:
-    return span.started_at, span.trace_id, span.span_id
+        return sorted(filter(is_meant, kept), key=lambda span: span.started_at, reverse=newest_first)

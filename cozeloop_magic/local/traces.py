@@ -12,6 +12,8 @@ from cozeloop_magic.local.spans import LONGEST_TEXT, MODEL_TYPES, ROOT, Span, Ta
 __all__ = ["ingest", "search_spans", "search_trace"]
 
 MOST_SPANS = 1000
+MOST_BYTES = 4 * 1024 * 1024
+"""About how much memory the spans of one answer may take: writing them holds up all else that goes on."""
 _TYPES = (
     "prompt", "model", "parser", "embedding", "memory", "plugin", "function", "graph", "remote", "loader",
     "transformer", "vector_store", "vector_retriever", "agent", "LLMCall",
@@ -97,13 +99,23 @@ def _page(call: Call, found: Sequence[Span], size: int) -> Fields:
         if token not in places:
             raise invalid("page_token is not one that this Loop gave out, or its span is gone.")
         begin = places.index(token) + 1
-    page = found[begin : begin + size]
-    has_more = begin + size < len(found)
+    page = _within_size(found[begin : begin + size])
+    has_more = begin + len(page) < len(found)
     return {
         "spans": [_shown(span) for span in page],
         "has_more": has_more,
         "next_page_token": _token(page[-1]) if has_more else "",
     }
+
+
+def _within_size(spans: Sequence[Span]) -> Sequence[Span]:
+    """Return the first of them that fit in an answer, and one at least."""
+    size = 0
+    for number, span in enumerate(spans):
+        size += span.size
+        if number and size > MOST_BYTES:
+            return spans[:number]
+    return spans
 
 
 def _token(span: Span) -> str:

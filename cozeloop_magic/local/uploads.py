@@ -20,7 +20,7 @@ async def upload_file(request: Request) -> Response:
             file, workspace = form.get("file"), form.get("workspace_id")
             if not isinstance(file, UploadFile) or not file.filename:
                 raise invalid("file is missing.")
-            check_workspace(request.app.state.loop, workspace)
+            check_workspace(request.scope["loop"], workspace)
             return answer({"data": {"bytes": str(file.size), "file_name": file.filename}})
     except HTTPException as error:  # what starlette makes of a body that is no form
         raise remote_error(f"The body is no multipart form: {error.detail}", code=BAD_REQUEST) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 
 from IPython.core.magic_arguments import argument
@@ -24,48 +25,41 @@ def record(context: Context, args: Namespace) -> None:
     Each call is written as it ends: cells, comparisons, tables and listings alike. The tape holds variables, messages
     and answers as text; tokens and keys are left out. While it runs, no kept answer stands in for a call.
     """
-    from cozeloop_magic.tape import TapeWriter
+    from cozeloop_magic.tape import RECORDING
 
-    session = context.session
-    if args.file != _STOP:
-        if session.recorder is not None:
-            raise InvalidRequest(f"{session.recorder.path} is being recorded.", hint="End it: %loop record stop.")
-        session.recorder = TapeWriter(args.file, append=args.append, overwrite=args.overwrite)
-        print(f"Recording to {session.recorder.path}; %loop record stop ends it.")
-        return
-    if session.recorder is None:
-        raise InvalidRequest("Nothing is being recorded.", hint="Begin with %loop record FILE.")
-    done, session.recorder = session.recorder, None
-    print(f"{done.path} holds {done.count:,} exchanges; %loop replay {done.path} plays them.")
+    if args.file == _STOP:
+        writer = RECORDING.end()
+        print(f"{writer.path} holds {writer.count:,} exchanges; %loop replay {writer.path} plays them.")
+    else:
+        writer = RECORDING.begin(args.file, append=args.append, overwrite=args.overwrite)
+        print(f"Recording to {writer.path}; %loop record stop ends it.")
 
 
 @verb("replay")
 @argument("file", metavar="FILE|stop", help="The tape to play; stop goes back to the Loop of before.")
-@argument("--speed", metavar="N", help="How many times as fast as it was recorded; 1 unless given.")
+@argument("--speed", metavar="N", help="How many times as fast as it was recorded; COZELOOP_MAGIC_TAPE_SPEED, or 1.")
 @argument("--instant", action="store_true", help="Wait for nothing.")
 def replay(context: Context, args: Namespace) -> object:
     """Answer every call from a tape: no network, no token, no model.
 
     The order of cells does not matter, and repeats come in the order they were recorded in. What is not on the tape
-    is an error that names what differs from the nearest recorded call. COZELOOP_MAGIC_TAPE=FILE does the same for a
-    whole kernel.
+    is an error that names what differs from the nearest recorded call. A client of your own plays it, too, if it is
+    made with new_client() from now on. COZELOOP_MAGIC_TAPE=FILE does the same for a whole kernel.
     """
-    from cozeloop_magic.client.settings import read_speed
+    from cozeloop_magic.client.settings import SPEED_VARIABLE, TAPE_VARIABLE, read_speed
     from cozeloop_magic.notebook.overview import describe_settings
     from cozeloop_magic.tape import Tape
 
-    session = context.session
     if args.file == _STOP:
-        if "tape" not in session.arguments:
+        if TAPE_VARIABLE not in os.environ:
             raise InvalidRequest("No tape is being played.", hint="Begin with %loop replay FILE.")
-        session.arguments = session.arguments_before_tape
+        del os.environ[TAPE_VARIABLE]
         return describe_settings(context)
     if args.speed is not None and args.instant:
         raise InvalidRequest("Both --speed and --instant are given.", hint="Name one of them.")
-    speed = "instant" if args.instant else args.speed or "1"
+    speed = "instant" if args.instant else args.speed or os.environ.get(SPEED_VARIABLE, "1")
     read_speed(speed, "--speed")
     Tape.read(args.file)  # what is wrong with it is told now, not by the next cell
-    if "tape" not in session.arguments:
-        session.arguments_before_tape = session.arguments
-    session.arguments = {"tape": args.file, "tape_speed": speed}
+    context.session.arguments = {}  # what %loop use has chosen comes before a tape
+    os.environ[TAPE_VARIABLE], os.environ[SPEED_VARIABLE] = os.path.abspath(args.file), speed
     return describe_settings(context)

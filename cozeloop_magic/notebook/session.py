@@ -15,7 +15,7 @@ from cozeloop_magic.client.settings import Settings
 from cozeloop_magic.notebook.background import LeftBehind
 from cozeloop_magic.notebook.formatters import show_answers
 from cozeloop_magic.printable import printable
-from cozeloop_magic.tape import TapeWriter
+from cozeloop_magic.tape import RECORDING, TapeWriter
 
 __all__ = ["Session"]
 
@@ -26,9 +26,7 @@ class Session:
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
         self._client: tuple[tuple[Settings, TapeWriter | None], Client] | None = None
-        self.recorder: TapeWriter | None = None  # of ``%loop record``
         self.arguments: dict[str, str] = {}  # of ``%loop use``: they come before the environment and %config
-        self.arguments_before_tape: dict[str, str] = {}  # what ``%loop replay stop`` goes back to
         self._in_kernel = getattr(shell, "kernel", None) is not None
         self.left_behind = LeftBehind()
         self.drafts = Drafts()
@@ -65,11 +63,11 @@ class Session:
 
     def connected(self, config: Mapping[str, str]) -> Client:
         """Return the client of the present settings; the same one as long as they stay the same."""
-        wanted = Settings.gather(self.arguments, config=config), self.recorder
+        wanted = Settings.gather(self.arguments, config=config), RECORDING.writer
         if self._client is None or self._client[0] != wanted:
             if self._client is not None:
                 self._client[1].close()
-            self._client = wanted, client_for(wanted[0], recorder=self.recorder)
+            self._client = wanted, client_for(wanted[0])
         return self._client[1]
 
     def next_cell(self, text: str) -> None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Context", "Verb", "find_verb", "run_verb", "verb", "verbs"]
 
-_MODULES = ("overview", "history", "reading", "writing", "files", "recording")
+_MODULES = ("overview", "history", "reading", "writing", "files", "recording", "doctor")
 _HELP = ("-h", "--help")
 
 

@@ -211,5 +211,6 @@ def _steps(
         return
     clock.restart()
     yield Prepared(endpoint.origin, version, notes, request.custom_model_config)
-    for piece in client.stream(request, timeout) if stream else [client.run(request, timeout)]:
+    pieces = client.stream(request, timeout, on_waiting=lambda place: tell(Preparing(place))) if stream else None
+    for piece in pieces or [client.run(request, timeout)]:
         yield Arrived(clock(), piece)

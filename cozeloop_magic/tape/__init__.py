@@ -6,5 +6,6 @@ exchange. Nothing here knows HTTP libraries or clocks: `cozeloop_magic.transport
 
 from cozeloop_magic.tape.exchange import Exchange, Fault, Header
 from cozeloop_magic.tape.file import Tape, TapeWriter
+from cozeloop_magic.tape.recording import RECORDING
 
-__all__ = ["Exchange", "Fault", "Header", "Tape", "TapeWriter"]
+__all__ = ["RECORDING", "Exchange", "Fault", "Header", "Tape", "TapeWriter"]

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from cozeloop_magic.errors import ConfigurationError, RemoteError, remote_error, to_install
@@ -245,6 +246,23 @@ def _restricted(environment: SandboxedEnvironment, text: str) -> Syntax:
 
 def _sandbox(deadline: float, remark: Callable[[str], object]) -> SandboxedEnvironment:
     """Make an environment for one text: sandboxed, with the server's limits and its dialect."""
+    from cozeloop_magic.template import dialect
+
+    environment: SandboxedEnvironment = _sandbox_class()(
+        finalize=lambda value: dialect.to_text(value, remark) if not isinstance(value, str) else value
+    )
+    environment.deadline = deadline  # type: ignore[attr-defined]
+    dialect.replace_filters(environment)
+    environment.filters = {name: _bounded(made, deadline) for name, made in environment.filters.items()}
+    environment.globals["range"] = _short_range
+    for name in ("lipsum", "cycler", "joiner"):
+        del environment.globals[name]
+    return environment
+
+
+@cache
+def _sandbox_class() -> Any:
+    """Make the class of environments, where Jinja is needed."""
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     from cozeloop_magic.template import dialect
@@ -254,29 +272,26 @@ def _sandbox(deadline: float, remark: Callable[[str], object]) -> SandboxedEnvir
     class Sandbox(ImmutableSandboxedEnvironment):
         intercepted_binops = frozenset({"+", "*", "**", "%", "/"})
         in_order = staticmethod(dialect.in_order)
+        deadline = 0.0
 
-        @staticmethod
-        def concat(pieces: Iterable[str]) -> str:
-            return _joined(pieces, deadline)
+        def concat(self, pieces: Iterable[str]) -> str:
+            return _joined(pieces, self.deadline)
 
         def join_text(self, *values: Any) -> str:
-            return _joined(map(dialect.to_text, values), deadline)
+            return _joined(map(dialect.to_text, values), self.deadline)
 
         def check_deadline(self) -> None:
-            _check_deadline(deadline)
+            _check_deadline(self.deadline)
 
         def getattr(self, obj: Any, attribute: str) -> Any:
             has, value = dialect.get_field(obj, attribute)
             if has:
                 return value
-            return (
-                self.undefined(obj=obj, name=attribute)
-                if dialect.lacks(obj, attribute)
-                else super().getattr(obj, attribute)
-            )
+            missing = dialect.lacks(obj, attribute)
+            return self.undefined(obj=obj, name=attribute) if missing else super().getattr(obj, attribute)
 
         def call(self, context: Any, called: Any, /, *args: Any, **kwargs: Any) -> Any:
-            _check_deadline(deadline)
+            _check_deadline(self.deadline)
             if getattr(called, "__name__", "") == "replace" and len(args) < 3:
                 raise TypeError("replace takes three values on the platform; write |replace(old, new)")
             return super().call(context, called, *args, **kwargs)
@@ -287,15 +302,7 @@ def _sandbox(deadline: float, remark: Callable[[str], object]) -> SandboxedEnvir
                 return operators[operator](left, right)
             return super().call_binop(context, operator, left, right)
 
-    environment = Sandbox(
-        finalize=lambda value: dialect.to_text(value, remark) if not isinstance(value, str) else value
-    )
-    dialect.replace_filters(environment)
-    environment.filters = {name: _bounded(made, deadline) for name, made in environment.filters.items()}
-    environment.globals["range"] = _short_range
-    for name in ("lipsum", "cycler", "joiner"):
-        del environment.globals[name]
-    return environment
+    return Sandbox
 
 
 def _check_deadline(deadline: float) -> None:

@@ -65,6 +65,7 @@ def render(prompt: Prompt, variable_vals: Sequence[VariableVal], messages: Seque
     RemoteError
         The error that the platform answers with, by its code.
     """
+    _check_sent(variable_vals, messages)
     values = {value.key: value for value in variable_vals}
     types: dict[str, str] = {declared.key: declared.type for declared in prompt.variable_defs}
     remarks: dict[str, None] = {}
@@ -182,6 +183,17 @@ def _variable_parts(key: str, types: Mapping[str, str], values: Values) -> Seque
     value = values.get(key)
     declared = types.get(key) == VariableType.MULTI_PART
     return (declared and value and value.multi_part_values) or ()
+
+
+def _check_sent(variable_vals: Sequence[VariableVal], messages: Sequence[Message]) -> None:
+    """Refuse a picture that is sent without its address or its data, also where nothing would use it."""
+    sent = [*(value.multi_part_values for value in variable_vals), *(message.parts for message in messages)]
+    for part in (part for parts in sent for part in parts or ()):
+        if part.type == ContentType.IMAGE_URL and not part.image_url:
+            raise _invalid("A part of the type image_url has no image_url.")
+        if part.type == ContentType.BASE64_DATA and not part.base64_data:
+            raise _invalid("A part of the type base64_data has no base64_data.")
+    _check_parts([part for value in variable_vals for part in value.multi_part_values or ()])
 
 
 def _check_parts(parts: Sequence[ContentPart]) -> None:

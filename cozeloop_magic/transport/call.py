@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -112,6 +112,8 @@ class Call:
         How many attempts failed before this one.
     paced : bool
         Whether whoever makes it waits where the server asks for it.
+    on_waiting : callable or None
+        Is told where in the line it is, in words, by a server that has one.
     """
 
     def __init__(self, limits: Timeouts, *, streamed: bool = False) -> None:
@@ -130,6 +132,7 @@ class Call:
         self._holding = threading.Lock()
         calls = _CALLS.get()
         self.paced = calls is not None and calls.paced
+        self.on_waiting: Callable[[str], object] | None = None
         if calls is not None:
             calls.add(self)
 

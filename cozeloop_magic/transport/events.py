@@ -10,6 +10,7 @@ from itertools import groupby
 import urllib3
 from sseclient import SSEClient
 
+from cozeloop_magic.entities.stream import WAITING
 from cozeloop_magic.errors import LoopError, StreamInterrupted, UnreadableEvent
 from cozeloop_magic.transport.call import Call
 from cozeloop_magic.transport.endpoint import Endpoint
@@ -26,6 +27,7 @@ _READ_SIZE = 65536
 _EXAMINED = 65536  # bytes of what may turn out to be no stream
 _MANY_LINES = 100  # lines of one event
 _LINE_JOINT = "\x1f"  # in place of a line's end: JSON holds none
+_WAITING = f": {WAITING}".encode()
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -87,6 +89,7 @@ class EventStream:
                 pending += lines
                 end = pending.rfind(b"\n\n", start) + 2
                 if end > 1:
+                    self._read_comments(pending)
                     yield _plain(bytes(pending[:end]))
                     del pending[:end]
                 if len(pending) > LARGEST:
@@ -99,6 +102,12 @@ class EventStream:
             yield _plain(bytes(pending)) + b"\n\n"
         if self._read_error is not None:
             raise self._read_error
+
+    def _read_comments(self, events: bytes | bytearray) -> None:
+        """Pass on where in the line the call is; a stream tells that in comments, and before anything else."""
+        if self.call.on_waiting is not None and events.startswith(_WAITING):
+            last = events[events.rfind(_WAITING) + len(_WAITING) :].partition(b"\n")[0]
+            self.call.on_waiting(excerpt(last.decode(errors="replace").strip(), self._endpoint))
 
     def _chunks(self) -> Iterator[bytes]:
         """Give bytes as soon as they are there: of all ways to read, `read1` alone never waits for more."""

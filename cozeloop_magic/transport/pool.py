@@ -41,6 +41,9 @@ _MAX_PREPARED = 16  # addresses and environments
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _ENVIRONMENT = (*_PROXIES, *map(str.upper, _PROXIES), "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
+LOW_PRIORITY = "u=6"
+"""Of RFC 9218: 3 is usual, 7 the lowest. A Loop with a queue answers what is usual first."""
+
 
 class HTTPTransport(Transport):
     """A pool of connections. Thread-safe, and fresh in a forked process.
@@ -108,6 +111,8 @@ class HTTPTransport(Transport):
         else:
             request.url += "?" + _query(fields)
         request.headers["Accept"] = accept
+        if call.paced:  # one of many, and nobody looks on
+            request.headers["Priority"] = LOW_PRIORITY
         request.headers["Authorization"] = header
         sent = Header(header, endpoint.auth.hint, endpoint.auth)
         shown = replace(endpoint, auth=sent, headers=tuple(self._headers.values()))

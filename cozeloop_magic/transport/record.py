@@ -24,7 +24,7 @@ __all__ = ["RecordingTransport"]
 
 _HEADERS = ("Content-Type", "Retry-After", "X-Loop-Model", "X-Loop-Notes", "X-Log-ID", "x-tt-logid")
 _SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|PRIVATE_KEY|API_KEY|CREDENTIAL", re.IGNORECASE)
-_SHORTEST = 12  # characters of an environment's secret that are looked for: no word has them by chance
+_SHORTEST = 12  # characters of a secret that is looked for in all texts: none has them by chance
 
 
 class RecordingTransport(Transport):
@@ -79,7 +79,10 @@ class RecordingTransport(Transport):
     def _write(self, exchange: Exchange, endpoint: Endpoint) -> None:
         model = exchange.headers.get("X-Loop-Model")
         header = Header(endpoint.origin, self._recorded_at, (model,) if model else ())
-        self._writer.write(_without_secrets(exchange, [*endpoint.secrets(), *_secrets_of_environment()]), header)
+        secrets = [*endpoint.secrets(), *_secrets_of_environment()]
+        if len(endpoint.workspace_id) >= _SHORTEST:
+            secrets.append(Secret(endpoint.workspace_id))
+        self._writer.write(_without_secrets(exchange, secrets), header)
 
 
 class _RecordedBody:

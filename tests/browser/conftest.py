@@ -19,6 +19,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Locator, Page, sync_playwright
 
+from lite.pyodide import fetch
 from tests.browser.server import Loop
 from tests.embedded import Embedded, embedded_loop
 
@@ -217,3 +218,12 @@ def open_notebook(lab: tuple[str, Path, Path], chromium: Callable[[], Page]) -> 
     for page in pages:
         page.close()
     assert not errors
+
+
+@pytest.fixture(scope="session")
+def pyodide() -> Path:
+    """Pyodide's core, from the npm registry or the user's cache."""
+    try:
+        return fetch()
+    except URLError as error:
+        pytest.skip(f"The npm registry cannot be reached: {error.reason}")

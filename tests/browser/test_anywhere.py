@@ -33,7 +33,7 @@ PAGE = f"""<!doctype html><style>{STYLE}</style><div id="el"></div>
 </script>"""
 ROWS = {
     "root": render.ROOT,
-    "request": request.to_html(ExecuteRequest("greet", variable_vals={"x": "1"})),
+    "request": request.to_html(ExecuteRequest("greet", variable_vals={"x": "1"}), {}),
     "behind": False,
     "control": "run-1",
     "height": 1200,

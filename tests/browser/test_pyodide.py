@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import io
-import os
 import subprocess
 import sys
-import tarfile
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import pytest
 from playwright._impl._driver import compute_driver_executable
 
@@ -24,9 +16,6 @@ from tests.lab.loop import fake_loop
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[2]
-VERSION = "314.0.7"
-ADDRESS = f"https://registry.npmjs.org/pyodide/-/pyodide-{VERSION}.tgz"
-DIGEST = "0YvXxEhfEdpLfb/XkM2BFAeMROq0iMUX2bzzH9pOttyMcWkwq+HbE5uyuGD82LN7y2q+SNvi/6V5JEsOlD2R1A=="
 LESSON = [
     "%%loop_prompt greet -v 1.0.0 --out answer\ntext: hello",
     "print('answer:', answer, answer.complete)",
@@ -36,23 +25,6 @@ LESSON = [
     "table = %loop_batch rows --prompt greet -v 2.0.0 --map text=text --column said",
     "print('said:', [row['said'] for row in _loop])",
 ]
-
-
-@pytest.fixture(scope="session")
-def pyodide() -> Path:
-    """Pyodide, as the npm registry has it, kept for the next time."""
-    kept = Path(platformdirs.user_cache_dir("cozeloop-magic-tests")) / f"pyodide-{VERSION}"
-    if not kept.exists():
-        try:
-            content = urllib.request.urlopen(ADDRESS, timeout=120).read()
-        except (urllib.error.URLError, TimeoutError) as error:
-            pytest.skip(f"Pyodide cannot be had from the npm registry: {error}")
-        assert base64.b64encode(hashlib.sha512(content).digest()).decode() == DIGEST
-        part = kept.with_name(f"{kept.name}.{os.getpid()}")
-        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-            archive.extractall(part, filter="data")
-        part.rename(kept)
-    return kept / "package"
 
 
 def record(shell: Any, tape: Path, monkeypatch: pytest.MonkeyPatch) -> str:

@@ -48,6 +48,13 @@ def test_a_magic_names_them_as_values_of_a_setting(shell: Any, endpoint: Endpoin
     assert "model=org/knows:7b is better than" in capsys.readouterr().out
 
 
+def test_a_cell_asks_another_one(shell: Any, endpoint: Endpoint) -> None:
+    line = "%loop_prompt classify_review -v 0.2.0 --var 'review=text 1' --quiet --out answer"
+    for option, model in (("", "guesses"), (" --set model=org/knows:7b", "org/knows:7b")):
+        assert shell.run_cell(line + option).success
+        assert shell.user_ns["answer"].model == model == endpoint.requests[-1]["model"]
+
+
 def test_the_first_answers_where_nothing_is_said_and_one_that_is_not_there_is_told(client: Client) -> None:
     ask = {"version": "0.2.0", "variable_vals": {"review": "text 1"}}
     assert client.execute_prompt("classify_review", **ask).model == "guesses"
@@ -56,3 +63,20 @@ def test_the_first_answers_where_nothing_is_said_and_one_that_is_not_there_is_to
     chosen = client.model_config_with("classify_review", "0.2.0", {"model": "org/knows:7b", "temperature": 0})
     answer = client.execute_prompt("classify_review", **ask, custom_model_config=chosen)
     assert (answer.model, answer.text) == ("org/knows:7b", "good")
+
+
+def test_a_version_may_name_its_model(client: Client) -> None:
+    def commit(key: str, model_id: str) -> None:
+        prompt_id = client.prompts.create(key, key)
+        template = {"template_type": "normal", "messages": [{"role": "user", "content": "text 1"}]}
+        detail = {"prompt_template": template, "model_config": {"model_id": model_id}}
+        client.prompts.save_draft(prompt_id, detail)
+        client.prompts.commit_draft(prompt_id, "1.0.0", "first")
+
+    commit("here", "org/knows:7b")
+    commit("elsewhere", "gpt")
+    commit("of_the_platform", "1737521813")
+    here, elsewhere = client.execute_prompt("here"), client.execute_prompt("elsewhere")
+    assert (here.model, here.notes) == ("org/knows:7b", ())
+    assert (elsewhere.model, elsewhere.notes) == ("guesses", ("the version's own model, gpt, is not here",))
+    assert client.execute_prompt("of_the_platform").notes == ()

@@ -22,6 +22,7 @@ from cozeloop_magic.local.calls import Loop
 from cozeloop_magic.local.gate import Activity
 from cozeloop_magic.local.llama import LlamaModel
 from cozeloop_magic.local.models import Emit, Model, Parameters, only_text
+from cozeloop_magic.local.queue import FairQueue
 from cozeloop_magic.local.seeds import read_seeds
 from cozeloop_magic.local.server import listen
 from cozeloop_magic.local.store import Store
@@ -67,8 +68,9 @@ class Parrot:
 class Server:
     """A running embedded Loop, and how to call it."""
 
-    def __init__(self, store: Store, model: Model) -> None:
+    def __init__(self, store: Store, model: Model, queue: FairQueue | None = None) -> None:
         self.model = model
+        self.queue = queue or FairQueue()
         self.store = store
         self.workspace_id = store.workspace_id
         self.activity = Activity()
@@ -77,7 +79,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.session = requests.Session()
         self.session.headers["Authorization"] = f"Bearer {TOKEN}"
-        app = create_app(Loop(store, [model], TOKEN, self.workspace_id), activity=self.activity)
+        app = create_app(Loop(store, [model], TOKEN, self.workspace_id, queue=self.queue), activity=self.activity)
         config = uvicorn.Config(app, log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._server.serve(sockets=[self._listener])))
@@ -149,8 +151,8 @@ def start(store: Store) -> Iterator[Callable[..., Server]]:
     """Start servers with a model."""
     with ExitStack() as stack:
 
-        def start(model: Model, other: Store | None = None) -> Server:
-            server = Server(other or store, model)
+        def start(model: Model, other: Store | None = None, queue: FairQueue | None = None) -> Server:
+            server = Server(other or store, model, queue)
             stack.callback(server.stop)
             return server
 

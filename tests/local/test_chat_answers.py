@@ -6,11 +6,13 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from cozeloop_magic.entities.prompt import ExecuteResult
 from cozeloop_magic.entities.stream import ResultBuilder
 from cozeloop_magic.errors import RemoteError
-from cozeloop_magic.local.chat_answers import UNKNOWN, AnswerReader
+from cozeloop_magic.local.chat_answers import UNKNOWN, AnswerReader, error_in
 from cozeloop_magic.local.event_stream import read_body
 from tests.local.endpoint import STOP, WHOLE, ask, delta, reasoning, stream, whole
 
@@ -105,6 +107,10 @@ def test_think_tags_are_read_alike_wherever_the_pieces_are_cut(written: str, tex
         assert (result.text, reasoning(result)) == (text, thought), pieces
 
 
+NAMES = (
+    "arguments", "audio", "choices", "content", "delta", "error", "finish_reason", "function", "function_call", "id",
+    "images", "index", "message", "name", "reasoning", "reasoning_details", "refusal", "text", "tool_calls", "type",
+)  # fmt: skip
 ODD = "a\u2028b\u0085c\x0bd\x0ce\x1cf\u2029g 😀"
 
 
@@ -188,6 +194,23 @@ def test_a_whole_answer_without_a_finish_reason_is_complete_and_its_reason_unkno
 def test_a_whole_body_that_is_cut_off_is_an_error(serve: Any) -> None:
     with pytest.raises(RemoteError, match="no chat answer"):
         ask(serve(lambda _: (200, "application/json", json.dumps(WHOLE)[:-9])))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 3) | st.sampled_from(["", "text", "f", "{}", "\ud83d", "<think>"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=5),
+    max_leaves=12,
+)
+
+
+@given(st.lists(st.fixed_dictionaries({"choices": st.lists(JSON, max_size=2) | JSON}, optional={"usage": JSON})))
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+def test_no_shape_is_too_odd_to_be_read(chunks: list[Any]) -> None:
+    reader = AnswerReader()
+    for chunk in chunks:
+        reader.read(chunk)
+        error_in(chunk)
+    reader.end(whole=True)
 
 
 def test_a_setting_keeps_think_tags(serve: Any) -> None:

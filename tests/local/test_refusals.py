@@ -100,6 +100,22 @@ def test_running_it_again_is_advised_where_that_may_help_alone(serve: Any, statu
     assert "it is broken" in str(caught.value) and "gain" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("status", "error", "variable"),
+    [
+        (404, {"message": "model 'm' not found", "type": "not_found_error"}, "MODEL"),
+        (404, {"message": "The model `m` does not exist or you do not have access to it."}, "MODEL"),
+        (400, {"message": "m is not a valid model ID", "param": "model"}, "MODEL"),
+        (400, {"message": "no such model"}, "MODEL"),
+        (401, {"message": "Incorrect API key provided"}, "API_KEY"),
+        (403, {"message": "Forbidden"}, "API_KEY"),
+    ],
+)
+def test_what_the_environment_has_wrong_is_named(serve: Any, status: int, error: Any, variable: str) -> None:
+    with pytest.raises(RemoteError, match=rf"Check COZELOOP_MAGIC_OPENAI_{variable}\.$"):
+        ask(serve(lambda _: (status, "application/json", json.dumps({"error": error}))))
+
+
 @pytest.mark.parametrize("status", [429, 502, 503, 504, 529])
 def test_what_may_pass_is_to_be_tried_again(serve: Any, status: int) -> None:
     with pytest.raises(RemoteError, match=r"it is full.*again"):
@@ -223,9 +239,9 @@ class TestRefusedParameters:
     def test_a_message_that_is_refused_is_no_parameter(self, serve: Any) -> None:
         error = {"error": {"message": "unsupported content; temperature ignored", "param": "messages[0].content"}}
         endpoint = serve(lambda body: (400, "application/json", json.dumps(error)))
-        with pytest.raises(RemoteError):
+        with pytest.raises(BadRequest) as caught:
             ask(endpoint, LLMConfig(temperature=0.5))
-        assert len(endpoint.requests) == 1
+        assert len(endpoint.requests) == 1 and "Change" not in str(caught.value)
 
     @pytest.mark.parametrize(
         ("status", "body"),

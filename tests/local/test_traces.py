@@ -223,6 +223,24 @@ class TestSearch:
                 break
         assert [name for name in seen if name != "late"] == [f"root {n}" for n in range(9, -1, -1)]
 
+    def test_a_page_of_large_ones_is_shorter(self, server):
+        texts = {"input": "x" * 1_000_000, "output": "y" * 1_000_000}
+        for number in range(5):
+            ok(
+                call(
+                    server, "traces/ingest", {"spans": [sent(server, trace_id="large", span_id=str(number), **texts)]}
+                )
+            )
+        seen, token = [], ""
+        while True:
+            data = ok(call(server, "traces/search", {"trace_id": "large", "page_token": token}))["data"]
+            assert len(data["spans"]) <= 2
+            seen += [s["span_id"] for s in data["spans"]]
+            token = data["next_page_token"]
+            if not data["has_more"]:
+                break
+        assert seen == ["0", "1", "2", "3", "4"]
+
     def test_the_models_spans_or_all(self, server, many):
         assert len(self.names(server, **many, span_list_type="llm_span")) == 10
         data = ok(call(server, "spans/search", {**many, "span_list_type": "all_span", "page_size": 100}))["data"]
@@ -325,15 +343,17 @@ class TestTheBounds:
     def test_bytes_are_bounded_too(self):
         spans = Spans(most_bytes=10_000)
         for number in range(9):
-            spans.add([self.span(number, input="x" * 1000)])
+            spans.add([self.span(number, input="x" * 3500)])
         assert self.kept(spans) == [7, 8]
         spans.add([self.span(10, tags={"x": "y" * 5000})])
+        assert self.kept(spans) == [10]
+        spans.add([self.span(11, output="z" * 20_000)])
         assert self.kept(spans) == []
 
     def test_what_takes_the_place_of_another_counts_once(self):
         spans = Spans(most_bytes=10_000)
         for _ in range(9):
-            spans.add([self.span(1, input="x" * 1000)])
+            spans.add([self.span(1, input="x" * 3500)])
         assert self.kept(spans) == [1]
 
     def test_threads_may_add_and_search_at_once(self):

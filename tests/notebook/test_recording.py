@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from cozeloop_magic.tape import Tape
+from cozeloop_magic.tape import RECORDING, Tape
 from tests.conftest import TOKEN
 from tests.lab.loop import FakeLoop, fake_loop
 
@@ -21,6 +21,15 @@ LESSON = [
     "%loop_batch rows --prompt greet -v 2.0.0 --column said --out table",
     "%%loop_prompt greet -v 9.9.9\ntext: hello",
 ]
+
+
+@pytest.fixture(autouse=True)
+def nothing_recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("COZELOOP_MAGIC_TAPE", "COZELOOP_MAGIC_TAPE_SPEED"):
+        monkeypatch.setenv(name, "")  # so that it is as before afterwards
+        monkeypatch.delenv(name)
+    yield
+    RECORDING.writer = None
 
 
 @pytest.fixture
@@ -127,3 +136,17 @@ def test_two_recordings_at_once_are_one_too_many(shell: Any, tmp_path: Path, cap
     assert shell.run_cell(f"%loop record {tmp_path / 'a.loop'}").success
     assert not shell.run_cell(f"%loop record {tmp_path / 'b.loop'}").success
     assert "is being recorded" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_client_of_the_notebooks_own_is_recorded_and_played(shell: Any, loop: FakeLoop, tmp_path: Path) -> None:
+    ask = """
+from cozeloop_magic import new_client
+pieces = new_client().execute_prompt("greet", version="1.0.0", variable_vals={"text": "hello"}, stream=True)
+said = "".join(map(str, pieces))
+"""
+    assert shell.run_cell(f"%loop record {tmp_path / 'a.loop'}").success
+    assert shell.run_cell(ask).success and shell.run_cell("%loop record stop").success
+    said = shell.user_ns["said"]
+    loop.server.stop()
+    assert shell.run_cell(f"%loop replay {tmp_path / 'a.loop'} --instant").success
+    assert shell.run_cell(ask).success and shell.user_ns["said"] == said

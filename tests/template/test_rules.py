@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cozeloop_magic.entities.prompt import ContentPart, Message, Prompt, PromptTemplate, VariableDef
@@ -166,11 +168,15 @@ def test_an_address_is_checked_wherever_it_comes_from():
         "normal", [Message("user", parts=[ContentPart("multi_part_variable", "m")]), Message("placeholder", "p")],
         [VariableDef("m", type="multi_part"), VariableDef("p", type="placeholder")],
     ))  # fmt: skip
-    bad = ContentPart("image_url", image_url="file:///etc/passwd")
+    bad, unused = ContentPart("image_url", image_url="file:///etc/passwd"), VariableVal("unused")
     for values, messages in (
         ([VariableVal("m", multi_part_values=[bad])], []),
         ([VariableVal("p", placeholder_messages=[Message("user", parts=[bad])])], []),
         ([], [Message("assistant", parts=[bad])]),
+        ([replace(unused, multi_part_values=[bad])], []),
+        ([replace(unused, multi_part_values=[ContentPart("base64_data")])], []),
+        ([], [Message("user", parts=[ContentPart("image_url")])]),
+        ([], [Message("tool", parts=[ContentPart("base64_data", base64_data="")])]),
     ):
         with pytest.raises(RemoteError) as caught:
             render(prompt, values, messages)

@@ -23,7 +23,7 @@ from cozeloop_magic.errors import (
     StreamInterrupted,
     TapeError,
 )
-from cozeloop_magic.tape import Tape, TapeWriter
+from cozeloop_magic.tape import RECORDING, Tape, TapeWriter
 from tests.conftest import TOKEN
 from tests.wire_server import (
     ANSWER,
@@ -55,11 +55,16 @@ def path(tmp_path: Path) -> Path:
 
 def recording(url: str, path: Path, **options: Any) -> Client:
     settings = Settings.gather({"api_base_url": url, "workspace_id": "73917", "api_token": TOKEN}, {})
-    return client_for(settings, recorder=TapeWriter(path), **{"max_retries": 0} | options)
+    RECORDING.begin(path)
+    try:
+        return client_for(settings, **{"max_retries": 0} | options)
+    finally:
+        RECORDING.end()
 
 
 def replaying(path: Path, speed: str = "instant", **options: Any) -> Client:
-    return client_for(Settings.gather({"tape": str(path), "tape_speed": speed}, {}), **{"max_retries": 0} | options)
+    environ = {"COZELOOP_MAGIC_TAPE": str(path), "COZELOOP_MAGIC_TAPE_SPEED": speed}
+    return client_for(Settings.gather(environ=environ), **{"max_retries": 0} | options)
 
 
 def outcome(client: Client, streamed: bool, text: str = "x") -> Any:
@@ -234,6 +239,22 @@ def test_no_secret_is_on_a_tape_whoever_says_it(serve: Serve, path: Path, monkey
         assert secret not in text and json.dumps(secret) not in text
     with replaying(path) as client:
         assert "••••••" in str(outcome(client, streamed=True, text="is •••••• good?"))
+
+
+def test_the_workspace_is_on_no_tape_though_a_server_names_it(serve: Serve, path: Path) -> None:
+    workspace = "7391739173917391739"
+    page = {"prompts": [{"id": "1", "workspace_id": workspace, "prompt_key": "greet"}], "total": 1}
+    settings = {"api_base_url": serve(answer({"code": 0, "data": page})).url, "workspace_id": workspace}
+    RECORDING.begin(path)
+    try:
+        client = client_for(Settings.gather(settings | {"api_token": TOKEN}, {}))
+    finally:
+        RECORDING.end()
+    with client:
+        assert client.list_prompts().prompts[0].prompt_key == "greet"
+    assert workspace not in path.read_text("utf-8")
+    with replaying(path) as player:
+        assert player.list_prompts().prompts[0].prompt_key == "greet"
 
 
 def test_answers_of_a_tape_are_marked_with_its_day(serve: Serve, path: Path) -> None:

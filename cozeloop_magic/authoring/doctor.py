@@ -1,0 +1,199 @@
+"""What is wrong with a set-up, check by check, each with what mends it. Nothing is changed, and no token is spent."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from cozeloop_magic.client.client import Client
+from cozeloop_magic.client.connect import client_for
+from cozeloop_magic.client.settings import Settings
+from cozeloop_magic.entities.prompt import ExecuteRequest, PromptSummary
+from cozeloop_magic.errors import (
+    AuthenticationFailed,
+    LabelNotFound,
+    LoopError,
+    PermissionDenied,
+    RemoteError,
+    TransportError,
+    UnexpectedContent,
+    VersionNotFound,
+    to_install,
+)
+from cozeloop_magic.store.runs import RunStore
+from cozeloop_magic.transport.probe import look_at
+
+__all__ = ["Finding", "examine"]
+
+_SKEW = 60  # seconds, beyond which a signed claim may be too old or too young
+_NO_VERSION = "0.0.0-doctor"  # asked for to be refused: whoever may run prompts is told that there is none
+_EVALUATION = "/v1/loop/evaluation/evaluators/list"
+_PATIENCE = 20.0  # seconds for each call
+_EXTRAS = {"local": ("starlette", "uvicorn", "jinja2", "xllamacpp"), "batch": ("pandas", "narwhals")}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found.
+
+    Attributes
+    ----------
+    check : str
+        What was looked at.
+    ok : bool or None
+        Whether it is as it should be; None where it does not matter, or could not be told.
+    seen : str
+        What there is.
+    mend : str
+        The command or the sentence that mends it.
+    """
+
+    check: str
+    ok: bool | None
+    seen: str
+    mend: str = ""
+
+    @property
+    def sign(self) -> str:
+        """The finding in one character."""
+        return {True: "✓", False: "✗", None: "–"}[self.ok]
+
+
+def examine(arguments: Mapping[str, str] | None = None, config: Mapping[str, str] | None = None) -> Iterator[Finding]:
+    """Look at everything that a call needs, in the order in which it needs it."""
+    try:
+        settings = Settings.gather(arguments, config=config)
+        client = client_for(settings)
+    except LoopError as error:
+        yield Finding("settings", False, error.message, error.hint)
+    else:
+        yield Finding("settings", True, "the embedded Loop" if settings.local else settings.api_base_url)
+        with client:
+            yield from _embedded(client) if settings.local else _hosted(client, settings)
+    yield _store()
+    yield from _extras()
+
+
+def _embedded(client: Client) -> Iterator[Finding]:
+    from cozeloop_magic.local.available import available_models
+
+    try:
+        chosen = next(model for model in available_models() if model.chosen)
+        yield Finding("model", True, f"{chosen.model}, {chosen.at}")
+        endpoint = client.connect()
+    except LoopError as error:
+        yield Finding("embedded Loop", False, error.message, error.hint)
+        return
+    yield Finding("embedded Loop", True, f"runs at {endpoint.base_url}")
+    yield from _prompts(client)
+
+
+def _hosted(client: Client, settings: Settings) -> Iterator[Finding]:
+    seen = look_at(settings.api_base_url)
+    if seen.proxy:
+        yield Finding("proxy", None, f"calls go through {seen.proxy}")
+    reached = list(_reached(client))
+    yield from reached
+    if seen.clock is not None:
+        yield _clock(seen.clock, settings)
+    if not all(finding.ok for finding in reached):
+        return
+    yield from _prompts(client)
+    yield _evaluation(client)
+
+
+def _reached(client: Client) -> Iterator[Finding]:
+    """Make one call, and tell by how it fails how far it came: network, Loop API, token, workspace."""
+    where, endpoint = client.connect(), "address"
+    try:
+        client.prompts.page(page_size=1, timeout=_PATIENCE)
+    except PermissionDenied as error:
+        yield from (Finding(endpoint, True, where.base_url), Finding("Loop API", True, "answers"))
+        yield from (Finding("token", True, "known"), _failed("workspace", error))
+        return
+    except AuthenticationFailed as error:
+        yield from (Finding(endpoint, True, where.base_url), Finding("Loop API", True, "answers"))
+        yield _failed("token", error)
+        return
+    except LoopError as error:
+        answered = isinstance(error, (UnexpectedContent, RemoteError))
+        if answered:
+            yield Finding(endpoint, True, where.base_url)
+        yield _failed("Loop API" if answered else endpoint, error)
+        return
+    yield from (Finding(endpoint, True, where.base_url), Finding("Loop API", True, "answers"))
+    yield from (Finding("token", True, "known"), Finding("workspace", True, where.workspace_id))
+
+
+def _prompts(client: Client) -> Iterator[Finding]:
+    """Try what one may do with prompts, each by itself and without changing anything."""
+    try:
+        page = client.prompts.page(page_size=1, timeout=_PATIENCE)
+    except LoopError as error:
+        yield _failed("list prompts", error)
+        return
+    yield Finding("list prompts", True, f"{page.total:,} in the workspace")
+    if not page.prompts:
+        yield Finding("read, run prompts", None, "there is none to try it on", "%loop new KEY --define begins one.")
+        return
+    first: PromptSummary = page.prompts[0]
+    key, prompt_id = first.prompt_key, first.id or ""
+    yield _tried("read prompts", lambda: client.get_prompt(key, timeout=_PATIENCE))
+    yield _tried("read versions", lambda: client.prompts.commits(prompt_id, page_size=1))
+    request = ExecuteRequest(key, _NO_VERSION)
+    yield _tried("run prompts", lambda: client.run(request, _PATIENCE), expected=VersionNotFound)
+    yield Finding("write prompts", None, "not tried: it would change something", "%%loop_define says if it may not.")
+
+
+def _tried(check: str, work: Callable[[], object], expected: type[LoopError] = LabelNotFound) -> Finding:
+    try:
+        work()
+    except expected:
+        pass
+    except LoopError as error:
+        return _failed(check, error)
+    return Finding(check, True, "allowed")
+
+
+def _failed(check: str, error: LoopError) -> Finding:
+    seen = f"{error.message} (log id {error.log_id})" if error.log_id else error.message
+    return Finding(check, False, seen, error.hint)
+
+
+def _clock(clock: datetime, settings: Settings) -> Finding:
+    ahead = (datetime.now(timezone.utc) - clock).total_seconds()
+    seen = f"{abs(ahead):,.0f} s {'ahead of' if ahead > 0 else 'behind'} the server's"
+    if abs(ahead) <= _SKEW:
+        return Finding("clock", True, "as the server's")
+    matters = bool(settings.jwt_oauth_client_id)
+    return Finding("clock", False if matters else None, seen, "Set this machine's clock, for example by NTP.")
+
+
+def _evaluation(client: Client) -> Finding:
+    try:
+        client.post_to_read(_EVALUATION, {"page_size": 1, "page_number": 1}, _PATIENCE)
+    except TransportError as error:
+        return Finding("evaluation API", None, error.message)
+    except RemoteError as error:
+        there = error.http_status != 404
+        return Finding("evaluation API", None, "there, not for this token" if there else "not there")
+    return Finding("evaluation API", True, "there")
+
+
+def _store() -> Finding:
+    try:
+        with RunStore.open() as store:
+            return Finding("kept answers", True, str(store.path))
+    except LoopError as error:
+        return Finding(
+            "kept answers", False, error.message, error.hint or "Set COZELOOP_MAGIC_HOME to another place."
+        )
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, modules in _EXTRAS.items():
+        missing = [module for module in modules if importlib.util.find_spec(module) is None]
+        seen = f"without {', '.join(missing)}" if missing else "installed"
+        yield Finding(f"[{extra}]", None if missing else True, seen, f"{to_install(extra)}." if missing else "")

@@ -1,0 +1,1 @@
+"""A page that plays lessons in a browser alone: JupyterLite, Pyodide, and everything they need, as plain files."""

@@ -36,9 +36,10 @@ def test_one_line_stays_and_no_noise(loop: FakeLoop) -> None:
     notebook = execute(loop, RUN, f"{RUN} --background", "print(len(labelled.result()))", f"{RUN} --sample 2")
     assert "widgets" not in notebook.metadata
     _, first, behind, after, sample = notebook.cells
-    for cell, said in ((first, "300 of 300 rows · 1,500 → 900 tokens"), (behind, "300 were in the store")):
+    for cell, said in ((first, "1,500 → 900 tokens"), (behind, "300 were in the store")):
         (output,) = cell.outputs
         assert set(output.data) == {"text/html", "text/markdown", "text/plain"} and said in output.data["text/plain"]
+        assert "300 of 300 rows · " in output.data["text/plain"]
         assert output.metadata["cozeloop_magic"]["phase"] == "done"
     assert after.outputs[0].text == "300\n" and loop.executions == 300
     line, listing = sample.outputs

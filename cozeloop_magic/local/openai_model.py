@@ -102,7 +102,7 @@ class OpenAIModel:
                 names = {name for name in sent if name != "tool_choice" or sent[name] == "auto"}
                 refused = {} if began else refused_parameter(error, names)
                 if not refused:
-                    raise self._told(error, sent) from None
+                    raise self._told(error, sent, began) from None
                 self._replaced |= refused
 
     def _without_refused(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,9 +133,11 @@ class OpenAIModel:
             raise
         except openai.APIStatusError as error:
             raise _error_of(error) from None
-        except Exception as error:  # also httpx's own, in the middle of a stream
-            # From None: what the endpoint or the HTTP library says may quote the key, and a traceback is logged.
+        # From None: what the endpoint or the HTTP library says may quote the key, and a traceback is logged.
+        except openai.APIConnectionError as error:
             raise self._unreachable(error) from None
+        except Exception as error:  # httpx's own, in the middle of a stream
+            raise EndpointError(str(error) or type(error).__name__) from None
 
     def _read(self, response: Any, notes: tuple[str, ...], emit: Emit) -> None:
         reader = AnswerReader(keep_think=self._keep_think)
@@ -193,14 +195,11 @@ class OpenAIModel:
 
         if isinstance(error, openai.APITimeoutError):
             return model_failed(f"{self._who} did not answer in time: is it overloaded?")
-        if isinstance(error, openai.APIConnectionError):
-            through = f" through the proxy {self._proxy}" if self._proxy else ""
-            hint = "Check the proxy and NO_PROXY" if self._proxy else "Check COZELOOP_MAGIC_OPENAI_BASE_URL"
-            return model_failed(f"{self._who} cannot be reached{through}: is it running? {hint}.")
-        why = self._quoted(str(error)).rstrip(".") or type(error).__name__
-        return model_failed(f"{self._who} cannot answer: {why}.")
+        through = f" through the proxy {self._proxy}" if self._proxy else ""
+        hint = "Check the proxy and NO_PROXY" if self._proxy else "Check COZELOOP_MAGIC_OPENAI_BASE_URL"
+        return model_failed(f"{self._who} cannot be reached{through}: is it running? {hint}.")
 
-    def _told(self, error: EndpointError, sent: Mapping[str, Any]) -> RemoteError:
+    def _told(self, error: EndpointError, sent: Mapping[str, Any], began: bool) -> RemoteError:
         """Make the error for the person: what the endpoint says, and what to do where that is known."""
         next_step = self._next_step(error, sent)
         code = MODEL_FAILED
@@ -210,7 +209,8 @@ class OpenAIModel:
             code = RATE_LIMITED
         status = f" (HTTP {error.status})" if error.status != 200 else ""
         why = self._quoted(error.said).rstrip(".") or "it does not say why"
-        return model_failed(f"{self._who} cannot answer{status}: {why}.{next_step}", code=code)
+        failed = "broke off" if began else f"cannot answer{status}"
+        return model_failed(f"{self._who} {failed}: {why}.{next_step}", code=code)
 
     def _next_step(self, error: EndpointError, sent: Mapping[str, Any]) -> str:
         if "tools" in sent and (error.parameter == "tools" or _NO_TOOLS.search(error.said)):

@@ -31,6 +31,7 @@ class Endpoint:
     def __init__(self, respond: Respond) -> None:
         self.requests: list[dict[str, Any]] = []
         self.paths: list[str] = []
+        self.announced_length = 0  # of a body, where it is to be told
         endpoint = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -41,6 +42,8 @@ class Endpoint:
                 status, kind, text = respond(body)
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
+                if endpoint.announced_length:
+                    self.send_header("Content-Length", str(endpoint.announced_length))
                 self.end_headers()
                 self.wfile.write(text.encode())
 

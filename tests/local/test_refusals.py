@@ -68,7 +68,21 @@ def test_an_error_in_mid_stream_is_quoted_and_what_was_said_is_kept(serve: Any, 
     model = OpenAIModel(serve(stream(delta(content="Hi"), *chunks)).url, "m", "")
     with pytest.raises(RemoteError) as caught:
         model.generate([Message("user", "x")], Parameters(LLMConfig()), lambda piece: not pieces.append(piece))
-    assert said in str(caught.value) and "again" not in str(caught.value) and "BASE_URL" not in str(caught.value)
+    assert (
+        f"broke off: {said}" in str(caught.value)
+        and "again" not in str(caught.value)
+        and "BASE_URL" not in str(caught.value)
+    )
+    assert "".join(piece.text for piece in pieces) == "Hi"
+
+
+def test_a_connection_that_ends_in_mid_stream_is_told_and_what_was_said_is_kept(serve: Any) -> None:
+    pieces: list[ExecuteResult] = []
+    endpoint = serve(lambda _: (200, "text/event-stream", f"data: {json.dumps(delta(content='Hi'))}\n\n"))
+    endpoint.announced_length = 10_000
+    model = OpenAIModel(endpoint.url, "m", "")
+    with pytest.raises(RemoteError, match="broke off: peer closed connection"):
+        model.generate([Message("user", "x")], Parameters(LLMConfig()), lambda piece: not pieces.append(piece))
     assert "".join(piece.text for piece in pieces) == "Hi"
 
 

@@ -28,6 +28,8 @@ _SETTINGS = {name: name for name in (
 )} | {"max_completion_tokens": "max_tokens", "response_format": "json_mode"}  # fmt: skip
 """What a prompt's model settings hold, by its name in a request."""
 
+_LIST_TIMEOUT = 5.0  # seconds
+_MOST_LISTED = 10
 _NO_MODEL = re.compile(r"model\b.{0,200}\b(not found|not exist|unknown)|(no such|unknown|invalid) model", re.I | re.S)
 _NO_TOOLS = re.compile(r"not support tool|support tool use|tools?\W+(is|are) not supported", re.IGNORECASE)
 
@@ -181,6 +183,16 @@ class OpenAIModel:
             f"Check COZELOOP_MAGIC_OPENAI_BASE_URL{self._maybe_v1()}."
         )
 
+    def _listed(self) -> str:
+        """Name the models that the endpoint has, where it lists them."""
+        try:
+            listed = self._client.models.list(timeout=_LIST_TIMEOUT).data
+            names = [model.id for model in listed[:_MOST_LISTED] if model.id]
+        except Exception:  # it need not list any, and why it does not is of no use here
+            return ""
+        more = f" and {len(listed) - len(names):,} more" if len(listed) > len(names) else ""
+        return f"; it has {self._quoted(', '.join(names))}{more}" if names else ""
+
     @property
     def _who(self) -> str:
         return f"The model {self.name} at {self._address}"
@@ -216,7 +228,7 @@ class OpenAIModel:
         if "tools" in sent and (error.parameter == "tools" or _NO_TOOLS.search(error.said)):
             return " It takes no tools: choose another model, or a version of the prompt without tools."
         if error.parameter == "model" or _NO_MODEL.search(error.said):
-            return " Check COZELOOP_MAGIC_OPENAI_MODEL."
+            return f" Check COZELOOP_MAGIC_OPENAI_MODEL{self._listed()}."
         if error.status in (401, 403):
             return " Check COZELOOP_MAGIC_OPENAI_API_KEY."
         if error.status in (200, 400, 422) and (setting := _SETTINGS.get(named_parameter(error, sent))):

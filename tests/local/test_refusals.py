@@ -130,6 +130,25 @@ def test_what_the_environment_has_wrong_is_named(serve: Any, status: int, error:
         ask(serve(lambda _: (status, "application/json", json.dumps({"error": error}))))
 
 
+@pytest.mark.parametrize(
+    ("listed", "said"),
+    [
+        ({"object": "list", "data": [{"id": "a"}, {"id": "b:7b"}]}, "MODEL; it has a, b:7b."),
+        ({"data": [{"id": f"m{n}"} for n in range(1200)]}, "m8, m9 and 1,190 more."),
+        ({"data": []}, "MODEL."),
+        ({"data": [{"name": "a"}]}, "MODEL."),
+        ({"oh": "no"}, "MODEL."),
+        ([], "MODEL."),
+    ],
+)
+def test_the_models_that_are_there_are_named(serve: Any, listed: Any, said: str) -> None:
+    endpoint = serve(lambda _: (404, "application/json", '{"error": {"message": "model \'m\' not found"}}'))
+    endpoint.listed = listed
+    with pytest.raises(RemoteError) as caught:
+        ask(endpoint)
+    assert str(caught.value).endswith(said)
+
+
 @pytest.mark.parametrize("status", [429, 502, 503, 504, 529])
 def test_what_may_pass_is_to_be_tried_again(serve: Any, status: int) -> None:
     with pytest.raises(RemoteError, match=r"it is full.*again"):

@@ -157,7 +157,7 @@ def compare(
             if jury is not None and not experiment.stop.asked:
                 experiment.judge(jury, fresh, timeout)
             comparison = Comparison(experiment.state, measure, by, experiment.look, concurrency, prices, store, view)
-            said = [Noted(comparison.judge_note)] if comparison.judge_note else []
+            said = [Noted(note) for note in (comparison.judge_note, comparison.check_note) if note]
             experiment.shown(*said, Decided(tuple(comparison.decide_all())))
             comparison = comparison.with_state(experiment.state)
     if require:

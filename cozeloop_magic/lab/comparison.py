@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison"]
 
+_ENOUGH = 4  # answers, of which to remark that all are alike
+_SAID = 40  # characters of an answer in a remark
 _NOT_WORSE = (Verdict.BETTER, Verdict.NO_DIFFERENCE_THAT_MATTERS)
 
 
@@ -131,6 +133,20 @@ class Comparison:
         asked = [each for each in self.state.judgements.values() if not each.equal]
         judged = [each for each in asked if each.preference is not None]
         return sum(each.flipped for each in judged), len(judged)
+
+    @property
+    def check_note(self) -> str:
+        """What to think of where checks say the same of all answers; empty where they do not."""
+        verdicts = {each: passed(trial) for each, trial in self if trial.scores}
+        if len(verdicts) < _ENOUGH or len(set(verdicts.values())) > 1 or None in verdicts.values():
+            return ""
+        if all(verdicts.values()):
+            return "Every answer passes: on these inputs the checks cannot tell the variants apart."
+        first = next(iter(verdicts))
+        expected = self.plan.inputs[first.input].expected
+        wanted = "" if expected is None else f", expected is {str(expected)[:_SAID]!r}"
+        said = self.state.trials[first].run.text[:_SAID]
+        return f"No answer passes: do the checks ask for what you mean? One says {said!r}{wanted}."
 
     @property
     def judge_note(self) -> str:

@@ -221,6 +221,8 @@ def make_plan(
     rows = (Row(0, "the input", {}),) if table is None else read_table(table)
     resolved, notes = resolve_variants(client, variants, timeout=timeout)
     columns = _Columns(resolved, variables or {}, map or {}, expect)
+    if table is not None and rows:
+        columns.check_names(rows[0].values)
     inputs, numbers = _different(columns, rows, resolved)
     place = place_of(client.connect())
     plan = Plan(
@@ -255,6 +257,23 @@ class _Columns:
         self._constants = constants
         self._mapped = mapped
         self._expect = expect
+
+    def check_names(self, columns: Iterable[str]) -> None:
+        """See that each variable has a column, where the names that are given are the prompts' own.
+
+        Raises
+        ------
+        VariableError
+            If one has none, and nothing else is given for it either.
+        """
+        given = {*self._constants, *self._mapped}
+        missing = sorted(self._declared - given - set(columns)) if given <= self._declared else []
+        if missing:
+            name, others = missing[0], ", ".join(columns)
+            raise VariableError(
+                f"No column is named {' or '.join(missing)}, as the variable is; the columns are {others}.",
+                hint=f"Say which one it takes: --map {name}=COLUMN (in a script, map={{'{name}': 'COLUMN'}}).",
+            )
 
     def read(self, row: Row) -> tuple[dict[str, Any], Any]:
         """Give the values of a row's variables, and what is expected of an answer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from argparse import Namespace
 from collections import ChainMap
@@ -20,6 +21,8 @@ from cozeloop_magic.run.drive import Stop
 from cozeloop_magic.view.grid import GridView, PlainGridView
 
 __all__ = ["read_table_name", "run_comparison"]
+
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
 def run_comparison(
@@ -83,6 +86,8 @@ def _variants(args: Namespace) -> Iterator[Variant]:
     """Yield the variants: each key with each version and label, and each of these with each setting."""
     settings = [dict(each) for each in product(*(_settings(option) for option in args.set))]
     for written in args.variants:
+        if _VERSION.fullmatch(written):
+            raise InvalidRequest(f"{written} looks like a version, not a prompt's key.", hint=f"Write -v {written}.")
         named = Variant.parse(written)
         which = [(version, None) for version in args.version] + [(None, label) for label in args.label]
         if named.version or named.label:

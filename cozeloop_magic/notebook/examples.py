@@ -12,7 +12,8 @@ user_request: a story of the sea
 Keep the answer brief.
 
 %loop_prompt ptaas_demo -v 0.0.1 --var topic=history --var user_request="a poem\"""",
-    "loop_compare": """%loop_compare classify_review -v 0.1.0 -v 0.2.0 --inputs reviews --map review=text --diff
+    "loop_compare": """%loop_compare classify_review -v 0.1.0 -v 0.2.0 --inputs reviews --map review=text \\
+    --expect label --check equals --out cmp
 
 %%loop_compare classify_review -v 0.1.0 -v 0.2.0 --grid review
 review: [Great fun from start to end, Far too long]""",

@@ -120,51 +120,52 @@ class LoopMagics(Magics):
     @argument(
         "-l", "--label", action="append", default=[], help="The version that carries a label, such as production."
     )
-    @argument("--set", action="append", default=[], metavar="NAME=V1,V2", help="Settings of the model to compare.")
+    @argument(
+        "--set", action="append", default=[], metavar="NAME=V1,V2", help="Settings to compare: temperature=0,0.7."
+    )
     @argument("--inputs", metavar="NAME", help="A data frame, a list of dicts, or the path of a CSV or JSONL file.")
     @argument("--map", action="append", default=[], metavar="VARIABLE=COLUMN", help="Where the names differ.")
-    @argument(
-        "--var", action="append", default=[], metavar="NAME=VALUE", help="A value that is the same for all inputs."
-    )
-    @argument(
-        "--grid",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="Take each value of a variable's list as an input.",
-    )
+    @argument("--var", action="append", default=[], metavar="NAME=VALUE", help="A value for all inputs.")
+    @argument("--grid", action="append", default=[], metavar="NAME", help="A variable whose values are inputs.")
     @argument("--expect", metavar="COLUMN", help="The column that says what an answer should be.")
     @argument(
         "--check",
         action="append",
         default=[],
         metavar="CHECK",
-        help="equals, exact, contains, regex:, json, max_tokens:, finish:, python:NAME.",
+        help="equals, exact or contains, each alone or with :TEXT, regex:PATTERN, json, json:SCHEMA, max_tokens:N, "
+        "finish:REASON, python:NAME; several may be given.",
     )
     @argument("--judge", metavar="KEY@VERSION", help="A prompt that says which of two answers is better.")
     @argument("--decide", help="pass (all checks), a check's name, judge, human, tokens or latency.")
     @argument("--by", type=float, default=0.1, help="The smallest difference worth acting on; 0.1 is ten points.")
-    @argument("--repeat", type=int, default=1, help="How often each variant answers each input.")
-    @argument("-j", "--concurrency", type=int, default=4, help="How many calls run at once.")
-    @argument("--max-runs", type=int, default=60, help="How many runs there may be.")
+    @argument("--repeat", type=int, default=1, help="How often each variant answers each input; once unless given.")
+    @argument("-j", "--concurrency", type=int, default=4, help="How many calls run at once; 4 unless given.")
+    @argument("--max-runs", type=int, default=60, help="How many runs there may be; 60 unless given.")
     @argument("--seed", type=int, default=0, help="Of the order of runs.")
-    @argument("--fresh", action="store_true", help="Run everything anew.")
+    @argument("--fresh", action="store_true", help="Run everything anew, also what a stopped comparison left.")
     @argument("--retry-errors", action="store_true", help="Run again what failed, and only that.")
     @argument("--cache", action="store_true", help="Take kept answers of earlier runs in place of calls.")
     @argument("--off", action="store_true", help="Keep nothing of this comparison in the store.")
     @argument("--require", metavar="VERDICT", help="better or not-worse: else the cell fails.")
     @argument("--price", metavar="IN,OUT", help="Money for a million input and output tokens.")
     @argument("--diff", action="store_true", help="Mark the words that the baseline's answer does not have.")
-    @argument(
-        "-o", "--out", metavar="NAME", help="Bind the comparison to this name; `_loop` always holds the last one."
-    )
+    @argument("-o", "--out", metavar="NAME", help="Bind the comparison to this name, as to `_loop`.")
     @argument("--timeout", type=float, metavar="S", help="Seconds for each call; 600 unless given.")
     @argument("--plain", action="store_true", help="Show plain text, without a widget.")
     @argument("--quiet", action="store_true", help="Show nothing; the comparison is bound all the same.")
     def loop_compare(self, line: str, cell: str | None = None, *, local_ns: dict[str, Any]) -> None:
         """Compare versions of a prompt on the same inputs, and say what that shows.
 
-        Of a table's rows, or of the lists that --grid names in the body, each is an input for every version.
+        Each row of --inputs, or each value of the list that --grid names, is an input that every version answers.
+        Variables take the columns of their names; --map review=text takes another one. --check tells what an answer
+        must be, --expect the column to hold it against. Your own check is `def short(answer, row): return
+        len(answer.text) < 80`, and --check python:short; it gives True, False or a number.
+
+        The verdict comes first: better, worse, no difference that matters, none that could be shown, or too few
+        inputs. It takes six at least, and about 77 to show a difference of ten points. In the same cell, a comparison
+        that was stopped goes on. With --out cmp: cmp.verdict, cmp.decide("tokens"), cmp.to_pandas(), and cmp.rate()
+        to tell for yourself which of two answers is better, without knowing whose they are.
         """
         with self._told():
             with delay_interrupt():

@@ -82,7 +82,7 @@ def to_text(state: ExperimentState, *, concurrency: int = 1, prices: Any = None)
         *(decision.sentence for decision in state.decisions),
         "\n".join(_costs(state, concurrency, prices)),
         table + (f"\n… and {more:,} more input{'' if more == 1 else 's'}" if more > 0 else ""),
-        "\n".join((progress(state), *state.notes)),
+        "\n".join(_notes(state)),
     ]
     return printable("\n\n".join(filter(None, parts)))
 
@@ -98,10 +98,16 @@ def verdict_html(decision: Decision) -> str:
 def _html(state: ExperimentState, concurrency: int, diff: bool, prices: Any) -> str:
     verdicts = "".join(map(verdict_html, state.decisions))
     costs = "".join(f'<p class="cozeloop-note">{_escape(line)}</p>' for line in _costs(state, concurrency, prices))
-    notes = "".join(f'<p class="cozeloop-note">{_escape(line)}</p>' for line in (progress(state), *state.notes))
+    notes = "".join(f'<p class="cozeloop-note">{_escape(line)}</p>' for line in _notes(state))
     css = f"<style>{style('tables.css')}</style>"
     table = to_html(Answers(state), diff)
     return f'<div class="{ROOT} cozeloop-comparison">{css}{verdicts}{costs}{table}{notes}{_request(state)}</div>'
+
+
+def _notes(state: ExperimentState) -> list[str]:
+    """Return the remarks, and how far it came where that is not the whole way."""
+    whole = state.phases[Phase.DONE] == len(state.trials) and not state.judgements
+    return [*([] if whole else [progress(state)]), *state.notes]
 
 
 def _request(state: ExperimentState) -> str:

@@ -6,6 +6,7 @@ function render({ model, el }) {
   const heads = model.get("heads");
   const repeat = model.get("repeat");
   el.className = `${model.get("root")} cozeloop-comparison cozeloop-grid`;
+  const notes = element(el, "div", "cozeloop-note cozeloop-notes");
   const table = element(el, "table", "");
   const head = element(element(table, "thead", ""), "tr", "");
   for (const name of ["input", ...heads]) element(head, "th", "", name);
@@ -69,6 +70,7 @@ function render({ model, el }) {
     shown = String(inputs);
     for (const drawCell of cells) drawCell();
     if (status.textContent !== model.get("status")) status.textContent = model.get("status");
+    if (notes.textContent !== model.get("notes")) notes.textContent = model.get("notes");
     pager.hidden = !model.get("pager");
     which.textContent = model.get("pager");
     follow.setAttribute("aria-pressed", model.get("follows") && !model.get("filters"));

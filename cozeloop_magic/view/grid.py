@@ -119,8 +119,8 @@ class GridView:
             for repeat in range(state.plan.repeat)
         )
         answers = Answers(state)
-        said = " · ".join((comparison.progress(state), *state.notes))
-        rows: Rows = {"status": said, "shown": inputs, "pager": self._pager.said}
+        rows: Rows = {"status": comparison.progress(state), "notes": printable("\n".join(state.notes))}
+        rows |= {"shown": inputs, "pager": self._pager.said}
         rows |= {"follows": self._pager.follows, "filters": self._pager.filters}
         rows |= {f"i{number}": printable(shortened(answers.input_text(number), _INPUT)) for number in inputs}
         for trial in self._shown:

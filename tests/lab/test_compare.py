@@ -120,6 +120,12 @@ class TestVerdict:
         frame = cmp.to_pandas()
         assert frame["error"].notna().sum() == 2 and frame["answer"].isna().sum() == 2
 
+    def test_where_all_answers_are_alike_it_is_said(self, client: Client) -> None:
+        (note,) = run(client, checks=["equals:neutral"]).state.notes[1:]
+        assert note.startswith("No answer passes: do the checks ask for what you mean? One says '")
+        assert run(client, checks=["contains:good", "exact"]).state.notes[1:] == ()
+        assert run(client, checks=["finish:stop"]).state.notes[-1].startswith("Every answer passes: on these inputs")
+
     def test_what_is_required_and_not_shown_is_an_error(self, client: Client) -> None:
         run(client, require="better")
         with pytest.raises(RequirementNotMet, match=r"was required to be not worse\. 1\.0\.0 is worse than 2\.0\.0"):
@@ -168,8 +174,10 @@ class TestRefusals:
         assert said in str(caught.value) and loop.executions == 0
 
     def test_all_that_is_wrong_with_the_variables_is_told_at_once(self, client: Client) -> None:
-        with pytest.raises(VariableError, match="text is missing"):
+        with pytest.raises(VariableError, match="No column is named text"):
             run(client, [{"txt": "a", "label": "x"}])
+        with pytest.raises(VariableError, match="did you mean text"):
+            run(client, [{"other": "a", "label": "x"}], variables={"tekst": "other"})
 
     def test_a_version_that_is_not_there_is_named(self, client: Client) -> None:
         with pytest.raises(Exception, match=r"9\.9\.9"):
@@ -346,7 +354,7 @@ class TestUnderWay:
     def test_of_equal_answers_no_judge_is_asked(self, client: Client, loop: FakeLoop) -> None:
         teach_judge(loop)
         loop.reply = lambda version, text: "tie" if version == "3.0.0" else "the same"
-        cmp = run(client, judge="judge@3.0.0", decide="judge")
+        cmp = run(client, judge="judge@3.0.0", checks=[])
         assert loop.executions == 24 and cmp.flips == (0, 0)
         assert "12 pairs are the same" in cmp.state.notes[-1] and cmp.decide().pairs == 12
 

@@ -129,9 +129,16 @@ class TestInputs:
 
     def test_a_problem_of_every_row_is_told_once(self, plan: Any) -> None:
         with pytest.raises(VariableError) as raised:
-            plan(table=[{"txet": str(n)} for n in range(100)])
-        assert str(raised.value).count("text is missing") == 2  # once for each version
-        assert "row" not in str(raised.value)
+            plan(table=[{"text": None} for n in range(100)])
+        assert str(raised.value).count("The column text is empty") == 1 and "in row" not in str(raised.value)
+
+    def test_a_variable_without_a_column_is_told_once_with_the_way_out(self, plan: Any) -> None:
+        with pytest.raises(VariableError) as raised:
+            plan(table=[{"txet": str(n), "l": n} for n in range(100)])
+        assert str(raised.value) == (
+            "No column is named text, as the variable is; the columns are txet, l. "
+            "Say which one it takes: --map text=COLUMN (in a script, map={'text': 'COLUMN'})."
+        )
 
     @pytest.mark.parametrize(
         ("options", "said"),

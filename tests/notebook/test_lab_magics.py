@@ -99,6 +99,8 @@ def test_what_is_required_and_not_shown_fails_the_cell_and_binds_all_the_same(no
         ("%loop_compare greet --set temperature", "--set temperature has no `=`"),
         ("%loop_compare greet --inputs reviews --price 3", "no pair of numbers"),
         ("%loop_compare greet --grid text --var text=x", "needs a list of values"),
+        ("%loop_compare greet 1.0.0 2.0.0 --inputs reviews", "1.0.0 looks like a version"),
+        ("%loop_compare greet -v 1.0.0 --inputs reviews --expect label", "No column is named text"),
         ("%loop_compare greet --chek equals", "did you mean --check?"),
         ("%loop_compare", "Name the prompt"),
         ("%loop_batch reviews", "--prompt"),

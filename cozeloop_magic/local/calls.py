@@ -42,6 +42,7 @@ BAD_REQUEST = 600500201
 NO_PERMISSION = 600500101
 # Python reads JSON in one go under the interpreter's lock, at about a third of a microsecond a value.
 MOST_VALUES = 200_000
+LONGEST_TEXT = 10_000  # characters of a name, an id, a description
 SMALL_BODY = 64 * 1024
 _SEPARATORS = (b",", b"[", b"{")
 
@@ -100,11 +101,13 @@ class Call:
     query: Mapping[str, str]
     path: Mapping[str, Any]
 
-    def text(self, name: str) -> str:
-        """Give a text of the body; empty if it is missing or null."""
+    def text(self, name: str, *, most: int = LONGEST_TEXT) -> str:
+        """Give a text of the body, of at most so many characters; empty if it is missing or null."""
         value = self.body.get(name)
         if value is not None and not isinstance(value, str):
             raise invalid(f"{name} must be text.")
+        if value and len(value) > most:
+            raise invalid(f"{name} must have at most {most:,} characters.")
         return value or ""
 
     def number(self, name: str, *, default: int, most: int) -> int:

@@ -31,6 +31,7 @@ from cozeloop_magic.local.generation import generate
 from cozeloop_magic.local.models import INTERNAL, MODEL_ID, Model, Parameters
 from cozeloop_magic.local.queue import Turn
 from cozeloop_magic.local.shapes import check_model_config
+from cozeloop_magic.local.store import DRAFT
 from cozeloop_magic.local.tracing import RunTrace
 from cozeloop_magic.local.versions import Version, find_version
 from cozeloop_magic.template.render import render
@@ -40,6 +41,7 @@ __all__ = ["execute", "execute_streaming"]
 T = TypeVar("T")
 
 _MODEL_BROKE = "The model failed. Run it again; the embedded Loop's log says why it failed."
+_DRAFT_RUNS = "a draft runs: works here, not on the platform"
 _LONGEST_NOTES = 1000  # characters: headers are not long
 _AT_ONCE = 0.2  # seconds in which nobody needs to be told that they wait
 _USUAL_URGENCY = 3
@@ -128,7 +130,8 @@ def _rendered(call: Call, trace: RunTrace) -> _Prepared:
     parameters = _parameters(call, prompt)
     model, remarks = _model(call, version)
     trace.rendered(rendered.messages, parameters, model.name)
-    notes = (*call.loop.store.notes, *rendered.remarks, *remarks, *model.notes(rendered.messages))
+    remarks = (*((_DRAFT_RUNS,) if version.number == DRAFT else ()), *rendered.remarks, *remarks)
+    notes = (*call.loop.store.notes, *remarks, *model.notes(rendered.messages))
     return _Prepared(model, rendered.messages, parameters, notes)
 
 

@@ -31,6 +31,7 @@ MOST_PROMPTS = 200
 MOST_QUERIES = 100  # of one call; the official SDK asks for 25
 MOST_COMMITS = 100
 LONGEST_KEY = 100
+LONGEST_NAME = 500
 PROMPT_TYPES = ("normal", SNIPPET)
 SECURITY_LEVELS = ("undefined", "L1", "L2", "L3", "L4")
 
@@ -49,7 +50,7 @@ def mget_prompts(call: Call) -> Fields:
 
 
 def _found(call: Call, query: Mapping[str, Any]) -> Fields:
-    version = find_version(call.loop, query, "query", drafts=True)
+    version = find_version(call.loop, query, "query")
     return {"query": query, "prompt": version.as_prompt(call.loop.workspace_id).to_json()}
 
 
@@ -67,7 +68,7 @@ def list_prompts(call: Call) -> Fields:
 def create_prompt(call: Call) -> Fields:
     """Make a prompt without a version."""
     call.check_workspace()
-    key, name = call.text("prompt_key"), call.text("prompt_name")
+    key, name = call.text("prompt_key"), call.text("prompt_name", most=LONGEST_NAME)
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.]*", key) or len(key) > LONGEST_KEY:
         raise invalid(
             f"prompt_key must begin with a letter and hold letters, digits, _ and . only, at most {LONGEST_KEY}."
@@ -125,7 +126,7 @@ def save_draft(call: Call) -> Fields:
 
 def commit_draft(call: Call) -> Fields:
     """Make a version of a prompt's draft."""
-    version = call.text("commit_version")
+    version = call.text("commit_version", most=LONGEST_KEY)
     if not semver.Version.is_valid(version):
         raise invalid(f"commit_version must be a semantic version such as 1.0.0, not {version!r}.")
     call.loop.store.commit_draft(call.path["id"], version, call.text("commit_description"))

@@ -173,7 +173,11 @@ class Store:
 
     def commit_of(self, prompt: PromptRow, *, version: str = "", label: str = "") -> Commit:
         """Give the version asked for: by number, else by label, else the latest; ``$Draft`` is the draft."""
-        if version == DRAFT and (draft := self.draft(prompt.id)):
+        if version == DRAFT:
+            if (draft := self.draft(prompt.id)) is None:
+                raise remote_error(
+                    f"Prompt {prompt.prompt_key} has no draft; save one first.", code=VERSION_NOT_FOUND
+                )
             return Commit(0, prompt.id, DRAFT, draft.base_version, "", draft.updated_at, draft.detail)
         if prompt.latest_version is None:
             raise remote_error(

@@ -52,7 +52,8 @@ def search_trace(call: Call) -> Fields:
 
     found = _within(call, is_meant, newest_first=False)
     tokens = {side: str(_tokens(found, f"{side}_tokens")) for side in ("input", "output")}
-    size = call.number("page_size", default=call.number("limit", default=100, most=MOST_SPANS), most=MOST_SPANS)
+    limit = call.number("limit", default=100, most=MOST_SPANS) if call.body.get("limit") else 100
+    size = call.number("page_size", default=limit, most=MOST_SPANS)
     return {"data": {**_page(call, found, size), "traces_advance_info": {"tokens": tokens}}}
 
 

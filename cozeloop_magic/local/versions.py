@@ -6,15 +6,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from cozeloop_magic.entities.prompt import Prompt
-from cozeloop_magic.errors import remote_error
 from cozeloop_magic.local.calls import Loop, invalid
 from cozeloop_magic.local.snippets import expand
-from cozeloop_magic.local.store import VERSION_NOT_FOUND
 
-__all__ = ["DRAFT", "Version", "find_version"]
-
-DRAFT = "$Draft"
-"""In place of a version's number: the caller's own draft."""
+__all__ = ["Version", "find_version"]
 
 
 class Version(NamedTuple):
@@ -46,8 +41,8 @@ class Version(NamedTuple):
         )
 
 
-def find_version(loop: Loop, query: Mapping[str, Any], where: str, *, drafts: bool = False) -> Version:
-    """Find what a query asks for: by number, else by label, else the latest.
+def find_version(loop: Loop, query: Mapping[str, Any], where: str) -> Version:
+    """Find what a query asks for: by number, ``$Draft`` among them, else by label, else the latest.
 
     Parameters
     ----------
@@ -55,8 +50,6 @@ def find_version(loop: Loop, query: Mapping[str, Any], where: str, *, drafts: bo
         ``prompt_key``, and maybe ``version`` and ``label``.
     where : str
         What the query is called in the call.
-    drafts : bool
-        Whether ``$Draft`` is the caller's draft.
     """
     names = ("prompt_key", "version", "label")
     if not all(isinstance(query.get(name), (str, type(None))) for name in names):
@@ -64,13 +57,5 @@ def find_version(loop: Loop, query: Mapping[str, Any], where: str, *, drafts: bo
     key, version, label = (query.get(name) or "" for name in names)
     if not key:
         raise invalid(f"{where}.prompt_key is missing.")
-    row = loop.store.prompt_by_key(key)
-    if drafts and version == DRAFT:
-        draft = loop.store.draft(row.id)
-        if draft is None:
-            raise remote_error(f"Prompt {key} has no draft; save one first.", code=VERSION_NOT_FOUND)
-        number, detail = DRAFT, draft.detail
-    else:
-        commit = loop.store.commit_of(row, version=version, label=label)
-        number, detail = commit.version, commit.detail
-    return Version(key, number, expand(loop.store, detail))
+    commit = loop.store.commit_of(loop.store.prompt_by_key(key), version=version, label=label)
+    return Version(key, commit.version, expand(loop.store, commit.detail))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import unquote
 
 import pytest
 
@@ -78,10 +79,12 @@ class TestTheDraftInMget:
     def test_without_one_there_is_no_such_version(self, server, poem):
         assert server.refusal("/mget", {"queries": [DRAFT_QUERY]})[0] == 600501002
 
-    def test_it_cannot_be_run(self, server, poem):
-        commit(server, poem, "1.0.0")
+    def test_it_can_be_run_here_alone(self, server, poem):
         ok(server.post(f"/{poem}/drafts/save", DRAFT))
-        assert server.refusal("/execute", {"prompt_identifier": DRAFT_QUERY})[0] == 600501002
+        body = {"prompt_identifier": DRAFT_QUERY, "variable_vals": [{"key": "subject", "value": "tea"}]}
+        response = server.post("/execute", body)
+        assert ok(response)["data"]["message"]["content"] == "user: Write a poem about tea "
+        assert unquote(response.headers["X-Loop-Notes"]) == "a draft runs: works here, not on the platform"
 
 
 class TestList:
@@ -205,6 +208,20 @@ class TestRefusals:
     @pytest.mark.parametrize("key", ["", "1st", "with space", "ключ", "x" * 101])
     def test_a_key_is_a_name(self, server, key):
         assert server.refusal("", {"prompt_key": key, "prompt_name": "x"})[0] == 600500202
+
+    @pytest.mark.parametrize(
+        ("path", "body"),
+        [
+            ("", {"prompt_key": "a", "prompt_name": "n" * 501}),
+            ("", {"prompt_key": "a", "prompt_name": "n", "prompt_description": "d" * 10_001}),
+            ("/1/drafts/commit", {"commit_version": f"1.0.0-{'a' * 100}"}),
+            ("/1/drafts/commit", {"commit_version": "1.0.0", "commit_description": "d" * 10_001}),
+            ("/list", {"key_word": "k" * 10_001}),
+        ],
+    )
+    def test_what_stands_in_lists_is_not_endless(self, server, path, body):
+        code, message = server.refusal(path, body)
+        assert code == 600500202 and "at most" in message
 
     @pytest.mark.parametrize("draft", [None, {}, {"detail": DETAIL}, {"detail": {}, "draft_info": {}}])
     def test_a_draft_needs_its_detail_and_its_info(self, server, poem, draft):

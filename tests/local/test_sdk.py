@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from cozeloop_magic.entities.prompt import ExecuteResult, Message, Role, TokenUsage
 from tests.local.conftest import TOKEN, Parrot
 
 TRACED = Path(__file__).with_name("sdk_traced.py")
@@ -115,6 +116,33 @@ def test_pictures_are_refused_with_the_platform_s_code(client, entities, cozeloo
     with pytest.raises(cozeloop.internal.consts.error.RemoteServiceError, match="reads text only") as caught:
         client.execute_prompt("ptaas_demo", version="0.0.8", variable_vals=variables)
     assert caught.value.error_code == 600500202 and caught.value.log_id
+
+
+class Seer(Parrot):
+    """A model that sees: it says what was shown to it."""
+
+    def generate(self, messages, parameters, emit):
+        shown = [part.image_url or part.base64_data or part.text for each in messages for part in each.parts or ()]
+        emit(ExecuteResult(Message(Role.ASSISTANT, " ".join(shown)), "stop", TokenUsage(1, 1)))
+
+
+def test_a_model_that_sees_gets_the_pictures_of_variables_and_messages(client_of, start, entities):
+    part, kind = entities.ContentPart, entities.ContentType
+    url = "https://p8.itc.cn/q_70/images03/20221219/61785c89cd17421ca0d007c7a87d09fb.jpeg"
+    other = "https://img0.baidu.com/it/u=1402951118,1660594928&fm=253&app=138&f=JPEG?w=800&h=1200"
+    variables = {
+        "example1": [part(type=kind.IMAGE_URL, image_url=url)],
+        "city1": "Beijing",
+        "example2": [part(type=kind.BASE64_DATA, base64_data="data:image/jpeg;base64,/9j/4AAQ")],
+        "city2": "Shanghai",
+    }
+    asked = [part(type=kind.IMAGE_URL, image_url=other), part(type=kind.TEXT, text="Where is this?")]
+    message = entities.Message(role=entities.Role.USER, parts=asked)
+    result = client_of(start(Seer())).execute_prompt(
+        "ptaas_demo", version="0.0.8", variable_vals=variables, messages=[message], stream=False
+    )
+    said = f"For example:  {url} For example:  data:image/jpeg;base64,/9j/4AAQ {other} Where is this?"
+    assert result.message.content == said
 
 
 def test_a_timeout_ends_the_call_and_the_model(client_of, start, cozeloop):

@@ -19,13 +19,15 @@ _LONGEST = 4_000  # characters of a block that are looked at
 _MOST_OPEN = 20  # links and formulas that are looked for
 
 _LEAVES = ("inline", "fence", "code_block", "math_block")
-_MAYBE = re.compile(r"\A[ \t>]*(?:[-+*_=#>`~|:\\$!\[ \t]+|\d{1,9}[.)]?[ \t]*)\Z")
+_MAYBE = re.compile(
+    r"\A[ \t>]*(?:[-+*_=#>`~|:\\$!\[ \t]+|\d{1,9}[.)]?[ \t]*|(?:[-+*]|\d{1,9}[.)])[ \t]+\[[ xX]?\]?[ \t]*)\Z"
+)
 _DELIMITERS = re.compile(r"[ \t>]*\|?[ \t]*:?-*:?(?:[ \t]*\|[ \t]*:?-*:?)*[ \t]*\|?[ \t]*\Z")
 _TRAILING = re.compile(r"(?:(?<!\\)(?:[*_~]+|!?\[|!|`+|\\)|&#?\w{0,31}|<(?:https?|mailto)?[^\s>]*)\Z")
 _CODE = re.compile(r"(?<!`)(?P<ticks>`+)(?!`).*?(?<!`)(?P=ticks)(?!`)", re.DOTALL)
 _FORMULA = re.compile(r"(?<!\\)(?:\$\$.+?\$\$|\$[^$\s](?:[^$\n]*[^$\s])?\$(?!\d)|\\\(.+?\\\)|\\\[.+?\\\])", re.DOTALL)
 _LINK = re.compile(r"!?\[(?:[^\[\]\\\n]|\\.)*\]\([^()\s]*(?:\s[^()]*)?\)|<[^\s<>]+>")
-_OPEN_FORMULA = re.compile(r"(?<!\\)(?:\$\$|\$(?=[^\s\d$])|\\\(|\\\[)")
+_OPEN_FORMULA = re.compile(r"(?<!\\)(?:\$\$|\$(?=[^\s\d$]|\Z)|\\\(|\\\[)")
 _OPEN_LINK = re.compile(r"!?\[(?P<words>(?:[^\[\]\\\n]|\\.)*)(?:\](?:\([^()\n]*)?)?\Z")
 _MARK = re.compile(r"(?<!\\)(?P<mark>\*{1,3}|_{1,3}|~~)")
 _WORD = re.compile(r"\w")

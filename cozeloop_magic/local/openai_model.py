@@ -28,7 +28,9 @@ _SETTINGS = {name: name for name in (
 )} | {"max_completion_tokens": "max_tokens", "response_format": "json_mode"}  # fmt: skip
 """What a prompt's model settings hold, by its name in a request."""
 
-_NO_MODEL = re.compile(r"model\b.{0,200}\b(not found|not exist|unknown)|(no such|unknown|invalid) model", re.I | re.S)
+_LIST_TIMEOUT = 5.0  # seconds
+_MOST_LISTED = 10
+_NO_MODEL = re.compile(r"model\b.{0,80}\b(not found|not exist|unknown)|(no such|unknown|invalid) model", re.I | re.S)
 _NO_TOOLS = re.compile(r"not support tool|support tool use|tools?\W+(is|are) not supported", re.IGNORECASE)
 
 
@@ -102,7 +104,7 @@ class OpenAIModel:
                 names = {name for name in sent if name != "tool_choice" or sent[name] == "auto"}
                 refused = {} if began else refused_parameter(error, names)
                 if not refused:
-                    raise self._told(error, sent) from None
+                    raise self._told(error, sent, began) from None
                 self._replaced |= refused
 
     def _without_refused(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,9 +135,11 @@ class OpenAIModel:
             raise
         except openai.APIStatusError as error:
             raise _error_of(error) from None
-        except Exception as error:  # also httpx's own, in the middle of a stream
-            # From None: what the endpoint or the HTTP library says may quote the key, and a traceback is logged.
+        # From None: what the endpoint or the HTTP library says may quote the key, and a traceback is logged.
+        except openai.APIConnectionError as error:
             raise self._unreachable(error) from None
+        except Exception as error:  # httpx's own, in the middle of a stream
+            raise EndpointError(str(error) or type(error).__name__) from None
 
     def _read(self, response: Any, notes: tuple[str, ...], emit: Emit) -> None:
         reader = AnswerReader(keep_think=self._keep_think)
@@ -153,7 +157,7 @@ class OpenAIModel:
                 break
             chunk = self._chunk(body)
             is_whole = not body.is_event
-            if "choices" in chunk and not give(reader.read(chunk)):
+            if not give(reader.read(chunk)):
                 return
             if error := error_in(chunk):
                 error.in_stream = body.is_event
@@ -179,6 +183,16 @@ class OpenAIModel:
             f"Check COZELOOP_MAGIC_OPENAI_BASE_URL{self._maybe_v1()}."
         )
 
+    def _listed(self) -> str:
+        """Name the models that the endpoint has, where it lists them."""
+        try:
+            listed = self._client.models.list(timeout=_LIST_TIMEOUT).data
+            names = [model.id for model in listed[:_MOST_LISTED] if model.id]
+        except Exception:  # it need not list any, and why it does not is of no use here
+            return ""
+        more = f" and {len(listed) - len(names):,} more" if len(listed) > len(names) else ""
+        return f"; it has {self._quoted(', '.join(names))}{more}" if names else ""
+
     @property
     def _who(self) -> str:
         return f"The model {self.name} at {self._address}"
@@ -193,14 +207,11 @@ class OpenAIModel:
 
         if isinstance(error, openai.APITimeoutError):
             return model_failed(f"{self._who} did not answer in time: is it overloaded?")
-        if isinstance(error, openai.APIConnectionError):
-            through = f" through the proxy {self._proxy}" if self._proxy else ""
-            hint = "Check the proxy and NO_PROXY" if self._proxy else "Check COZELOOP_MAGIC_OPENAI_BASE_URL"
-            return model_failed(f"{self._who} cannot be reached{through}: is it running? {hint}.")
-        why = self._quoted(str(error)).rstrip(".") or type(error).__name__
-        return model_failed(f"{self._who} cannot answer: {why}.")
+        through = f" through the proxy {self._proxy}" if self._proxy else ""
+        hint = "Check the proxy and NO_PROXY" if self._proxy else "Check COZELOOP_MAGIC_OPENAI_BASE_URL"
+        return model_failed(f"{self._who} cannot be reached{through}: is it running? {hint}.")
 
-    def _told(self, error: EndpointError, sent: Mapping[str, Any]) -> RemoteError:
+    def _told(self, error: EndpointError, sent: Mapping[str, Any], began: bool) -> RemoteError:
         """Make the error for the person: what the endpoint says, and what to do where that is known."""
         next_step = self._next_step(error, sent)
         code = MODEL_FAILED
@@ -210,13 +221,14 @@ class OpenAIModel:
             code = RATE_LIMITED
         status = f" (HTTP {error.status})" if error.status != 200 else ""
         why = self._quoted(error.said).rstrip(".") or "it does not say why"
-        return model_failed(f"{self._who} cannot answer{status}: {why}.{next_step}", code=code)
+        failed = "broke off" if began else f"cannot answer{status}"
+        return model_failed(f"{self._who} {failed}: {why}.{next_step}", code=code)
 
     def _next_step(self, error: EndpointError, sent: Mapping[str, Any]) -> str:
         if "tools" in sent and (error.parameter == "tools" or _NO_TOOLS.search(error.said)):
             return " It takes no tools: choose another model, or a version of the prompt without tools."
-        if error.parameter == "model" or _NO_MODEL.search(error.said):
-            return " Check COZELOOP_MAGIC_OPENAI_MODEL."
+        if error.parameter == "model" or (error.status in (400, 404, 422) and _NO_MODEL.search(error.said)):
+            return f" Check COZELOOP_MAGIC_OPENAI_MODEL{self._listed()}."
         if error.status in (401, 403):
             return " Check COZELOOP_MAGIC_OPENAI_API_KEY."
         if error.status in (200, 400, 422) and (setting := _SETTINGS.get(named_parameter(error, sent))):

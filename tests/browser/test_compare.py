@@ -15,7 +15,10 @@ from tests.wire_server import Script, delta, last, stream
 
 Open = Callable[..., Notebook]
 
-LOAD = "%load_ext cozeloop_magic\nfrom cozeloop_magic.local.samples import reviews\nreviews = reviews()"
+LOAD = (
+    "%load_ext cozeloop_magic\n%config LoopMagics.keep = False\n"  # each is a first look
+    "from cozeloop_magic.local.samples import reviews\nreviews = reviews()"
+)
 REVIEWS = (
     "%loop_compare classify_review -v 0.1.0 -v 0.2.0 --inputs reviews --map review=text \\\n"
     "    --expect label --check equals --seed {seed} --out cmp"

@@ -17,7 +17,7 @@ from cozeloop_magic.lab.verdict import (
     inputs_to_show_anything,
     what_can_be_shown,
 )
-from cozeloop_magic.lab.wording import interval_svg
+from cozeloop_magic.lab.wording import PEOPLE, interval_svg
 
 PASS = Measure("equals")
 TOKENS = Measure("tokens", higher_is_better=False, unit="tokens")
@@ -82,10 +82,48 @@ class TestSentences:
         assert compared([], []).verdict is Verdict.NOTHING_TO_DECIDE_BY
         assert compared(once([None]), once([True])).verdict is Verdict.TOO_FEW
 
+    def test_repeats_are_told_as_answers_and_inputs(self) -> None:
+        decision = compared([[True, False]] * 8, [[True, True]] * 7 + [[True, None]])
+        assert (decision.won, decision.lost) == (8, 0)
+        assert "15 of 15 answers pass equals with 0.2.0, 8 of 16 with 0.1.0; of 8 inputs 8 did better, 0 worse" in (
+            decision.sentence
+        )
+
+    def test_preferences_are_told_as_such_and_never_beyond_all_inputs(self) -> None:
+        people = Measure("human", judges=PEOPLE)
+        decision = compared(once([0, 0, 0, 0, 0, 0, 0, 1, 0.5]), once([1, 1, 1, 1, 1, 1, 1, 0, 0.5]), people)
+        assert "people prefer 0.2.0 on 7 of 9 inputs, 0.1.0 on 1, neither on 1" in decision.sentence
+        assert decision.interval is not None and decision.interval.high <= 1.0
+        assert "nobody has rated" in compared([], [], people).sentence
+
+    def test_what_chance_does_is_told_where_the_interval_alone_would_mislead(self) -> None:
+        five_of_100 = compared(passing(60, 100), passing(65, 100), by=0.02)
+        assert five_of_100.verdict is Verdict.NOT_SHOWN and 0 not in (five_of_100.interval or ())
+        assert (
+            "but chance alone does as much in 6.2 of 100 comparisons, more than the 5 allowed" in five_of_100.sentence
+        )
+
+    def test_values_that_never_differ_prove_nothing_of_those_not_met(self) -> None:
+        decision = compared(once([4.0] * 8), once([4.0] * 8), TOKENS, by=0.4)
+        assert decision.verdict is Verdict.NOT_SHOWN and "no interval can be given" in decision.sentence
+
+    def test_with_many_inputs_tenths_of_a_point_are_told(self) -> None:
+        assert "+1.5 points (95 % interval +0.7 to +2.3)" in compared(passing(500, 1000), passing(515, 1000)).sentence
+
+    def test_behind_what_could_not_be_shown_the_same_level_holds(self) -> None:
+        values = {"a": passing(0, 40), "b": passing(6, 40), "c": passing(6, 40)}
+        assert [each.level for each in decide(values, PASS)] == [0.975, 0.975]
+
     def test_before_a_run(self) -> None:
         assert what_can_be_shown(4) == "With fewer than 6 inputs nothing can be shown; this is a look, not a test."
         assert "77 or more" in what_can_be_shown(30)
         assert what_can_be_shown(100).startswith("With 100 inputs a difference of 10 points can be shown")
+        assert "one of 5 points takes 155 or more" in what_can_be_shown(100, by=0.05)
+        assert (
+            what_can_be_shown(30, shares=False)
+            == "What 30 inputs can show depends on how much their answers scatter."
+        )
+        assert what_can_be_shown(7, look=3).startswith("With fewer than 8 inputs nothing can be shown")
         assert inputs_to_show_anything(0.99) == 8
 
 

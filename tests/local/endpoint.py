@@ -31,6 +31,8 @@ class Endpoint:
     def __init__(self, respond: Respond) -> None:
         self.requests: list[dict[str, Any]] = []
         self.paths: list[str] = []
+        self.listed: Any = None  # what it says of its models
+        self.announced_length = 0  # of a body, where it is to be told
         endpoint = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -41,8 +43,16 @@ class Endpoint:
                 status, kind, text = respond(body)
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
+                if endpoint.announced_length:
+                    self.send_header("Content-Length", str(endpoint.announced_length))
                 self.end_headers()
                 self.wfile.write(text.encode())
+
+            def do_GET(self) -> None:
+                self.send_response(200 if endpoint.listed is not None else 404)
+                self.send_header("Content-Type", "application/json")
+                self.end_headers()
+                self.wfile.write(json.dumps(endpoint.listed).encode())
 
             def log_message(self, *args: object) -> None:
                 pass

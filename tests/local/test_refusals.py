@@ -68,7 +68,21 @@ def test_an_error_in_mid_stream_is_quoted_and_what_was_said_is_kept(serve: Any, 
     model = OpenAIModel(serve(stream(delta(content="Hi"), *chunks)).url, "m", "")
     with pytest.raises(RemoteError) as caught:
         model.generate([Message("user", "x")], Parameters(LLMConfig()), lambda piece: not pieces.append(piece))
-    assert said in str(caught.value) and "again" not in str(caught.value) and "BASE_URL" not in str(caught.value)
+    assert (
+        f"broke off: {said}" in str(caught.value)
+        and "again" not in str(caught.value)
+        and "BASE_URL" not in str(caught.value)
+    )
+    assert "".join(piece.text for piece in pieces) == "Hi"
+
+
+def test_a_connection_that_ends_in_mid_stream_is_told_and_what_was_said_is_kept(serve: Any) -> None:
+    pieces: list[ExecuteResult] = []
+    endpoint = serve(lambda _: (200, "text/event-stream", f"data: {json.dumps(delta(content='Hi'))}\n\n"))
+    endpoint.announced_length = 10_000
+    model = OpenAIModel(endpoint.url, "m", "")
+    with pytest.raises(RemoteError, match="broke off: peer closed connection"):
+        model.generate([Message("user", "x")], Parameters(LLMConfig()), lambda piece: not pieces.append(piece))
     assert "".join(piece.text for piece in pieces) == "Hi"
 
 
@@ -114,6 +128,25 @@ def test_running_it_again_is_advised_where_that_may_help_alone(serve: Any, statu
 def test_what_the_environment_has_wrong_is_named(serve: Any, status: int, error: Any, variable: str) -> None:
     with pytest.raises(RemoteError, match=rf"Check COZELOOP_MAGIC_OPENAI_{variable}\.$"):
         ask(serve(lambda _: (status, "application/json", json.dumps({"error": error}))))
+
+
+@pytest.mark.parametrize(
+    ("listed", "said"),
+    [
+        ({"object": "list", "data": [{"id": "a"}, {"id": "b:7b"}]}, "MODEL; it has a, b:7b."),
+        ({"data": [{"id": f"m{n}"} for n in range(1200)]}, "m8, m9 and 1,190 more."),
+        ({"data": []}, "MODEL."),
+        ({"data": [{"name": "a"}]}, "MODEL."),
+        ({"oh": "no"}, "MODEL."),
+        ([], "MODEL."),
+    ],
+)
+def test_the_models_that_are_there_are_named(serve: Any, listed: Any, said: str) -> None:
+    endpoint = serve(lambda _: (404, "application/json", '{"error": {"message": "model \'m\' not found"}}'))
+    endpoint.listed = listed
+    with pytest.raises(RemoteError) as caught:
+        ask(endpoint)
+    assert str(caught.value).endswith(said)
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504, 529])

@@ -25,7 +25,9 @@ format: $(VENV)/.test  ## let ruff mend what it can
 bench: $(VENV)/.test chromium  ## each prints a ratio against its alternative
 	$(BIN)/python benchmarks/load_ext.py
 	$(BIN)/python benchmarks/client.py
+	$(BIN)/python -W ignore benchmarks/batch.py
 	$(BIN)/python benchmarks/streaming.py
+	$(BIN)/python benchmarks/classroom.py
 	$(BIN)/python benchmarks/view.py
 	$(BIN)/python benchmarks/compare.py
 

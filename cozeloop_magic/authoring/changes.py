@@ -12,6 +12,9 @@ __all__ = ["Change", "word_changes"]
 Change = tuple[str, str]
 """``same``, ``removed`` or ``added``, and the text."""
 
+Run = tuple[str, str, str]
+"""What stayed the same, and what was then removed and added."""
+
 _WORD = re.compile(r"\s+|\w+|[^\w\s]")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _MOST = 4_000_000  # pairs of words; beyond them a comparison takes seconds, and says little
@@ -54,18 +57,26 @@ def _without_islands(changes: Sequence[Change]) -> Iterator[Change]:
 
     Two sentences that have nothing in common but an article read better whole.
     """
-    runs: list[tuple[str, str, str]] = []  # what stayed, and what was then removed and added
-    for same, removed, added in _runs(changes):
-        before = runs[-1] if runs else None
-        if before is not None and len(same) <= min(_size(before), max(len(removed), len(added))):
-            runs[-1] = (before[0], before[1] + same + removed, before[2] + same + added)
-        else:
-            runs.append((same, removed, added))
+    runs, before = list(_runs(changes)), 0
+    while len(runs) != before:  # what was joined may have become the larger neighbour of another
+        before = len(runs)
+        runs = _joined(runs)
     for run in runs:
         yield from ((kind, text) for kind, text in zip(("same", "removed", "added"), run, strict=True) if text)
 
 
-def _runs(changes: Sequence[Change]) -> Iterator[tuple[str, str, str]]:
+def _joined(runs: Sequence[Run]) -> list[Run]:
+    joined: list[Run] = []
+    for same, removed, added in runs:
+        last = joined[-1] if joined else None
+        if last is not None and len(same) <= min(_size(last), max(len(removed), len(added))):
+            joined[-1] = (last[0], last[1] + same + removed, last[2] + same + added)
+        else:
+            joined.append((same, removed, added))
+    return joined
+
+
+def _runs(changes: Sequence[Change]) -> Iterator[Run]:
     run = {"same": "", "removed": "", "added": ""}
     for kind, text in changes:
         if kind == "same" and (run["removed"] or run["added"]):
@@ -75,5 +86,5 @@ def _runs(changes: Sequence[Change]) -> Iterator[tuple[str, str, str]]:
     yield run["same"], run["removed"], run["added"]
 
 
-def _size(run: tuple[str, str, str]) -> int:
+def _size(run: Run) -> int:
     return max(len(run[1]), len(run[2]))

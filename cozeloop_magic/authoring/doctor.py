@@ -144,7 +144,7 @@ def _prompts(client: Client) -> Iterator[Finding]:
     yield _tried("read versions", lambda: client.prompts.commits(prompt_id, page_size=1))
     request = ExecuteRequest(key, _NO_VERSION)
     yield _tried("run prompts", lambda: client.run(request, _PATIENCE), expected=VersionNotFound)
-    yield Finding("write prompts", None, "not tried: it would change something", "%%loop_define says if it may not.")
+    yield Finding("write prompts", None, "not tried: it would change something")
 
 
 def _tried(check: str, work: Callable[[], object], expected: type[LoopError] = LabelNotFound) -> Finding:

@@ -204,5 +204,5 @@ def _view(session: Session, args: Namespace, stop: Stop) -> _View:
     if args.quiet or (args.background and not session.in_kernel):
         return _Silent()
     if session.in_kernel:
-        return BatchView(stop, behind=args.background)
+        return BatchView(args.prompt, stop, behind=args.background)
     return _Bar(stop) if sys.stderr.isatty() else _Line(stop)

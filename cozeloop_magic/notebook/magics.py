@@ -22,6 +22,7 @@ from IPython.core.magic import (
 from IPython.core.magic_arguments import argument, kwds, magic_arguments
 from traitlets import Bool, Float, Integer, TraitError, Unicode, validate
 
+from cozeloop_magic.notebook.completion import Completion
 from cozeloop_magic.notebook.examples import usage
 from cozeloop_magic.notebook.interrupts import delay_interrupt
 
@@ -43,6 +44,7 @@ class LoopMagics(Magics):
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
         shell.input_transformers_cleanup.extend(_TRANSFORMERS)
+        self._completion = Completion(self)
 
     api_base_url = Unicode("", help="The Loop server, where COZELOOP_API_BASE_URL names none.").tag(config=True)
     workspace_id = Unicode("", help="The workspace, where COZELOOP_WORKSPACE_ID names none.").tag(config=True)
@@ -269,6 +271,7 @@ class LoopMagics(Magics):
         """Undo ``shell.register_magics``, for which IPython has no call."""
         magics = shell.magics_manager.registry.pop(cls.__name__)
         shell.configurables.remove(magics)
+        magics._completion.close()
         for transformer in _TRANSFORMERS:
             shell.input_transformers_cleanup.remove(transformer)
         for kind, names in magics.magics.items():

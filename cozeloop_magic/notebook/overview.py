@@ -23,8 +23,9 @@ def overview(context: Context, args: Namespace) -> object:
     """Tell where calls go and why, and what the verbs do; the same as %loop alone."""
     from cozeloop_magic.view.listing import Listing, Listings
 
-    usages = [{"verb": f"%loop {each.usage}", "what it does": each.summary} for each in verbs().values()]
-    manual = "%loop VERB? is a verb's manual."
+    shown = [each for each in verbs().values() if each.run is not overview]
+    usages = [{"verb": f"%loop {each.usage}", "what it does": each.summary} for each in shown]
+    manual = "%loop VERB? is a verb's manual, and Tab completes all of them."
     return Listings([describe_settings(context), Listing(usages, ("verb", "what it does"), note=manual)])
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Context", "Verb", "find_verb", "run_verb", "verb", "verbs"]
 
-_MODULES = ("overview", "history", "reading", "writing", "files", "recording", "doctor")
+_MODULES = ("overview", "reading", "writing", "files", "history", "recording", "doctor")
 _HELP = ("-h", "--help")
 
 
@@ -84,7 +84,8 @@ class Verb:
     @property
     def usage(self) -> str:
         """Its name and what must or may follow it, without options."""
-        return re.sub(r"\[-[^]]*\]\s*", "", self.parser.format_usage().partition("%loop ")[2]).strip()
+        words = re.sub(r"\[-[^]]*\]\s*", "", " ".join(self.parser.format_usage().partition("%loop ")[2].split()))
+        return re.sub(r"(\S[^][]*) \[\1 \.\.\.\]", r"\1", words).strip()
 
     @property
     def manual(self) -> str:

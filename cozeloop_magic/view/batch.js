@@ -9,7 +9,7 @@ function render({ model, el }) {
   const bar = element(line, "progress", "cozeloop-bar");
   bar.setAttribute("aria-label", "rows that have ended");
   const counts = element(line, "span", "cozeloop-counts");
-  const figures = element(line, "span", "cozeloop-status");
+  const figures = element(line, "span", "cozeloop-figures");
   const stopButton = button(line, "Stop", "Stop the table; what came is kept", (node) => {
     node.disabled = true;
     stop(model, () => alive);

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from html import escape
+from typing import Any
 
 from IPython.display import DisplayHandle, display
 
 from cozeloop_magic.lab.progress import BatchProgress, duration
 from cozeloop_magic.printable import printable
 from cozeloop_magic.run.drive import Stop
+from cozeloop_magic.run.state import Phase
 from cozeloop_magic.view import control
 from cozeloop_magic.view.front import is_watched
 from cozeloop_magic.view.render import ROOT, style
@@ -30,13 +32,16 @@ class BatchView:
 
     Parameters
     ----------
+    prompt_key : str
+        The prompt.
     stop : Stop
         What the Stop button calls; any thread may.
     behind : bool
         Whether it goes on behind other cells: then Stop must not interrupt those, and no cell tells its error.
     """
 
-    def __init__(self, stop: Stop, *, behind: bool = False) -> None:
+    def __init__(self, prompt_key: str, stop: Stop, *, behind: bool = False) -> None:
+        self._prompt_key = prompt_key
         self._stop = stop
         self._behind = behind
         self._last = BatchProgress()
@@ -56,10 +61,18 @@ class BatchView:
         """Put what is kept in the line's place, and close it."""
         lines = ending(self._last, stopped=self._stop.asked, error=error if self._behind else None)
         show = self._handle.update if self._handle is not None else display
-        show(_bundle(*lines), raw=True)  # type: ignore[no-untyped-call]
+        phase = Phase.FAILED if error is not None else Phase.INTERRUPTED if self._stop.asked else Phase.DONE
+        show(_bundle(phase, *lines), raw=True, metadata=self._metadata(phase))  # type: ignore[no-untyped-call]
         if self._widget is not None:
             self._widget.close()
         control.forget(self._control)
+
+    def _metadata(self, phase: Phase) -> dict[str, Any]:
+        """Return a small record of the table: how many rows and how they ended; no text."""
+        last = self._last
+        counts = {"rows": last.ended, "failed": last.failed, "kept": last.kept}
+        usage = {"input_tokens": last.input_tokens, "output_tokens": last.output_tokens}
+        return {"cozeloop_magic": {"prompt_key": self._prompt_key, "phase": phase.value, **counts, "usage": usage}}
 
     def _begin(self) -> None:
         self._control = control.listen(self._stop)
@@ -72,7 +85,7 @@ class BatchView:
 def _rows(progress: BatchProgress) -> Rows:
     return {
         "share": progress.ended / progress.total if progress.total else -1,
-        "look": printable(str(progress.look or "")),
+        "look": printable(_look(progress)),
         "counts": progress.counts if progress.ended else "looking…",
         "figures": printable(" · ".join(progress.figures)),
     }
@@ -82,21 +95,28 @@ def ending(progress: BatchProgress, *, stopped: bool, error: BaseException | Non
     """Say how a table ended: what it holds, how it went, and what failed."""
     figures = [each for each in progress.figures if not each.endswith((" at once", " left"))]
     if stopped:
-        figures.insert(0, "stopped; the same cell asks only for what is missing")
-    line = " · ".join([progress.counts, *figures, duration(progress.seconds)])
-    look = " · ".join(filter(None, (str(progress.look or ""), progress.to_come)))
+        figures.append("the same cell asks only for what is missing")
+    counts = f"stopped at {progress.counts}" if stopped else progress.counts
+    line = " · ".join([counts, duration(progress.seconds), *figures])
+    look = " · ".join(filter(None, (_look(progress), progress.to_come)))
     failed = f"The last that failed said: {progress.last_error}" if progress.failed else ""
     if error is not None:
         failed = f"{type(error).__name__}: {error}"
     return look, line, failed
 
 
-def _bundle(look: str, line: str, failed: str) -> dict[str, str]:
+def _look(progress: BatchProgress) -> str:
+    """Say what the table holds, if that is more than its number of rows, or not all of it is run."""
+    look = progress.look
+    return str(look) if look and (look.equal or look.kept or look.rows != progress.total) else ""
+
+
+def _bundle(phase: Phase, look: str, line: str, failed: str) -> dict[str, str]:
     classes = {"cozeloop-look": look, "cozeloop-status": line, "cozeloop-failures": failed}
     parts = [
         f'<p class="{name}">{escape(printable(text), quote=False)}</p>' for name, text in classes.items() if text
     ]
     text = "\n\n".join(printable(each) for each in classes.values() if each)
     css = style("batch.css")
-    html = f'<div class="{ROOT} cozeloop-batch"><style>{css}</style>{"".join(parts)}</div>'
+    html = f'<div class="{ROOT} cozeloop-batch cozeloop-{phase.value}"><style>{css}</style>{"".join(parts)}</div>'
     return {"text/html": html.replace("\n", "<br>"), "text/markdown": safe(text), "text/plain": text}

@@ -100,7 +100,7 @@ def test_what_is_kept_is_as_wide_and_as_open_as_what_was_drawn(open_notebook: Op
     notebook = open_notebook("hand-over", [loop_server.cell, two])
     notebook.run(0)
     notebook.start(1)
-    second = notebook.output(1).nth(1)
+    second = notebook.cell(1).locator(".cozeloop-run").nth(1)
     second.locator("text=word5").wait_for()
     drawn = second.locator(".cozeloop-answer pre").bounding_box()
     second.locator(".cozeloop-reasoning > summary").click()
@@ -112,4 +112,6 @@ def test_what_is_kept_is_as_wide_and_as_open_as_what_was_drawn(open_notebook: Op
     assert drawn and box and (box["x"], box["width"]) == (drawn["x"], drawn["width"])
     opened = second.locator("details[open]").evaluate_all("nodes => nodes.map((node) => node.className)")
     assert sorted(opened) == ["cozeloop-reasoning", "cozeloop-request"]
-    assert notebook.output(1).first.locator("details[open]").count() == 0, "the other answer's are its own"
+    assert notebook.cell(1).locator(".cozeloop-run").first.locator("details[open]").count() == 0, (
+        "the other answer's are its own"
+    )

@@ -6,7 +6,8 @@ this page has run. So after a reload the cell is as it was saved; the kernel goe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -95,6 +96,14 @@ def test_what_was_saved_in_mid_answer_says_how_to_see_it(
 def test_an_answer_behind_other_cells_goes_on_in_a_reloaded_page_and_stays(
     open_notebook: Open, loop_server: Loop, lab: tuple[str, object, object]
 ) -> None:
+    reloaded = threading.Event()
+
+    def words() -> Iterator[str]:
+        yield from WORDS[:30]
+        reloaded.wait(120)
+        yield from WORDS[30:]
+
+    loop_server.says("slow", words(), pause=0.05)
     cells = [loop_server.cell, "%%loop_prompt greet --background -o answer\nx: slow", "answer.result()"]
     notebook = open_notebook("reload-behind", cells)
     notebook.run(0)
@@ -103,6 +112,7 @@ def test_an_answer_behind_other_cells_goes_on_in_a_reloaded_page_and_stays(
     notebook.save()
     notebook = reload(notebook, lab[0])
     notebook.appears(1, ".cozeloop-streaming")
+    reloaded.set()
     notebook.appears(1, ".cozeloop-done")
     status = notebook.appears(1, ".cozeloop-unsaved .cozeloop-status").inner_text()  # by then the widget is gone
     assert status.startswith("done (stop) ·") and "a cell with _loop.result() shows and keeps it" in status

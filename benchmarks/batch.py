@@ -175,7 +175,8 @@ def timed(run: Callable[..., None], url: str, concurrency: int, path: Path | Non
     from cozeloop_magic.store.runs import RunStore
 
     store = RunStore.open(path) if path is not None else False
-    run(url, concurrency, concurrency, store)  # imports, connections
+    if run is not sdk_asyncio:  # whose connections belong to one event loop
+        run(url, concurrency, concurrency, store)  # imports, connections
     rows = int(concurrency / DELAY * SECONDS)
     began, worked = time.perf_counter(), time.process_time()
     run(url, rows, concurrency, store)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from playwright.sync_api import Locator
 
 from tests.browser.conftest import CONTRAST, Notebook
 
@@ -31,14 +32,23 @@ class Author:
         """Complete what is begun; what the server has may take a moment to be known."""
         self.type(index, begun)
         content = self.notebook.cell(index).locator(".cm-content")
-        until = time.monotonic() + 20
+        until = time.monotonic() + 30
         while whole not in content.inner_text():
-            assert time.monotonic() < until, content.inner_text()
+            assert time.monotonic() < until, (content.inner_text(), self.page.locator(COMPLETER).all_inner_texts())
             self.page.keyboard.press("Tab")
-            self.page.wait_for_timeout(400)
-            if self.page.locator(COMPLETER).count():
-                first = self.page.locator(f"{COMPLETER} .jp-Completer-item").first.inner_text()
-                self.page.keyboard.press("Enter" if first.split()[0] in whole else "Escape")
+            self.choose(content, whole)
+
+    def choose(self, content: Locator, whole: str) -> None:
+        """Choose what is meant where several are offered; a single one is put in at once."""
+        item = self.page.locator(f"{COMPLETER} .jp-Completer-match", has_text=whole.split()[-1]).first
+        for _ in range(20):
+            self.page.wait_for_timeout(100)
+            if whole in content.inner_text():
+                return
+            if item.count():
+                item.click()
+                return
+        self.page.keyboard.press("Escape")
 
     def end_of_line(self, index: int, holding: str) -> None:
         """Put the cursor at the end of the line that holds a text."""

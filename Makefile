@@ -27,6 +27,7 @@ bench: $(VENV)/.test chromium  ## each prints a ratio against its alternative
 	$(BIN)/python benchmarks/client.py
 	$(BIN)/python -W ignore benchmarks/batch.py
 	$(BIN)/python benchmarks/streaming.py
+	$(BIN)/python benchmarks/classroom.py
 	$(BIN)/python benchmarks/view.py
 	$(BIN)/python benchmarks/compare.py
 

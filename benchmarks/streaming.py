@@ -16,7 +16,7 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,8 +99,8 @@ def through_the_api(port: int, loop: Loop) -> Measured:
 
 
 @contextmanager
-def served(loop: Loop) -> Iterator[int]:
-    config = uvicorn.Config(create_app(loop), log_level="warning", lifespan="off", ws="none")
+def served(loops: Sequence[Loop]) -> Iterator[int]:
+    config = uvicorn.Config(create_app(loops), log_level="warning", lifespan="off", ws="none")
     server = uvicorn.Server(config)
     with listen("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
@@ -125,7 +125,7 @@ def main() -> None:
         loop = Loop(store, model, secrets.token_urlsafe(), store.workspace_id)
         direct: list[Measured] = []
         api: list[Measured] = []
-        with served(loop) as port:
+        with served([loop]) as port:
             directly(model), through_the_api(port, loop)  # warm up
             for _ in range(ROUNDS):
                 direct.append(directly(model))

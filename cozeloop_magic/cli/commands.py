@@ -72,6 +72,11 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="run the embedded Loop in the foreground, for any Loop SDK")
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     serve.add_argument("--port", type=int, default=0, help="the port to listen on (default: a free one)")
+    who = serve.add_mutually_exclusive_group()
+    who.add_argument("--class", dest="roster", metavar="FILE", help="a token for each name in a file, one a line")
+    who.add_argument("--tokens", type=int, metavar="N", help="a token for each of N students")
+    serve.add_argument("--max-tokens", type=_positive, metavar="N", help="the most tokens of an answer")
+    serve.add_argument("--public-url", default="", metavar="URL", help="how others reach it, through a proxy say")
     serve.set_defaults(command=_serve)
 
     _add_run(commands)
@@ -119,16 +124,41 @@ def _add_history(commands: Any) -> None:
 
 
 def _serve(args: argparse.Namespace) -> int:
+    from cozeloop_magic.local.roster import checked_url, members_of, names_in, numbered_names, write_settings
     from cozeloop_magic.local.server import serve
+
+    names = (
+        names_in(Path(args.roster)) if args.roster else numbered_names(args.tokens) if args.tokens is not None else []
+    )
+    members = members_of(names) if names else []
+    public_url = checked_url(args.public_url, args.host if members else "")
 
     def announce(loop: LocalLoop) -> None:
         print(f"export COZELOOP_API_BASE_URL={loop.base_url}")
         print(f"export COZELOOP_WORKSPACE_ID={loop.workspace_id}")
         print(f"export COZELOOP_API_TOKEN={loop.token}", flush=True)
         _tell("The embedded Loop is running. Paste the three lines into another terminal; Ctrl-C ends it.")
+        if members:
+            settings = write_settings(members, loop.base_url, loop.workspace_id)
+            _tell(f"What each of {len(names)} students sets, a line for each: {settings}")
+            _tell(f"Your page of the class, which asks for your token: {loop.base_url}/class")
 
-    serve(args.host, args.port, announce=announce, progress=_tell)
+    serve(
+        args.host,
+        args.port,
+        announce=announce,
+        progress=_tell,
+        public_url=public_url,
+        members=members,
+        max_tokens=args.max_tokens,
+    )
     return 0
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
 
 
 def _run(args: argparse.Namespace) -> int:

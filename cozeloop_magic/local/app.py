@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from starlette.applications import Starlette
 from starlette.convertors import Convertor, register_url_convertor
@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from cozeloop_magic.errors import RemoteError, StoreError
 from cozeloop_magic.local import manage, traces
 from cozeloop_magic.local.calls import Loop, answer, endpoint, on_error
+from cozeloop_magic.local.classroom import CLASS_ROUTES
 from cozeloop_magic.local.execute import execute, execute_streaming
 from cozeloop_magic.local.gate import Activity, Gate
 from cozeloop_magic.local.otlp import take_otlp
@@ -70,19 +71,29 @@ ROUTES = [
 ]
 
 
-def create_app(loop: Loop, *, hosts: Collection[str] | None = (), activity: Activity | None = None) -> ASGIApp:
+def create_app(
+    loops: Sequence[Loop],
+    *,
+    hosts: Collection[str] | None = (),
+    prefix: str = "",
+    activity: Activity | None = None,
+) -> ASGIApp:
     """Make the server's application.
 
     Parameters
     ----------
-    loop : Loop
-        What the calls work with.
+    loops : sequence of Loop
+        What the calls work with, each by its token. With more than one it is a class, and the first is the teacher's.
     hosts : collection of str or None
         ``Host`` headers to accept besides the loopback ones; None accepts all.
+    prefix : str
+        Under which path a proxy has it, whether the proxy takes that off or not.
     activity : Activity or None
         Is kept up to date with what is going on.
     """
     errors = (RemoteError, StoreError, HTTPException, ClientDisconnect, RecursionError, Exception)
-    app = Starlette(routes=ROUTES, exception_handlers={kind: on_error for kind in errors})
+    routes = [*ROUTES, *(CLASS_ROUTES if len(loops) > 1 else ())]
+    app = Starlette(routes=routes, exception_handlers={kind: on_error for kind in errors})
+    app.state.names = [loop.owner for loop in loops]
     # Outside everything, so that the answer to a failure has a log id too.
-    return Gate(app, loops=(loop,), hosts=hosts, activity=activity or Activity())
+    return Gate(app, loops=loops, hosts=hosts, prefix=prefix, activity=activity or Activity())

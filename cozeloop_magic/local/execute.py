@@ -101,7 +101,8 @@ async def _in_turn(turn: Turn, prepared: _Prepared) -> AsyncGenerator[ExecuteRes
     try:
         async for piece in pieces:
             turn.check()
-            turn.pieces += 1
+            turn.pieces += piece.message is not None and bool(piece.message.content)
+            turn.tokens = (piece.usage and piece.usage.output_tokens) or turn.tokens
             yield piece
     finally:
         await pieces.aclose()

@@ -17,7 +17,7 @@ from cozeloop_magic.local.calls import BAD_REQUEST, Loop, answer
 
 __all__ = ["Activity", "Gate"]
 
-OPEN_PATHS = ("/", "/health")
+OPEN_PATHS = ("/", "/health", "/class")  # the page asks for the token itself
 UNAUTHENTICATED = 4100
 FOREIGN_HOST = 600500101
 TOO_MANY = 600502002
@@ -55,14 +55,23 @@ class Gate:
     hosts : collection of str or None
         The ``Host`` headers to accept besides the loopback ones; None accepts all. A web page that had its name
         point here (DNS rebinding) would come with its own.
+    prefix : str
+        What is taken off the path where it begins so.
     activity : Activity
         Is kept up to date.
     """
 
     def __init__(
-        self, app: ASGIApp, *, loops: Sequence[Loop], hosts: Collection[str] | None, activity: Activity
+        self,
+        app: ASGIApp,
+        *,
+        loops: Sequence[Loop],
+        hosts: Collection[str] | None,
+        prefix: str,
+        activity: Activity,
     ) -> None:
         self._app = app
+        self._prefix = prefix.rstrip("/")
         self._first = loops[0]
         self._loops = {_digest(loop.token): loop for loop in loops}
         self._hosts = None if hosts is None else LOOPBACK.union(host.lower().removesuffix(".") for host in hosts)
@@ -80,6 +89,8 @@ class Gate:
                 MutableHeaders(scope=message)["x-tt-logid"] = log_id
             await send(message)
 
+        if self._prefix and f"{scope['path']}/".startswith(f"{self._prefix}/"):
+            scope["path"] = scope["path"].removeprefix(self._prefix) or "/"
         body = _Body(receive, self._activity)
         self._activity.running += 1
         try:

@@ -43,8 +43,8 @@ class Turn:
         Which turn of the queue it is.
     since : float
         When it was asked for, and then when it was granted, by the monotonic clock.
-    pieces : int
-        How many pieces its answer has so far.
+    pieces, tokens : int
+        How many pieces its answer has so far, and how many tokens, once that is known.
     """
 
     owner: str
@@ -53,6 +53,7 @@ class Turn:
     number: int
     since: float = field(default_factory=time.monotonic)
     pieces: int = 0
+    tokens: int = 0
     _granted: asyncio.Event = field(default_factory=asyncio.Event)
     _stopped: bool = False
 
@@ -96,6 +97,11 @@ class FairQueue:
         How many answers run at a time; None sets no limit.
     most_waiting : int or None
         How many turns of one owner may wait; None sets no limit.
+
+    Attributes
+    ----------
+    answers, tokens : Counter
+        How many answers each owner has had, and how many tokens those had.
     """
 
     def __init__(self, slots: int | None = None, *, most_waiting: int | None = None) -> None:
@@ -105,6 +111,8 @@ class FairQueue:
         self._running: list[Turn] = []
         self._last: dict[str, int] = {}
         self._grants = self._numbers = 0
+        self.answers: Counter[str] = Counter()
+        self.tokens: Counter[str] = Counter()
         self._mean: float | None = None
         self._line: list[Turn] | None = None
 
@@ -136,6 +144,8 @@ class FairQueue:
             self._waiting.remove(turn)
         elif turn in self._running:
             self._running.remove(turn)
+            self.answers[turn.owner] += 1
+            self.tokens[turn.owner] += turn.tokens or turn.pieces
             took = time.monotonic() - turn.since
             self._mean = took if self._mean is None else (1 - _WEIGHT) * self._mean + _WEIGHT * took
         self._grant()

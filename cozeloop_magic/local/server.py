@@ -12,9 +12,11 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from cozeloop_magic.errors import LocalLoopError, LoopError, RemoteError
 from cozeloop_magic.local import paths
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from cozeloop_magic.local.calls import Loop
     from cozeloop_magic.local.gate import Activity
+    from cozeloop_magic.local.roster import Member
 
 __all__ = ["listen", "main", "serve"]
 
@@ -45,6 +48,9 @@ def serve(
     *,
     announce: Callable[[LocalLoop], None],
     progress: Callable[[str], None] | None = None,
+    public_url: str = "",
+    members: Sequence[Member] = (),
+    max_tokens: int | None = None,
 ) -> None:
     """Run an embedded Loop in the foreground, until Ctrl-C. Notebooks do not share it.
 
@@ -56,12 +62,19 @@ def serve(
         Is told where the Loop is and its token, once it is there.
     progress : callable or None
         Is told what takes time, in words.
+    public_url : str
+        How others reach it, a path included, where that is not plainly its host and port: through a proxy, say.
+    members : sequence of Member
+        Who may call, the teacher first; empty for one token.
+    max_tokens : int or None
+        The most tokens of an answer.
     """
     choice = chosen_model()
     require_extra(*choice.modules)
     choice.fetch(progress)
+    served = _Served(host, port, public_url, members, max_tokens)
     try:
-        _run(choice, host, port, announce=announce, idle_seconds=None)
+        _run(choice, served, announce=announce, idle_seconds=None)
     except KeyboardInterrupt:
         return
 
@@ -91,24 +104,41 @@ def _run_shared(file: RuntimeFile) -> None:
 
     idle_seconds = float(os.environ.get(IDLE_VARIABLE) or IDLE_SECONDS)
     try:
-        _run(chosen_model(), LOOPBACK, 0, announce=announce, idle_seconds=idle_seconds)
+        _run(chosen_model(), _Served(), announce=announce, idle_seconds=idle_seconds)
     finally:
         for loop in running:
             file.remove(loop)
 
 
+@dataclass(frozen=True)
+class _Served:
+    """Where a server listens, and for whom."""
+
+    host: str = LOOPBACK
+    port: int = 0
+    public_url: str = ""
+    members: Sequence[Member] = ()
+    max_tokens: int | None = None
+
+
 def _run(
-    choice: Choice, host: str, port: int, *, announce: Callable[[LocalLoop], None], idle_seconds: float | None
+    choice: Choice, served: _Served, *, announce: Callable[[LocalLoop], None], idle_seconds: float | None
 ) -> None:
     import uvicorn
 
     from cozeloop_magic.local.app import create_app
+    from cozeloop_magic.local.classroom import open_class
     from cozeloop_magic.local.gate import Activity
 
     sys.setswitchinterval(SWITCH_SECONDS)
-    loop, activity = _open_loop(choice), Activity()
-    listener = listen(host, port)
-    app = create_app(loop, hosts=_accepted_hosts(host), activity=activity)
+    activity = Activity()
+    loop = replace(_open_loop(choice), max_tokens=served.max_tokens)
+    loops = open_class(loop, served.members) if served.members else [loop]
+    loop = loops[0]
+    listener = listen(served.host, served.port)
+    base_url = served.public_url or _base_url(served.host, listener)
+    hosts = _accepted_hosts(served.host, base_url)
+    app = create_app(loops, hosts=hosts, prefix=urlsplit(base_url).path, activity=activity)
     # What goes wrong in a call is logged where it is answered; uvicorn would only add how Ctrl-C cut off a stream.
     # fmt: off
     config = uvicorn.Config(
@@ -117,11 +147,12 @@ def _run(
     )
     # fmt: on
     threading.Thread(target=_load, args=(loop,), name="load").start()
-    announce(LocalLoop(_base_url(host, listener), loop.workspace_id, loop.token, loop.model.name, os.getpid()))
+    announce(LocalLoop(base_url, loop.workspace_id, loop.token, loop.model.name, os.getpid()))
     try:
         asyncio.run(_serve(uvicorn.Server(config), listener, activity, idle_seconds))
     finally:
-        loop.store.close()
+        for each in reversed(loops):
+            each.store.close()
 
 
 def _open_loop(choice: Choice) -> Loop:
@@ -179,11 +210,12 @@ def _base_url(host: str, listener: socket.socket) -> str:
     return f"http://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}"
 
 
-def _accepted_hosts(host: str) -> tuple[str, ...] | None:
+def _accepted_hosts(host: str, base_url: str) -> tuple[str, ...] | None:
     """Give the names to be called by; a server on all interfaces goes by any."""
     if host in ("0.0.0.0", "::"):
         return None
-    return (f"[{host}]" if ":" in host else host,)
+    called = urlsplit(base_url).hostname or host
+    return tuple(f"[{name}]" if ":" in name else name for name in {host, called})
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from cozeloop_magic.errors import RemoteError, remote_error
 from cozeloop_magic.local.labels import labelled, labels_of, set_label
 from cozeloop_magic.local.rows import Commit, Draft, PromptRow
 
-__all__ = ["Store"]
+__all__ = ["DRAFT", "KEY_EXISTS", "NOT_FOUND", "VERSION_NOT_FOUND", "Store", "unknown_key"]
 
 DRAFT = "$Draft"  # as the platform's ``mget`` has it
 INVALID_PARAMETER = 600500202
@@ -162,7 +162,8 @@ class Store:
         with self._transaction() as db:
             row = db.execute(f"{_PROMPTS} WHERE prompt_key = ?", (key,)).fetchone()
             if row is None:
-                raise _unknown_key(db, key)
+                rows = db.execute("SELECT prompt_key FROM prompts ORDER BY prompt_key")
+                raise unknown_key(key, [row["prompt_key"] for row in rows])
             return PromptRow(**row)
 
     def delete_prompt(self, prompt_id: int) -> None:
@@ -281,8 +282,8 @@ def _prompt(db: Connection, prompt_id: int) -> PromptRow:
     return PromptRow(**row)
 
 
-def _unknown_key(db: Connection, key: str) -> RemoteError:
-    keys = [row["prompt_key"] for row in db.execute("SELECT prompt_key FROM prompts ORDER BY prompt_key")]
+def unknown_key(key: str, keys: Sequence[str]) -> RemoteError:
+    """Make the error of a key that no prompt has; it names those that are like it."""
     close = difflib.get_close_matches(key, keys, n=3)
     also = f" Did you mean {' or '.join(close)}?" if close else f" There are: {_some(keys)}."
     return remote_error(f"There is no prompt {key[:MOST_SHOWN]!r} in this workspace.{also}", code=NOT_FOUND)

@@ -19,10 +19,12 @@ import uvicorn
 from cozeloop_magic.entities.prompt import ExecuteResult, Message, Role, TokenUsage
 from cozeloop_magic.local.app import create_app
 from cozeloop_magic.local.calls import Loop
+from cozeloop_magic.local.classroom import open_class
 from cozeloop_magic.local.gate import Activity
 from cozeloop_magic.local.llama import LlamaModel
 from cozeloop_magic.local.models import Emit, Model, Parameters, only_text
 from cozeloop_magic.local.queue import FairQueue
+from cozeloop_magic.local.roster import Member
 from cozeloop_magic.local.seeds import read_seeds
 from cozeloop_magic.local.server import listen
 from cozeloop_magic.local.store import Store
@@ -68,7 +70,15 @@ class Parrot:
 class Server:
     """A running embedded Loop, and how to call it."""
 
-    def __init__(self, store: Store, model: Model, queue: FairQueue | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        model: Model,
+        queue: FairQueue | None = None,
+        members: Sequence[Member] = (),
+        max_tokens: int | None = None,
+        prefix: str = "",
+    ) -> None:
         self.model = model
         self.queue = queue or FairQueue()
         self.store = store
@@ -79,7 +89,10 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.session = requests.Session()
         self.session.headers["Authorization"] = f"Bearer {TOKEN}"
-        app = create_app(Loop(store, [model], TOKEN, self.workspace_id, queue=self.queue), activity=self.activity)
+        loop = Loop(store, [model], TOKEN, self.workspace_id, queue=self.queue, max_tokens=max_tokens)
+        self.loops = open_class(loop, members) if members else [loop]
+        self.queue = self.loops[0].queue
+        app = create_app(self.loops, activity=self.activity, prefix=prefix)
         config = uvicorn.Config(app, log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._server.serve(sockets=[self._listener])))
@@ -90,6 +103,8 @@ class Server:
         self._server.should_exit = True
         self._thread.join()
         self._listener.close()
+        for loop in self.loops[1:]:
+            loop.store.close()
 
     def post(self, path: str, body: Mapping[str, Any] | None = None, **kwargs: Any) -> requests.Response:
         """Post a body, with the workspace in it."""
@@ -151,8 +166,8 @@ def start(store: Store) -> Iterator[Callable[..., Server]]:
     """Start servers with a model."""
     with ExitStack() as stack:
 
-        def start(model: Model, other: Store | None = None, queue: FairQueue | None = None) -> Server:
-            server = Server(other or store, model, queue)
+        def start(model: Model, other: Store | None = None, **options: Any) -> Server:
+            server = Server(other or store, model, **options)
             stack.callback(server.stop)
             return server
 

@@ -8,11 +8,12 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator
 
-from tests.browser.conftest import CONTRAST, Notebook
+from tests.browser.conftest import ARTEFACTS, CONTRAST, UNFRAMED, Notebook
 
 Open = Callable[..., Notebook]
 
 COMPLETER = ".jp-Completer:not(.lm-mod-hidden)"
+HIGHEST = 470  # pixels of a picture
 TOPICS = "topic: [tea, rain, cats, bread, chess, snow, trees, maps]"
 
 
@@ -55,6 +56,17 @@ class Author:
         self.notebook.cell(index).locator(".cm-line", has_text=holding).first.click()
         self.page.keyboard.press("End")
 
+    def keep(self, index: int, name: str) -> None:
+        """Keep a small picture of a cell, or of its upper part, as the README shows it."""
+        ARTEFACTS.mkdir(exist_ok=True)
+        cell = self.notebook.cell(index)
+        cell.evaluate("cell => cell.scrollIntoView({block: 'start'})")
+        box = cell.bounding_box()
+        assert box
+        clip = {name: box[name] for name in ("x", "y", "width")} | {"height": min(box["height"], HIGHEST)}
+        path = ARTEFACTS / f"{name}.png"
+        self.page.screenshot(path=path, clip=clip, style=UNFRAMED, scale="css")  # type: ignore[arg-type]
+
     def run(self, index: int, seconds: float = 60) -> None:
         """Run a cell and wait for it; a new cell comes below where there is none."""
         self.notebook.cell(index).locator(".cm-content").click()
@@ -66,7 +78,7 @@ class Author:
 def test_from_nothing_to_a_verdict_on_an_own_prompt(open_notebook: Open, theme: str) -> None:
     key = f"my_{theme.lower()}"
     author = Author(open_notebook(f"author-{theme}", ["%load_ext cozeloop_magic"], theme=f"JupyterLab {theme}"))
-    notebook, keep = author.notebook, lambda index, name: author.notebook.keep(index, f"{name}-{theme.lower()}")
+    notebook, keep = author.notebook, lambda index, name: author.keep(index, f"{name}-{theme.lower()}")
     author.run(0)
 
     author.complete(1, "%loop prom", "%loop prompts")

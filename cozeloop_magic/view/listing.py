@@ -150,7 +150,7 @@ def _text(value: object) -> str:
 
 def _in_page(value: object) -> str:
     text = _escape(_text(value))
-    return text.replace(" ", "&nbsp;") if isinstance(value, datetime) else text
+    return f'<span class="cozeloop-time">{text}</span>' if isinstance(value, datetime) else text
 
 
 def _escape(text: str) -> str:

@@ -59,6 +59,7 @@ class Author:
     def keep(self, index: int, name: str) -> None:
         """Keep a small picture of a cell, or of its upper part, as the README shows it."""
         ARTEFACTS.mkdir(exist_ok=True)
+        self.page.mouse.move(0, 0)
         cell = self.notebook.cell(index)
         cell.evaluate("cell => cell.scrollIntoView({block: 'start'})")
         box = cell.bounding_box()

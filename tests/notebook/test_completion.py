@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 from IPython.core.completer import provisionalcompleter
+from IPython.terminal.ptutils import IPythonPTCompleter
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
 
 from cozeloop_magic.local.seeds import read_seeds
 from cozeloop_magic.notebook.verbs import verbs
@@ -181,6 +184,25 @@ def test_what_was_just_committed_is_known(notebook: Any) -> None:
     until = time.monotonic() + 30
     while offered(notebook, "%loop show gree") != ["greeting"]:
         assert time.monotonic() < until
+
+
+def test_a_terminal_completes_the_same(notebook: Any) -> None:
+    completer = IPythonPTCompleter(notebook.Completer)
+    found = list(completer.get_completions(Document("%loop show explain_c"), CompleteEvent()))
+    assert [(each.text, each.start_position) for each in found] == [("explain_concept", -len("explain_c"))]
+    assert found[0].display_meta_text.startswith("What a sentence about the audience")
+    assert not list(completer.get_completions(Document("%loop show nothing_like_it "), CompleteEvent()))
+
+
+def test_it_goes_on_no_tape(notebook: Any, tmp_path: Path) -> None:
+    tape = tmp_path / "lesson.loop"
+    assert notebook.run_cell(f"%loop record {tape}").success
+    begun = tape.read_bytes()
+    notebook.magics_manager.registry["LoopMagics"]._completion._known.doubt()
+    assert offered(notebook, "%loop show expl") == ["explain_concept"] and notebook.run_cell("%loop doctor").success
+    assert tape.read_bytes() == begun
+    assert notebook.run_cell("%loop prompts").success and tape.read_bytes() != begun
+    assert notebook.run_cell("%loop record stop").success
 
 
 def test_unloading_ends_it(notebook: Any) -> None:

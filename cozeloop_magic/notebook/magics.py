@@ -307,12 +307,14 @@ class LoopMagics(Magics):
         """Do what a magic says; an error shows as its sentence."""
         from cozeloop_magic.errors import LoopError
         from cozeloop_magic.notebook.errors import shorten
-        from cozeloop_magic.notebook.options import HelpAsked
 
         try:
-            yield
-        except HelpAsked as asked:
-            print(asked)
+            with delay_interrupt():
+                from cozeloop_magic.notebook.options import HelpAsked
+            try:
+                yield
+            except HelpAsked as asked:
+                print(asked)
         except (LoopError, KeyboardInterrupt) as error:
             if not self.short_errors:
                 raise

@@ -36,10 +36,14 @@ class Body(NamedTuple):
 
 
 def read_body(chunks: Iterable[bytes]) -> Iterator[Body]:
-    """Yield each event as soon as it is there, or else the whole body; a body of nothing gives nothing.
+    """Yield each event as soon as it is there, or else the whole body; what is blank gives nothing.
 
     An event ends at a blank line. Where a server writes none, it ends before the next ``data`` if it is JSON by then.
     """
+    return (body for body in _bodies(chunks) if body.text.strip())
+
+
+def _bodies(chunks: Iterable[bytes]) -> Iterator[Body]:
     others: list[str] = []
     data: list[str] = []
     event, streamed = "", False
@@ -63,8 +67,8 @@ def read_body(chunks: Iterable[bytes]) -> Iterator[Body]:
             others.append(line)
     if data:
         yield Body("\n".join(data), event)
-    elif not streamed and (text := "\n".join(others).strip()):
-        yield Body(text, is_event=False)
+    elif not streamed:
+        yield Body("\n".join(others).strip(), is_event=False)
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[str]:

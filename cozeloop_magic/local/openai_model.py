@@ -30,7 +30,7 @@ _SETTINGS = {name: name for name in (
 
 _LIST_TIMEOUT = 5.0  # seconds
 _MOST_LISTED = 10
-_NO_MODEL = re.compile(r"model\b.{0,200}\b(not found|not exist|unknown)|(no such|unknown|invalid) model", re.I | re.S)
+_NO_MODEL = re.compile(r"model\b.{0,80}\b(not found|not exist|unknown)|(no such|unknown|invalid) model", re.I | re.S)
 _NO_TOOLS = re.compile(r"not support tool|support tool use|tools?\W+(is|are) not supported", re.IGNORECASE)
 
 
@@ -157,7 +157,7 @@ class OpenAIModel:
                 break
             chunk = self._chunk(body)
             is_whole = not body.is_event
-            if "choices" in chunk and not give(reader.read(chunk)):
+            if not give(reader.read(chunk)):
                 return
             if error := error_in(chunk):
                 error.in_stream = body.is_event
@@ -227,7 +227,7 @@ class OpenAIModel:
     def _next_step(self, error: EndpointError, sent: Mapping[str, Any]) -> str:
         if "tools" in sent and (error.parameter == "tools" or _NO_TOOLS.search(error.said)):
             return " It takes no tools: choose another model, or a version of the prompt without tools."
-        if error.parameter == "model" or _NO_MODEL.search(error.said):
+        if error.parameter == "model" or (error.status in (400, 404, 422) and _NO_MODEL.search(error.said)):
             return f" Check COZELOOP_MAGIC_OPENAI_MODEL{self._listed()}."
         if error.status in (401, 403):
             return " Check COZELOOP_MAGIC_OPENAI_API_KEY."

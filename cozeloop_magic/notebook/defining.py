@@ -80,8 +80,10 @@ def _try(session: Session, client: Client, planned: Plan, args: Namespace, names
     prompt = _prompt(planned)
     check_variables(prompt, values.variables)
     if not client.connect().local:
-        rendered = render(prompt, encode_all(values.variables), ())
-        show_messages(prompt, rendered.messages, (*values.notes, *rendered.remarks), plain=not session.in_kernel)
+        given = encode_all(values.variables)
+        rendered = render(prompt, given, ())
+        remarks = (*values.notes, *rendered.remarks)
+        show_messages(prompt, rendered.messages, remarks, plain=not session.in_kernel, values=given)
         return
     save(client, planned, session.drafts, replace_draft=args.replace_draft)
     display(planned_changes(planned, f"{planned.prompt_key} is saved as a draft, and no version yet"))  # type: ignore[no-untyped-call,unused-ignore]

@@ -55,7 +55,7 @@ class LoopMagics(Magics):
         config=True
     )
     plain = Bool(False, help="Show plain text always, as --plain does.").tag(config=True)
-    refresh_rate = Float(12.0, min=0.5, max=60.0, help="How often a second a growing answer is drawn.").tag(
+    refresh_rate = Float(8.0, min=0.5, max=60.0, help="How often a second a growing answer is drawn.").tag(
         config=True
     )
     fold_height = Integer(1200, min=0, help="Pixels above which an answer is folded; 0 never folds.").tag(config=True)
@@ -305,16 +305,20 @@ class LoopMagics(Magics):
     @contextmanager
     def _told(self) -> Iterator[None]:
         """Do what a magic says; an error shows as its sentence."""
-        from cozeloop_magic.errors import LoopError
-        from cozeloop_magic.notebook.errors import shorten
-
+        interrupted = None
         try:
             with delay_interrupt():
+                from cozeloop_magic.errors import LoopError
+                from cozeloop_magic.notebook.errors import shorten
                 from cozeloop_magic.notebook.options import HelpAsked
-            try:
-                yield
-            except HelpAsked as asked:
-                print(asked)
+        except KeyboardInterrupt as error:
+            interrupted = error
+        try:
+            if interrupted is not None:
+                raise interrupted
+            yield
+        except HelpAsked as asked:
+            print(asked)
         except (LoopError, KeyboardInterrupt) as error:
             if not self.short_errors:
                 raise

@@ -113,10 +113,11 @@ def _dry_run(
     prompt = get_checked_prompt(client, request, args.timeout)
     if prompt.prompt_template is None:
         raise UnexpectedContent(f"There is nothing to render: {NO_DEFINITION}.")
-    rendered = render(prompt, encode_all(request.variable_vals), request.messages)
+    values = encode_all(request.variable_vals)
+    rendered = render(prompt, values, request.messages)
     if not args.quiet:
-        plain = args.plain or not session.in_kernel
-        show_messages(prompt, rendered.messages, (*notes, *rendered.remarks), plain=plain)
+        plain, remarks = args.plain or not session.in_kernel, (*notes, *rendered.remarks)
+        show_messages(prompt, rendered.messages, remarks, plain=plain, values=values, appended=request.messages)
     session.bind(rendered.messages, args.out)
 
 

@@ -210,7 +210,7 @@ def _steps(
         yield from recalled
         return
     clock.restart()
-    yield Prepared(endpoint.origin, version, notes, request.custom_model_config)
+    yield Prepared(endpoint.origin, version, notes, request.custom_model_config, prompt)
     pieces = client.stream(request, timeout, on_waiting=lambda place: tell(Preparing(place))) if stream else None
     for piece in pieces or [client.run(request, timeout)]:
         yield Arrived(clock(), piece)

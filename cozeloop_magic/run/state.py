@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from cozeloop_magic.entities.prompt import ExecuteRequest, ExecuteResult
+from cozeloop_magic.entities.prompt import ExecuteRequest, ExecuteResult, Prompt
 from cozeloop_magic.entities.stream import join_results
 from cozeloop_magic.errors import LoopError
 
@@ -78,6 +78,8 @@ class RunState:
         Quiet remarks: what could not be checked, say.
     settings : Mapping[str, Any]
         Of the model: what replaces the version's own.
+    definition : Prompt or None
+        The prompt's definition, where it is known.
     """
 
     request: ExecuteRequest
@@ -93,6 +95,7 @@ class RunState:
     error: LoopError | None = None
     notes: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    definition: Prompt | None = None
 
     @property
     def ended(self) -> bool:
@@ -141,6 +144,7 @@ class Prepared:
     version: str | None = None
     notes: tuple[str, ...] = ()
     model_config: Mapping[str, Any] | None = None
+    definition: Prompt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,11 +187,10 @@ def fold(state: RunState, event: Event) -> RunState:
     match event:
         case Preparing(text):
             return replace(state, preparing=text)
-        case Prepared(origin, version, notes, config):
+        case Prepared(origin, version, notes, config, definition):
             request = replace(state.request, custom_model_config=config) if config else state.request
-            return replace(
-                state, preparing="", origin=origin, version=version, notes=state.notes + notes, request=request
-            )
+            state = replace(state, preparing="", origin=origin, version=version, request=request)
+            return replace(state, notes=state.notes + notes, definition=definition)
         case Arrived(at, piece, pieces, until):
             result = join_results((state.result, piece))
             ttft = state.ttft if state.ttft is not None else (at if _speaks(result) else None)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from jinja2.nodes import Template as Syntax
     from jinja2.sandbox import SandboxedEnvironment
 
-__all__ = ["MAX_OUTPUT_BYTES", "MAX_RANGE", "MAX_SECONDS", "PARSE_FAILED", "renderer"]
+__all__ = ["MAX_OUTPUT_BYTES", "MAX_RANGE", "MAX_SECONDS", "PARSE_FAILED", "is_quick", "renderer"]
 
 MAX_OUTPUT_BYTES = 1024 * 1024
 MAX_SECONDS = 10.0
@@ -95,6 +95,18 @@ def renderer(
         return _rendered_here(text, variables, deadline, remark)
 
     return render_text
+
+
+def is_quick(texts: Iterable[str], values: Mapping[str, str]) -> bool:
+    """Whether texts are rendered at once, in this process; False also of what is no template, and without Jinja2."""
+    try:
+        import jinja2  # noqa: F401
+
+        deadline = time.monotonic() + MAX_SECONDS
+        is_small = sum(map(len, values.values())) <= LARGEST_VALUES_HERE
+        return is_small and all(len(text) <= LONGEST_TEXT_HERE and _is_light(text, deadline, str) for text in texts)
+    except (ImportError, RemoteError):
+        return False
 
 
 def _is_light(text: str, deadline: float, remark: Callable[[str], object]) -> bool:

@@ -25,7 +25,7 @@ from cozeloop_magic.run.state import Phase
 
 __all__ = ["MARKS", "PAGE", "Answers", "figures", "said", "shortened", "to_html"]
 
-PAGE = 25
+PAGE = 30
 """Inputs on one page."""
 
 MARKS = {True: "✓", False: "✗"}

@@ -11,11 +11,14 @@ __all__ = ["let_page_wrap", "wrap_for_terminal"]
 
 # JupyterLab and nbconvert break the lines of an error anywhere, also within words. This stands before it, unseen. An
 # interrupted answer has said so itself, and a stop is nothing that went wrong: below one, its error is not shown.
+_PLACE = ".jp-OutputArea-child:has(>.jp-OutputArea-output>{})"
 _STYLE = (
-    ".jp-OutputArea-child:has(.cozeloop-wrap){display:none}"
-    ".jp-OutputArea-child:has(.cozeloop-wrap)+.jp-OutputArea-child pre{word-break:normal;overflow-wrap:anywhere}"
-    ".jp-OutputArea-child:has(.cozeloop-interrupted)+.jp-OutputArea-child:has(.cozeloop-stop)"
-    "+.jp-OutputArea-child{display:none}"
+    "{wrap}{{display:none}}{wrap}+.jp-OutputArea-child pre{{word-break:normal;overflow-wrap:anywhere}}"
+    "{run}+{stop}+.jp-OutputArea-child{{display:none}}"
+).format(
+    wrap=_PLACE.format(".cozeloop-wrap"),
+    run=_PLACE.format(".cozeloop-interrupted"),
+    stop=_PLACE.format(".cozeloop-stop"),
 )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from IPython import get_ipython
 
-__all__ = ["is_all_ours", "is_watched", "running_cell"]
+__all__ = ["is_all_ours", "is_watched", "running_cell", "runs_no_python"]
+
+_EXPRESSION = re.compile(r"^[ \t]*@?\w+[ \t]*=", re.MULTILINE)
 
 
 def is_watched() -> bool:
@@ -17,6 +20,12 @@ def is_watched() -> bool:
 def is_all_ours() -> bool:
     """Tell whether the cell is one of ours, so that nothing else has put anything out in it."""
     return str(_execute_request("content").get("code", "")).lstrip().startswith("%%loop_prompt")
+
+
+def runs_no_python() -> bool:
+    """Tell whether the cell is one of ours that takes no value from an expression, which could print."""
+    code = str(_execute_request("content").get("code", ""))
+    return is_all_ours() and not _EXPRESSION.search(code)
 
 
 def running_cell() -> tuple[str, str]:

@@ -6,6 +6,37 @@ function parse(html) {
   return [...template.content.childNodes];
 }
 
+const same = (one, other) =>
+  one.nodeName === other.nodeName &&
+  one.attributes.length === other.attributes.length &&
+  [...one.attributes].every(({ name, value }) => other.getAttribute(name) === value);
+
+/* Makes the children of `parent` from one on into others. What is the same stays, down to the text that grows: then a
+   page has little to lay out and to paint, and what a reader has marked stays marked. */
+function morph(parent, from, after, ignored) {
+  const before = [...parent.childNodes].slice(from).filter((node) => node !== ignored);
+  after.forEach((node, i) => {
+    const old = before[i];
+    if (!old) parent.append(node);
+    else if (old.nodeType === Node.TEXT_NODE && node.nodeType === Node.TEXT_NODE) {
+      if (node.data.startsWith(old.data)) old.appendData(node.data.slice(old.length));
+      else old.data = node.data;
+    } else if (old.nodeType === Node.ELEMENT_NODE && node.nodeType === Node.ELEMENT_NODE && same(old, node)) {
+      if (!old.isEqualNode(node)) morph(old, 0, [...node.childNodes], ignored);
+    } else old.replaceWith(node);
+  });
+  for (const node of before.slice(after.length)) node.remove();
+}
+
+/* Where the next word comes: the last block, and in it the last item or line. */
+function growingEnd(answer) {
+  let node = answer;
+  for (let next = node; next?.matches(BLOCKS); next = node.lastElementChild) node = next;
+  return node;
+}
+
+const BLOCKS = ".cozeloop-answer, ul, ol, li, blockquote, p, h1, h2, h3, h4, h5, h6, pre, pre > code";
+
 /* The status line: each item wraps as a whole, and its dot with it. Only texts that changed are touched. Behind the first
    item stand the seconds that the page itself counts while nothing comes. */
 function statusLine(node) {
@@ -100,7 +131,8 @@ function seatOf(el) {
 /* What the reader has opened stays open in the output that takes this one's place. It may be there already. */
 function handOver(el, { place, area, index }, opened, stays) {
   const open = () => {
-    for (const name of opened) for (const node of area.children[index]?.querySelectorAll(`.${name}`) ?? []) node.open = true;
+    const taken = area.children[Math.min(index, area.children.length - 1)]; // the only one, where all was cleared
+    for (const name of opened) for (const node of taken?.querySelectorAll(`.${name}`) ?? []) node.open = true;
   };
   const watch = new MutationObserver(open);
   watch.observe(area, { childList: true, subtree: true });
@@ -126,18 +158,24 @@ function render({ model, el }) {
   const foot = element(el, "div", "cozeloop-foot");
   const status = statusLine(element(foot, "p", "cozeloop-status"));
   const spoken = voice(model.get("control"));
-  el.append(...parse(model.get("request")));
+  const request = element(el, "div", "");
   el.style.setProperty("--cz-fold", `${model.get("height")}px`);
+  const caret = document.createElement("span");
+  caret.className = "cozeloop-caret";
   let seat = null;
   let alive = true;
   let gone = false;
+  let inSight = true;
+  let later;
   let clock;
   let counted = "";
   let settled = 0;
   let thought = 0;
   let begun = false;
   let called = "";
-  let tail = { html: "", nodes: [] };
+  let asked = "";
+  let tail = "";
+  let first = 0; // node of the tail
 
   const copyButton = button(foot, "Copy", "Copy the answer so far as Markdown", async (node) => {
     await copy(pieces(model, "s", 0).join(""), foot);
@@ -161,16 +199,18 @@ function render({ model, el }) {
     if (atEnd) thoughts.scrollTop = thoughts.scrollHeight;
   }
 
-  /* Settled blocks are put in once and left alone; the nodes of the tail come after them and are replaced. */
+  /* Settled blocks are put in once and left alone; the nodes of the tail come after them and change. */
   function drawAnswer() {
     const more = pieces(model, "h", settled, model.get("settled"));
     const html = pieces(model, "h", model.get("settled"), model.get("end")).join("");
-    if (more.length === 0 && html === tail.html) return;
-    for (const node of tail.nodes) node.remove();
-    answer.append(...parse(more.join("")));
+    if (more.length === 0 && html === tail) return;
+    const block = parse(more.join(""));
+    morph(answer, first, [...block, ...parse(html)], caret);
+    first += block.length;
     settled += more.length;
-    tail = { html, nodes: parse(html) };
-    answer.append(...tail.nodes);
+    tail = html;
+    const end = growingEnd(answer);
+    if (end.lastChild !== caret) end.append(caret);
   }
 
   function drawCalls() {
@@ -179,9 +219,17 @@ function render({ model, el }) {
     calls.innerHTML = called;
   }
 
+  function drawRequest() {
+    if (asked === model.get("request")) return;
+    asked = model.get("request");
+    const open = request.querySelector("details")?.open;
+    request.replaceChildren(...parse(asked));
+    if (open) request.querySelector("details").open = true;
+  }
+
   /* It is open until the answer begins, and after that where the reader opens it. */
   function foldReasoning() {
-    answer.hidden = answer.childNodes.length === 0;
+    answer.hidden = tail === "" && first === 0;
     const begins = !answer.hidden || model.get("calls") !== "";
     if (begins !== begun) reasoning.open = !begins;
     begun = begins;
@@ -197,15 +245,33 @@ function render({ model, el }) {
     if (what) clock = setInterval(count, 1000);
   }
 
+  /* What nobody sees is drawn once a second. */
+  function changed() {
+    const goesOn = ["cozeloop-waiting", "cozeloop-streaming"].includes(model.get("css_class"));
+    if (!goesOn || (inSight && !document.hidden)) draw();
+    else later ??= setTimeout(draw, 1000);
+  }
+
+  const sight = new IntersectionObserver((entries) => {
+    inSight = entries.at(-1).isIntersecting;
+    if (inSight) draw();
+  });
+  sight.observe(foot);
+
   function draw() {
-    el.className = `${model.get("root")} ${model.get("css_class")}`;
+    later = clearTimeout(later);
+    if (!alive) return;
+    const kind = `${model.get("root")} ${model.get("css_class")}`;
+    if (el.className !== kind) el.className = kind;
     seat ??= seatOf(el);
     drawReasoning();
     drawAnswer();
     foldReasoning();
     fold.hidden = !model.get("long");
+    answer.classList.toggle("cozeloop-long", !fold.hidden);
     copyButton.hidden = !model.get("s0");
     drawCalls();
+    drawRequest();
     status.say(model.get("status"));
     count();
     spoken.say(model.get("progress"));
@@ -234,13 +300,17 @@ function render({ model, el }) {
     spoken.say(LOST);
   });
   reasoning.open = true;
-  model.on("change", draw);
+  model.on("change", changed);
+  document.addEventListener("visibilitychange", changed);
   draw();
   return () => {
     alive = false;
     count();
     forget();
-    model.off("change", draw);
+    model.off("change", changed);
+    document.removeEventListener("visibilitychange", changed);
+    sight.disconnect();
+    clearTimeout(later);
     spoken.leave();
     stopButton.remove();
     if (seat) handOver(el, seat, opened(), stays);

@@ -17,7 +17,8 @@ from IPython.display import DisplayHandle, clear_output, display
 from cozeloop_magic.printable import printable
 from cozeloop_magic.run.state import Phase, RunState
 from cozeloop_magic.view import control, render, request
-from cozeloop_magic.view.front import is_all_ours, is_watched
+from cozeloop_magic.view.front import is_all_ours, is_watched, runs_no_python
+from cozeloop_magic.view.left_behind import left_behind
 from cozeloop_magic.view.markdown import Blocks
 from cozeloop_magic.view.widget import Rows, RowsWidget, script, sheet
 
@@ -66,8 +67,10 @@ class LiveView:
         self._control = ""
         self._widget: _Widget | None = None
         self._handle: DisplayHandle | None = None
+        self._words: DisplayHandle | None = None  # see `left_behind`
         self._blocks = Blocks()
         self._settled = 0
+        self._asked: RunState | None = None  # whose request is shown
         self._thoughts, self._source = _Growing("r"), _Growing("s")
         self._next = 0.0
 
@@ -78,7 +81,9 @@ class LiveView:
         if self._widget is None:
             self._control = control.listen(self._stop)
             hint = f"{state.request.prompt_key}: the answer appears here; use --plain to see it grow"
-            self._widget = _Widget(printable(hint), self._frame(state) | self._drawn(state), self._stop)
+            self._widget = _Widget(printable(hint), self._frame() | self._drawn(state), self._stop)
+            left = left_behind("_loop.result()" if self._behind else "_loop")
+            self._words = display(left, raw=True, display_id=True)  # type: ignore[no-untyped-call]
             self._handle = display(self._widget, display_id=True)  # type: ignore[no-untyped-call]
         elif time.monotonic() >= self._next:
             self._widget.show(self._drawn(state))
@@ -98,31 +103,50 @@ class LiveView:
             self._widget.show(self._drawn(state))  # the last words at once: a long answer takes a moment to lay out
             sys.stdout.flush()  # they are on their way before that takes the interpreter from the thread that sends
         kept = render.bundle(state, fold_height=self._fold_height, with_error=self._behind)
-        show = self._handle.update if self._handle is not None else display
-        show(kept, raw=True, metadata=render.metadata(state))  # type: ignore[no-untyped-call]
+        about = render.metadata(state)
+        if self._handle is not None and (self._behind or not runs_no_python()):
+            self._empty(self._words)
+            self._handle.update(kept, raw=True, metadata=about)  # type: ignore[no-untyped-call]
+            return
+        if self._handle is not None:
+            clear_output(wait=True)  # type: ignore[no-untyped-call]  # nothing else is there
+        display(kept, raw=True, metadata=about)  # type: ignore[no-untyped-call]
+
+    @staticmethod
+    def _empty(output: DisplayHandle | None) -> None:
+        """Empty an output of ours alone; an empty record stays."""
+        if output is not None:
+            output.update({}, raw=True)  # type: ignore[no-untyped-call]
 
     def _leave_nothing(self) -> None:
-        """Clear a cell that is all ours; elsewhere empty our output alone, which leaves an empty record behind."""
+        """Clear a cell that is all ours; elsewhere empty our outputs alone."""
         if self._handle is None:
             return
         if is_all_ours():
             clear_output()  # type: ignore[no-untyped-call]
         else:
-            self._handle.update({}, raw=True)  # type: ignore[no-untyped-call]
+            self._empty(self._words)
+            self._empty(self._handle)
 
-    def _frame(self, state: RunState) -> Rows:
+    def _frame(self) -> Rows:
         """Give what stays the same."""
-        sent = request.to_html(state.request, state.settings)
         held = {"behind": self._behind, "control": self._control, "height": self._fold_height}
-        return {"root": render.ROOT, "request": sent, **held}
+        return {"root": render.ROOT, **held}
+
+    def _request(self, state: RunState) -> Rows:
+        """Give the request, which changes once its definition is known."""
+        if self._asked is not None and self._asked.definition is state.definition:
+            return {}
+        self._asked = state
+        return {"request": request.to_html(state.request, state.settings, state.definition)}
 
     def _drawn(self, state: RunState) -> Rows:
         began = time.monotonic()
-        blocks, tail = self._blocks.feed(state.text)
+        blocks, tail = self._blocks.feed(state.text, growing=not state.ended)
         settled, growing = _split("".join(blocks)), _split(tail)
         rows: Rows = {f"h{self._settled + i}": html for i, html in enumerate(settled + growing)}
         self._settled += len(settled)
-        rows |= self._thoughts.feed(state.reasoning) | self._source.feed(state.text)
+        rows |= self._thoughts.feed(state.reasoning) | self._source.feed(state.text) | self._request(state)
         rows |= {
             "settled": self._settled,
             "end": self._settled + len(growing),

@@ -33,6 +33,7 @@ from mdit_py_plugins.dollarmath.index import math_inline_dollar
 
 from cozeloop_magic.printable import printable
 from cozeloop_magic.view import code, links, mathml, tex
+from cozeloop_magic.view.open_tail import close_tail
 
 __all__ = ["IGNORED", "Blocks", "block_tokens", "to_html"]
 
@@ -114,7 +115,8 @@ def _formula(source: str, opening: str, closing: str, env: Env, css: str = "") -
         return f"<code>{shown}</code>"
     drawn = mathml.to_mathml(source, display=bool(css))
     if env.get(_LIVE):
-        return f'<span class="{css}cozeloop-formula">{drawn}</span>' if drawn else f"<code>{shown}</code>"
+        drawn = drawn or f"<code>{shown}</code>"
+        return f'<span class="{css.strip()}">{drawn}</span>' if css else drawn
     if drawn is None:
         return f'<span class="{css}{_PROCESSED}">{shown}</span>'
     # Where style sheets are taken away, MathJax's is the only one that shows: see `render._FOLD`.
@@ -326,13 +328,15 @@ class Blocks:
         self._looked = 0  # complete lines up to here have been looked at
         self._env: Env = {_LIVE: True}
 
-    def feed(self, text: str) -> tuple[list[str], str]:
+    def feed(self, text: str, *, growing: bool = False) -> tuple[list[str], str]:
         """Give the HTML of newly settled blocks, and of the tail behind them.
 
         Parameters
         ----------
         text : str
             The whole answer as far as it has come.
+        growing : bool
+            Whether more may come: then the tail is shown as it will be once its marks are closed.
         """
         settled = []
         complete = text.rfind("\n") + 1
@@ -340,7 +344,10 @@ class Blocks:
             self._looked = complete
             settled = [self._settle(text, end) for end in self._ends(text[self._start : complete])]
         env = {**self._env, "references": dict(self._env.get("references", {}))}
-        return [html for html in settled if html], _render(text[self._start :], env)
+        tail = text[self._start :]
+        if growing:
+            tail = close_tail(tail, lambda part: _blocks().parse(part, {"references": dict(env["references"])}))
+        return [html for html in settled if html], _render(tail, env)
 
     def _settle(self, text: str, end: int) -> str:
         block, self._start = text[self._start : end], end

@@ -24,6 +24,7 @@ __all__ = [
     "has_output",
     "is_incomplete",
     "is_long",
+    "items_html",
     "metadata",
     "progress",
     "status",
@@ -208,17 +209,17 @@ def progress(state: RunState) -> str:
 def _html(state: RunState, fold_height: int, error: str) -> str:
     answer = markdown.to_html(state.text)
     long = is_long(state, fold_height)
-    height = f' style="--cz-fold: {fold_height}px"' if long else ""
+    folds, height = (" cozeloop-long", f' style="--cz-fold: {fold_height}px"') if long else ("", "")
     parts = [
         f'<div class="{ROOT} {css_class(state)}">',
         f"<style>{style()}</style>",
         _reasoning_html(state.reasoning),
-        answer and f'<div class="cozeloop-answer jp-RenderedHTMLCommon"{height}>{answer}</div>',
+        answer and f'<div class="cozeloop-answer{folds} jp-RenderedHTMLCommon"{height}>{answer}</div>',
         _FOLD if long else "",
         calls_html(state),
         error and f'<p class="cozeloop-error">{escape(error, quote=False)}</p>',
-        f'<p class="cozeloop-status">{_items_html(status(state))}</p>',
-        request.to_html(state.request, state.settings),
+        f'<p class="cozeloop-status">{items_html(status(state))}</p>',
+        request.to_html(state.request, state.settings, state.definition),
         "</div>",
     ]
     # Markdown, into which notebooks are exported, ends HTML at a blank line and would read what follows as its own.
@@ -231,7 +232,7 @@ def _html(state: RunState, fold_height: int, error: str) -> str:
 _FOLD = '<rp><details class="cozeloop-fold" hidden="hidden"><summary></summary></details></rp>'
 
 
-def _items_html(line: str) -> str:
+def items_html(line: str) -> str:
     """Let each item of the status line wrap as a whole."""
     return " ".join(f"<span>{escape(item)}</span>" for item in line.replace(" · ", " ·\n").split("\n"))
 

@@ -3,35 +3,48 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from cozeloop_magic.entities.prompt import ContentPart, ExecuteRequest, Message
+from cozeloop_magic.entities.prompt import ContentPart, ExecuteRequest, Message, Prompt
 from cozeloop_magic.entities.variables import VariableVal, encode_all
 from cozeloop_magic.errors import LoopError
 from cozeloop_magic.printable import printable
+from cozeloop_magic.template.fill import Filled, Piece, fill
 from cozeloop_magic.view.markdown import IGNORED
 
-__all__ = ["content", "to_html"]
+__all__ = ["content", "messages_to_html", "to_html"]
 
 _LONGEST = 20_000  # characters of one value; what is longer would make a saved notebook heavy
 
 
-def to_html(request: ExecuteRequest, settings: Mapping[str, Any]) -> str:
-    """Give a request as a folded section: each variable as it goes on the wire, then the appended messages.
+def to_html(request: ExecuteRequest, settings: Mapping[str, Any], definition: Prompt | None = None) -> str:
+    """Give a request as a folded section: each variable as it goes on the wire, then the messages.
 
-    Of the model's settings only those are shown that differ from the version's own.
+    They are what the template makes of them, where its definition is known; else the appended ones alone. Of the
+    model's settings only those are shown that differ from the version's own.
     """
-    rows = [_row(value.key, said) for value in _encoded(request) for said in _said(value)]
-    rows += [_row(f"@{_role(message)}", content(message)) for message in request.messages]
+    values = _encoded(request)
+    filled = definition and fill(definition, values, request.messages, content)
+    rows = [_row(value.key, said) for value in values for said in _said(value)]
+    if filled:
+        rows.append(f'</dl><p class="cozeloop-given">What the model gets</p><dl class="{IGNORED}">')
+        rows += map(_filled_row, filled)
+    else:
+        rows += [_row(f"@{_role(message)}", content(message)) for message in request.messages]
     asked = [("prompt", request.prompt_key), ("version", request.version), ("label", request.label)]
     asked += [(f"--set {name}", json.dumps(value, ensure_ascii=False)) for name, value in settings.items()]
     named = "".join(_row(name, value) for name, value in asked if value)
     return (
-        f'<details class="cozeloop-request"><summary>Request</summary><dl class="{IGNORED}">{named}'
-        f"{''.join(rows)}</dl></details>"
+        f'<details class="cozeloop-request"><summary>Request</summary><div><dl class="{IGNORED}">{named}'
+        f"{''.join(rows)}</dl></div></details>"
     )
+
+
+def messages_to_html(filled: Sequence[Filled]) -> str:
+    """Give the messages that a model would get, as `to_html` does."""
+    return f'<div class="cozeloop-messages"><dl class="{IGNORED}">{"".join(map(_filled_row, filled))}</dl></div>'
 
 
 def content(message: Message) -> str:
@@ -60,9 +73,19 @@ def _said(value: VariableVal) -> list[str]:
 
 
 def _row(name: str, said: str) -> str:
-    shown = escape(printable(said[:_LONGEST]), quote=False)
-    more = f"\n… {len(said) - _LONGEST:,} more characters" if len(said) > _LONGEST else ""
-    return f"<dt>{escape(printable(name))}</dt><dd>{shown}{more}</dd>"
+    return _filled_row(Filled(name, (Piece(said, False),)), "")
+
+
+def _filled_row(filled: Filled, sign: str = "@") -> str:
+    """Give a message, or a value, with what variables filled in marked; cut where it is very long."""
+    shown, left = [], _LONGEST
+    for piece in filled.pieces:
+        text = escape(printable(piece.text[:left]), quote=False)
+        shown.append(f"<mark>{text}</mark>" if piece.from_variable and text else text)
+        left = max(0, left - len(piece.text))
+    size = sum(len(piece.text) for piece in filled.pieces)
+    more = f"\n… {size - _LONGEST:,} more characters" if size > _LONGEST else ""
+    return f"<dt>{sign}{escape(printable(filled.role))}</dt><dd>{''.join(shown)}{more}</dd>"
 
 
 def _role(message: Message) -> str:

@@ -172,9 +172,42 @@ def test_views_of_one_answer_speak_with_one_voice_as_long_as_one_is_there(page: 
     assert page.locator("[aria-live]").count() == 0
 
 
-def test_nothing_moves_for_a_reader_who_wants_no_motion(page: Page) -> None:
-    caret = "getComputedStyle(document.querySelector('.cozeloop-answer p'), '::after').animationName"
+def test_nothing_moves_but_the_text(page: Page) -> None:
     show(page, end=1, h0="<p>One</p>", **WRITING)
-    assert page.evaluate(caret) == "cozeloop-blink"
-    page.emulate_media(reduced_motion="reduce")
-    assert page.evaluate(caret) == "none"
+    assert page.locator(".cozeloop-caret").bounding_box()
+    assert page.evaluate("document.getAnimations()") == []
+
+
+MORPHS = [
+    ["<p>One", "<p>One two", "<p>One two <strong>thr</strong>", "<p>One two <strong>three</strong>."],
+    ["<p>One</p>", "<p>One</p><ul><li>a</li></ul>", "<p>One</p><ul><li>a</li><li><p>b</p></li></ul>"],
+    ["<ul><li>a</li></ul>", "<ul><li><p>a</p></li><li><p>b</p></li></ul>", "<ol start=2><li>a</li></ol>"],
+    ["<pre><code>x", "<pre><code>x <span class=k>if</span>", "<pre><code class=python>x <span class=k>if</span> y"],
+    ["<p>a [b", "<p>a <a href=https://a.example>b</a>", "", "<table><tr><td>1</td></tr></table>", "<p>a"],
+    ["<p>a\n", "<p>a<br>b <code>c</code>", "<blockquote><p>a</p></blockquote>text"],
+]
+
+
+@pytest.mark.parametrize("steps", MORPHS)
+def test_what_is_drawn_is_what_was_sent_whatever_was_drawn_before(page: Page, steps: list[str]) -> None:
+    drawn = """(html) => {
+        const answer = document.querySelector(".cozeloop-answer").cloneNode(true);
+        const wanted = document.createElement("div");
+        answer.querySelector(".cozeloop-caret")?.remove();
+        answer.normalize();
+        wanted.innerHTML = html;
+        return [answer.innerHTML, wanted.innerHTML];
+    }"""
+    for settled in ("", "<h1>Settled</h1>"):
+        for html in steps:
+            show(page, h0=settled, settled=int(settled != ""), h1=html, end=2, **WRITING)
+            if settled:
+                found, wanted = page.evaluate(drawn, settled + html)
+                assert found == wanted
+
+
+def test_a_marked_word_stays_marked_while_its_paragraph_grows(page: Page) -> None:
+    show(page, end=1, h0="<p>One two</p>", **WRITING)
+    page.evaluate("getSelection().selectAllChildren(document.querySelector('.cozeloop-answer p'))")
+    show(page, h0="<p>One two three <em>four</em></p>")
+    assert page.evaluate("getSelection().toString()").startswith("One two")

@@ -110,18 +110,18 @@ def load(loop: FakeLoop) -> str:
 
 
 def test_pages_turn_while_it_runs_and_after(open_notebook: Open, slow: FakeLoop) -> None:
-    inputs = "inputs = [{'text': f'text {n}'} for n in range(150)]"
-    run = "%loop_compare greet -v 1.0.0 -v 2.0.0 --inputs inputs --max-runs 300 -j 8"
+    inputs = "inputs = [{'text': f'text {n}'} for n in range(175)]"
+    run = "%loop_compare greet -v 1.0.0 -v 2.0.0 --inputs inputs --max-runs 350 -j 8"
     notebook = open_notebook("compare-pages", [f"{load(slow)}\n{inputs}", run])
     notebook.run(0)
     notebook.start(1)
     grid = notebook.appears(1, ".cozeloop-grid", 60)
     grid.locator("[data-state=done]").first.wait_for()
     which = grid.locator(".cozeloop-pager .cozeloop-count")
-    assert grid.locator("tbody tr").count() == 12 and which.inner_text().startswith("inputs 1 to 12 of 150")
+    assert grid.locator("tbody tr").count() == 12 and which.inner_text().startswith("inputs 1 to 12 of 175")
     grid.get_by_role("button", name="Next inputs").click()
     grid.get_by_role("button", name="Next inputs").click()
-    grid.locator(".cozeloop-count:text('inputs 25 to 36 of 150')").wait_for(timeout=5_000)
+    grid.locator(".cozeloop-count:text('inputs 25 to 36 of 175')").wait_for(timeout=5_000)
     assert grid.locator("td.cozeloop-input").first.inner_text() == "text 24"
     assert grid.get_by_role("button", name="Show what is under way").get_attribute("aria-pressed") == "false"
     grid.get_by_role("button", name="Show what is done and differs").click()
@@ -131,7 +131,7 @@ def test_pages_turn_while_it_runs_and_after(open_notebook: Open, slow: FakeLoop)
 
     pages = notebook.appears(1, ".cozeloop-pages").locator("details.cozeloop-page")
     assert pages.count() == 2 + 5 and notebook.output(1).locator("details.cozeloop-page[open]").count() == 1
-    assert notebook.output(1).locator("td.cozeloop-input:visible").count() == 25
+    assert notebook.output(1).locator("td.cozeloop-input:visible").count() == 30
     pages.nth(1).locator("summary").first.click()
     assert notebook.output(1).locator("details.cozeloop-page[open]").count() == 1
     assert notebook.output(1).locator("td.cozeloop-input:visible").count() == 5

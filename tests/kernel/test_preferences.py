@@ -49,7 +49,7 @@ def ask(kernel: BlockingKernelClient, preference: str, x: str) -> list[Message]:
 
 
 def kept(messages: list[Message]) -> str:
-    (last,) = [message["content"]["data"] for message in messages if message["msg_type"] == "update_display_data"]
+    *_, last = [message["content"]["data"] for message in messages if message["msg_type"] == "display_data"]
     return str(last["text/html"])
 
 

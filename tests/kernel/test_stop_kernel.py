@@ -148,8 +148,8 @@ def shown(messages: list[Message]) -> str:
     opened = [m["content"]["comm_id"] for m in messages if m["msg_type"] == "comm_open"]
     closed = [m["content"]["comm_id"] for m in messages if m["msg_type"] == "comm_close"]
     assert sorted(opened) == sorted(closed)
-    kept = [m["content"]["data"] for m in messages if m["msg_type"] == "update_display_data"]
-    return str(kept[-1]["text/plain"])
+    shown = [m["content"]["data"] for m in messages if "display_data" in m["msg_type"]]
+    return str([data for data in shown if "text/markdown" in data][-1]["text/plain"])
 
 
 def test_an_interrupt_tears_no_import(server: Loop) -> None:
@@ -250,7 +250,7 @@ class TestBackground:
         assert reply["status"] == "ok"
         published = [m for messages in (*asked, more, kernel.rest()) for m in messages]
         for n, messages in enumerate(asked):
-            (display,) = [m for m in messages if m["msg_type"] == "display_data"]
+            _, display = [m for m in messages if m["msg_type"] == "display_data"]
             (kept,) = [
                 m
                 for m in published

@@ -65,6 +65,7 @@ DRIVER = dedent(
     def load_magic():
         from IPython import get_ipython
         get_ipython().register_magic_function(lambda line, cell: failing(), "cell", "loop_prompt_failing")
+        get_ipython().register_magic_function(lambda line, cell: run("Hello"), "cell", "loop_prompt_greeting")
     '''
 )  # fmt: skip
 BUNDLE = {"text/html", "text/markdown", "text/plain"}
@@ -104,9 +105,10 @@ def rows(messages: list[Message]) -> dict[str, Any]:
 
 def test_the_answer_is_in_the_page_before_the_cell_ends(kernel: BlockingKernelClient) -> None:
     messages = execute(kernel, 'run("Hello ", "**you**.\\n\\n", "And ", "more.\\n\\n", "And")')
-    begin, *drawn, keep, close_widget, close_layout = kinds(messages)[2:]  # a widget brings its layout along
-    assert (begin, keep, close_widget, close_layout) == (
-        *("display_data", "update_display_data"),
+    words, begin, *drawn, unsay, keep, close_widget, close_layout = kinds(messages)[2:]  # a widget has its layout
+    assert (words, begin, unsay, keep, close_widget, close_layout) == (
+        *("display_data", "display_data"),
+        *("update_display_data", "update_display_data"),
         *("comm_close", "comm_close"),
     )
     assert set(drawn) == {"comm_msg"} and len(drawn) <= 7  # each event, and the last words, as far as there is time
@@ -135,13 +137,27 @@ def test_an_update_is_one_message_that_holds_only_what_is_new(kernel: BlockingKe
 
 def test_what_is_kept_replaces_the_widget_in_its_own_place(kernel: BlockingKernelClient) -> None:
     messages = execute(kernel, 'run("Hello")')
-    (shown,) = [m["content"] for m in messages if m["msg_type"] == "display_data"]
-    (kept,) = [m["content"] for m in messages if m["msg_type"] == "update_display_data"]
+    words, shown = [m["content"] for m in messages if m["msg_type"] == "display_data"]
+    unsaid, kept = [m["content"] for m in messages if m["msg_type"] == "update_display_data"]
+    assert "a cell with _loop alone shows the answer" in words["data"]["text/plain"]
+    assert unsaid["data"] == {} and unsaid["transient"] == words["transient"]
     assert WIDGET in shown["data"] and "ptaas_demo" in shown["data"]["text/plain"]
     assert kept["data"].keys() == BUNDLE
     assert kept["data"]["text/plain"] == "Hello"
     assert kept["metadata"]["cozeloop_magic"]["phase"] == "done"
     assert kept["transient"]["display_id"] == shown["transient"]["display_id"]
+
+
+def test_a_cell_of_ours_alone_is_left_with_the_answer_alone(kernel: BlockingKernelClient) -> None:
+    messages = execute(kernel, "load_magic()") + execute(kernel, "%%loop_prompt_greeting\nx: y")
+    assert kinds(messages)[-4:] == ["clear_output", "display_data", "comm_close", "comm_close"]
+    (clear,) = [m["content"] for m in messages if m["msg_type"] == "clear_output"]
+    assert clear == {"wait": True}
+
+
+def test_what_an_expression_of_the_cell_prints_is_not_cleared(kernel: BlockingKernelClient) -> None:
+    messages = execute(kernel, "load_magic()") + execute(kernel, "%%loop_prompt_greeting\nx = print('hi')")
+    assert kinds(messages)[-4:] == ["update_display_data", "update_display_data", "comm_close", "comm_close"]
 
 
 def test_other_widgets_stay_open(kernel: BlockingKernelClient) -> None:
@@ -187,7 +203,8 @@ def test_drawing_leaves_time_for_everything_else(kernel: BlockingKernelClient, t
 
 def test_an_interrupted_answer_stays_and_says_so(kernel: BlockingKernelClient) -> None:
     messages = execute(kernel, 'run("Half an ans", end=Interrupted(1.0))')
-    html = next(m["content"]["data"]["text/html"] for m in messages if m["msg_type"] == "update_display_data")
+    *_, kept = [m["content"]["data"] for m in messages if m["msg_type"] == "update_display_data"]
+    html = kept["text/html"]
     assert "Half an ans" in html and "the answer is incomplete" in html
 
 
@@ -199,7 +216,7 @@ def test_a_failure_before_the_answer_leaves_a_magic_cell_empty(kernel: BlockingK
 def test_a_failure_in_another_cell_takes_nothing_else_with_it(kernel: BlockingKernelClient) -> None:
     messages = execute(kernel, 'print("before"); failing()')
     assert "clear_output" not in kinds(messages)
-    assert [m["content"]["data"] for m in messages if m["msg_type"] == "update_display_data"] == [{}]
+    assert [m["content"]["data"] for m in messages if m["msg_type"] == "update_display_data"] == [{}, {}]
 
 
 def test_where_nobody_watches_only_what_is_kept_is_shown(kernel: BlockingKernelClient) -> None:

@@ -129,6 +129,7 @@ def test_a_line_ends_where_the_format_says_and_nowhere_else(serve: Any, end: str
                 for chunk in (delta(content="Hi"), STOP)),
         "".join(f"data:{json.dumps(chunk)}\n" for chunk in (delta(content="Hi"), STOP)) + "data:[DONE]\n",
         f"data: {json.dumps(delta(content='Hi'))}\n\ndata: {json.dumps(STOP)}",
+        f"data:\n\ndata: \n\nevent: ping\ndata: {{}}\n\ndata: {json.dumps(delta('stop', content='Hi'))}\n\n",
     ],
 )  # fmt: skip
 def test_an_event_may_have_several_lines_and_no_blank_one_after_it(serve: Any, body: str) -> None:
@@ -236,12 +237,13 @@ def test_one_whole_answer_where_a_stream_was_asked_for_is_an_answer(serve: Any) 
         ([{"prompt_tokens": 5, "completion_tokens": None}], "5 → ?"),
         ([{"prompt_tokens": None, "completion_tokens": 0}], "? → 0"),
         ([{"prompt_tokens": 5}, {"completion_tokens": 2}], "5 → 2"),
+        ([{"prompt_tokens": 5, "completion_tokens": 2, "alone": True}], "5 → 2"),
         ([{"prompt_tokens": -1, "completion_tokens": "2"}], "None"),
         ([{}, None, 7], "None"),
     ],
 )
 def test_tokens_that_are_not_told_are_not_0(serve: Any, usage: list[Any], shown: str) -> None:
-    chunks = [{**STOP, "usage": each} for each in usage]
+    chunks = [{**({} if isinstance(each, dict) and "alone" in each else STOP), "usage": each} for each in usage]
     assert str(ask(serve(stream(delta(content="Hi"), *chunks))).usage) == shown
 
 

@@ -25,6 +25,7 @@ from cozeloop_magic.local import paths, process
 from cozeloop_magic.local.choice import chosen_model
 from cozeloop_magic.local.models import MODEL_FAILED
 from cozeloop_magic.local.process import LocalLoop, RuntimeFile, ensure_running, still_there
+from cozeloop_magic.local.seeds import read_seeds
 from cozeloop_magic.local.server import serve
 from tests.local.conftest import asked
 
@@ -80,7 +81,7 @@ class TestStarting:
         body = {"workspace_id": loop.workspace_id, "page_number": 1, "page_size": 9}
         headers = {"Authorization": f"Bearer {loop.token}"}
         response = requests.post(f"{loop.base_url}/v1/loop/prompts/list", json=body, headers=headers, timeout=5)
-        assert response.json()["data"]["total"] == 5
+        assert response.json()["data"]["total"] == len(read_seeds())
 
     def test_finding_it_takes_milliseconds(self):
         ensure_running()

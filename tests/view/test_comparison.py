@@ -59,10 +59,10 @@ def test_few_inputs_need_no_pages() -> None:
 
 
 def test_a_page_is_opened_without_a_script_and_where_they_differ_comes_first() -> None:
-    state = answered(plan(60), lambda trial: "x", lambda trial: trial.input % 2 == 0 or trial.variant == 1)
+    state = answered(plan(70), lambda trial: "x", lambda trial: trial.input % 2 == 0 or trial.variant == 1)
     html = bundle(state)["text/html"]
-    assert pages(html) == [("1–25", True, 25), ("26–30", False, 5), ("1–25", False, 25), ("26–30", False, 5)]
-    assert "They differ on 30 inputs:" in html and "No difference on 30 inputs:" in html
+    assert pages(html) == [("1–30", True, 30), ("31–35", False, 5), ("1–30", False, 30), ("31–35", False, 5)]
+    assert "They differ on 35 inputs:" in html and "No difference on 35 inputs:" in html
     assert len(set(re.findall(r'cozeloop-page" name="([^"]+)"', html))) == 1 and "<script" not in html
 
 

@@ -126,7 +126,7 @@ def test_a_kept_formula_stands_there_for_mathjax_and_for_a_page_without_it() -> 
 
 def test_a_formula_that_comes_is_for_the_browser_alone() -> None:
     html = to_html("$$\na\n$$\n\n$5 \\smallmatrix 5$", live=True)
-    assert '<span class="cozeloop-display cozeloop-formula"><math display="block"><mi>a</mi></math></span>' in html
+    assert '<span class="cozeloop-display"><math display="block"><mi>a</mi></math></span>' in html
     assert "mathjax_process" not in html
 
 

@@ -20,6 +20,7 @@ from cozeloop_magic.entities.prompt import (
     ExecuteResult,
     FunctionCall,
     Message,
+    Prompt,
     Role,
     TokenUsage,
     ToolCall,
@@ -30,7 +31,7 @@ from cozeloop_magic.view.markdown import Blocks
 from cozeloop_magic.view.render import bundle, has_output, is_long, metadata, status
 from tests.hostile import ATTRIBUTES, PAYLOADS, faults, read
 
-FRAME = ("details", "summary", "dl", "dt", "dd", "rp")
+FRAME = ("details", "summary", "dl", "dt", "dd", "rp", "mark")
 CALL = ToolCall(0, "call_1", None, FunctionCall("get_weather", '{"city":"北京"}'))
 
 
@@ -137,6 +138,17 @@ def test_a_request_shows_exactly_what_was_sent() -> None:
         assert shown in section
 
 
+def test_a_request_shows_the_messages_as_the_template_fills_them_where_it_is_known() -> None:
+    written = {"messages": [{"role": "system", "content": "Greet <{{n}}>."}]}
+    template = {"template_type": "normal", "variable_defs": [{"key": "n", "type": "string"}], **written}
+    definition = Prompt.from_json({"prompt_key": "key", "version": "1.0.0", "prompt_template": template})
+    asked = ExecuteRequest("key", "1.0.0", None, {"n": "<b>"}, (Message(Role.USER, "{{n}}?"),))
+    html = bundle(state(request=asked, definition=definition))["text/html"]
+    assert "<dt>n</dt><dd>&lt;b&gt;</dd>" in html
+    assert "<dt>@system</dt><dd>Greet &lt;<mark>&lt;b&gt;</mark>&gt;.</dd>" in html
+    assert "<dt>@user</dt><dd><mark>&lt;b&gt;</mark>?</dd>" in html
+
+
 def test_a_long_answer_is_folded_and_whole() -> None:
     long = state("word \n\n" * 200)
     html = bundle(long)["text/html"]
@@ -235,7 +247,11 @@ def test_nothing_from_outside_acts_wherever_it_stands(payload: str) -> None:
     said = Message(Role.USER, payload)
     request = ExecuteRequest(payload, payload, payload, {payload: payload, "said": [said]}, (said,))
     error = ServerFailed(payload, hint=payload, log_id=payload)
+    template = {"template_type": "normal", "messages": [{"role": payload, "content": f"{payload}{{{{{payload}}}}}"}]}
+    template["variable_defs"] = [{"key": payload, "type": "string"}]
+    definition = Prompt.from_json({"prompt_template": template})
     hostile = replace(hostile, request=request, origin=payload, notes=(payload,), version=payload, error=error)
+    hostile = replace(hostile, definition=definition)
     html = bundle(hostile, fold_height=1, with_error=True)["text/html"]
     head, _, rest = html.partition("<style>")
     found = faults(head + rest.partition("</style>")[2], ATTRIBUTES | {"style", "hidden"})

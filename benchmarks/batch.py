@@ -146,7 +146,7 @@ def sdk_threads(url: str, rows: int, concurrency: int, store: Any) -> None:
     def one(number: int) -> None:
         with client.execute_prompt(
             KEY, version="1.0.0", variable_vals={"text": f"row {number}"}, stream=True
-        ) as read:
+        ) as reader:
             for _ in reader:
                 pass
 

@@ -185,7 +185,7 @@ def save(client: Client, planned: Plan, drafts: Drafts, *, replace_draft: bool =
     known_id, known = drafts.saved.get(key, ("", None))
     prompt_id = (record.id if record else "") or known_id
     if not prompt_id:
-        prompt_id = client.prompts.create(key, definition.name or key, definition.description)
+        prompt_id = _created(client, key, definition)
     replaces = _replaceable(record, planned.detail, known, replace_draft)
     try:
         info = client.prompts.save_draft(
@@ -196,6 +196,16 @@ def save(client: Client, planned: Plan, drafts: Drafts, *, replace_draft: bool =
         raise
     drafts.saved[key] = prompt_id, info
     return prompt_id
+
+
+def _created(client: Client, key: str, definition: Definition) -> str:
+    try:
+        return client.prompts.create(key, definition.name or key, definition.description)
+    except AlreadyExists as error:
+        error.hint = (
+            "It has no version yet, so the API does not find it: commit it on its page, or choose another key."
+        )
+        raise
 
 
 def prompt_text(record: PromptRecord) -> str:

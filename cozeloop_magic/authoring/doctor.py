@@ -65,15 +65,24 @@ def examine(arguments: Mapping[str, str] | None = None, config: Mapping[str, str
     """Look at everything that a call needs, in the order in which it needs it."""
     try:
         settings = Settings.gather(arguments, config=config)
-        client = client_for(settings)
+        client = client_for(settings, recorded=False)
     except LoopError as error:
         yield Finding("settings", False, error.message, error.hint)
     else:
-        yield Finding("settings", True, "the embedded Loop" if settings.local else settings.api_base_url)
+        where = settings.tape or ("the embedded Loop" if settings.local else settings.api_base_url)
+        yield Finding("settings", True, where)
         with client:
-            yield from _embedded(client) if settings.local else _hosted(client, settings)
+            yield from _answering(client, settings)
     yield _store()
     yield from _extras()
+
+
+def _answering(client: Client, settings: Settings) -> Iterator[Finding]:
+    """Look at who answers."""
+    if settings.tape:
+        yield Finding("tape", None, "answers every call; no server is asked", "%loop replay stop ends it.")
+    else:
+        yield from _embedded(client) if settings.local else _hosted(client, settings)
 
 
 def _embedded(client: Client) -> Iterator[Finding]:

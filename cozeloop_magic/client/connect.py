@@ -124,13 +124,14 @@ def client_for(
     max_retries: int = 2,
     headers: Mapping[str, str] | None = None,
     prompt_cache: PromptCache | None = None,
+    recorded: bool = True,
 ) -> Client:
-    """Make the client that `settings` describe; it goes on a tape where this process records one."""
+    """Make the client that `settings` describe; if `recorded`, it goes on a tape where this process records one."""
     if settings.tape:
         connect, transport = _replaying(settings)
     else:
         connect, transport = _calling(settings, headers)
-    if RECORDING.writer is not None:
+    if recorded and RECORDING.writer is not None:
         connect, transport = _recording(connect, transport, RECORDING.writer)
     return Client(connect, transport, timeouts, max_retries=max_retries, prompt_cache=prompt_cache)
 

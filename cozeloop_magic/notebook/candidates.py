@@ -108,7 +108,7 @@ def candidates(place: Place) -> tuple[str, list[Candidate]] | None:
     return _in_line(place, magic[1], rest)
 
 
-def _in_line(place: Place, magic: str, rest: str) -> tuple[str, list[Candidate]] | None:
+def _in_line(place: Place, magic: str, rest: str) -> tuple[str, list[Candidate]]:
     *words, fragment = re.split(r"\s", rest)
     words = [word for word in words if word]
     if magic == "loop":
@@ -117,16 +117,16 @@ def _in_line(place: Place, magic: str, rest: str) -> tuple[str, list[Candidate]]
         magic, words = f"loop {words[0]}", words[1:]
     parser = place.parsers.get(magic)
     if parser is None:
-        return None
+        return fragment, []
     given = _given(parser, words)
     if given.awaiting is None and fragment.startswith("-"):
         name, sign, value = fragment.partition("=")
         if not sign:
             return fragment, list(_options(parser, given))
         action = parser._option_string_actions.get(name)
-        return (value, list(_values(place, magic, action, given, value))) if action else None
+        return value, list(_values(place, magic, action, given, value)) if action else []
     action = given.awaiting or _positional(parser, len(given.words))
-    return (fragment, list(_values(place, magic, action, given, fragment))) if action else None
+    return fragment, list(_values(place, magic, action, given, fragment)) if action else []
 
 
 def _given(parser: ArgumentParser, words: Iterable[str]) -> Given:

@@ -129,12 +129,14 @@ def _connected(arguments: Mapping[str, str], config: Mapping[str, str]) -> Clien
     from cozeloop_magic.client.settings import Settings
 
     settings = Settings.gather(arguments, config=config)
+    if settings.tape:
+        raise LookupError("a tape tells what was asked, and no more")
     if settings.local:
         from cozeloop_magic.local.process import running
 
         if running() is None:
             raise LookupError("the embedded Loop does not run")
-    return client_for(settings)
+    return client_for(settings, recorded=False)  # nobody's cell asked
 
 
 def _keys(client: Client) -> dict[str, str]:

@@ -30,7 +30,7 @@ def new(context: Context, args: Namespace) -> object:
     from cozeloop_magic.authoring.cells import define_cell, prompt_cell
 
     if args.define:
-        cell = define_cell(context.client, args.prompt_key)
+        cell = define_cell(context.client, args.prompt_key).rstrip("\n")
     else:
         cell = prompt_cell(context.client, args.prompt_key, args.version, args.label)
     context.session.next_cell(cell)

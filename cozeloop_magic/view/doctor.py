@@ -18,4 +18,5 @@ def findings(found: Iterable[Finding]) -> Listing:
     ]
     wrong = sum(row["ok"] is False for row in rows)
     note = "Nothing is wrong." if not wrong else f"{wrong} to mend, the first one first."
-    return Listing(rows, ("", "check", "seen", "what mends it"), note=note)
+    shown = ("", "check", "seen", *(["what mends it"] if any(row["what mends it"] for row in rows) else []))
+    return Listing(rows, shown, note=note)

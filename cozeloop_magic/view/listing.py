@@ -84,9 +84,7 @@ class Listing(Sequence[Row]):
         )
 
     def _cells(self, row: Row) -> str:
-        return "".join(
-            f'<td class="{self._class(name)}">{_escape(_text(row.get(name)))}</td>' for name in self.columns
-        )
+        return "".join(f'<td class="{self._class(name)}">{_in_page(row.get(name))}</td>' for name in self.columns)
 
     def _class(self, column: str) -> str:
         return f"cozeloop-{self._alignment(column)}"
@@ -148,6 +146,11 @@ def _text(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(map(_text, value))
     return printable(str(value))
+
+
+def _in_page(value: object) -> str:
+    text = _escape(_text(value))
+    return f'<span class="cozeloop-time">{text}</span>' if isinstance(value, datetime) else text
 
 
 def _escape(text: str) -> str:

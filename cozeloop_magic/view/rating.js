@@ -56,7 +56,7 @@ function render({ model, el }) {
 
   const forget = onKernelGone(model.widget_manager?.kernel, () => {
     for (const node of buttons) node.remove();
-    problem.textContent = "The kernel ended. What was rated is kept: run the comparison's cell and this one again.";
+    problem.textContent = "The kernel ended. What was rated is kept: run the comparison with --cache and this cell again.";
   });
   el.addEventListener("keydown", heard);
   model.on("change", draw);

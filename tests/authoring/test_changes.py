@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from time import perf_counter
+from time import thread_time
 
 import pytest
 from hypothesis import given
@@ -42,11 +42,11 @@ def test_words_that_changed_are_told_and_no_crumbs_between_them(
 
 def test_long_texts_take_no_longer_than_a_reader_waits() -> None:
     before = "\n".join(f"line {n} of many words that stay" for n in range(5000))
-    began = perf_counter()
+    began = thread_time()
     assert len(list(word_changes(before, before.replace("many", "few")))) > 1000
     rewritten = list(word_changes("a b " * 20_000, "c d " * 20_000))
     assert rewritten == [("removed", "a b " * 20_000), ("added", "c d " * 20_000)]
-    assert perf_counter() - began < 5
+    assert thread_time() - began < 5
 
 
 class TestShown:

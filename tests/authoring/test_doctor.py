@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from cozeloop_magic import new_client
 from cozeloop_magic.authoring.doctor import Finding, examine
 from cozeloop_magic.cli.commands import main
 from cozeloop_magic.local.store import Store
+from cozeloop_magic.tape import RECORDING
 from tests.conftest import TOKEN
 from tests.local.conftest import TOKEN as LOCAL_TOKEN
 from tests.local.conftest import Parrot, Server, store
@@ -153,6 +155,17 @@ def test_a_proxy_is_named_without_its_password(serve: Any, monkeypatch: pytest.M
     found = examined()
     assert found["proxy"].seen == f"calls go through {proxy.host}" and "hunter2" not in repr(found)
     assert "HTTP_PROXY" in next(each for each in found.values() if each.ok is False).mend
+
+
+def test_a_tape_is_asked_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Any, hosted: Any) -> None:
+    server = hosted(platform())
+    writer = RECORDING.begin(tmp_path / "lesson.loop")
+    with new_client() as client:
+        client.get_prompt("greet")
+    assert RECORDING.end() is writer and len(server.requests) == 1
+    monkeypatch.setenv("COZELOOP_MAGIC_TAPE", str(writer.path))
+    found = examined()
+    assert "%loop replay stop" in found["tape"].mend and "address" not in found and len(server.requests) == 1
 
 
 def test_half_a_configuration(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable
 
 import pytest
+from playwright.sync_api import Locator
 
-from tests.browser.conftest import CONTRAST, Notebook
+from tests.browser.conftest import ARTEFACTS, CONTRAST, UNFRAMED, Notebook
 
 Open = Callable[..., Notebook]
 
 COMPLETER = ".jp-Completer:not(.lm-mod-hidden)"
+HIGHEST = 470  # pixels of a picture
 TOPICS = "topic: [tea, rain, cats, bread, chess, snow, trees, maps]"
 
 
@@ -31,19 +33,40 @@ class Author:
         """Complete what is begun; what the server has may take a moment to be known."""
         self.type(index, begun)
         content = self.notebook.cell(index).locator(".cm-content")
-        until = time.monotonic() + 20
+        until = time.monotonic() + 30
         while whole not in content.inner_text():
-            assert time.monotonic() < until, content.inner_text()
+            assert time.monotonic() < until, (content.inner_text(), self.page.locator(COMPLETER).all_inner_texts())
             self.page.keyboard.press("Tab")
-            self.page.wait_for_timeout(400)
-            if self.page.locator(COMPLETER).count():
-                first = self.page.locator(f"{COMPLETER} .jp-Completer-item").first.inner_text()
-                self.page.keyboard.press("Enter" if first.split()[0] in whole else "Escape")
+            self.choose(content, whole)
+
+    def choose(self, content: Locator, whole: str) -> None:
+        """Choose what is meant where several are offered; a single one is put in at once."""
+        item = self.page.locator(f"{COMPLETER} .jp-Completer-match", has_text=whole.split()[-1]).first
+        for _ in range(20):
+            self.page.wait_for_timeout(100)
+            if whole in content.inner_text():
+                return
+            if item.count():
+                item.click()
+                return
+        self.page.keyboard.press("Escape")
 
     def end_of_line(self, index: int, holding: str) -> None:
         """Put the cursor at the end of the line that holds a text."""
         self.notebook.cell(index).locator(".cm-line", has_text=holding).first.click()
         self.page.keyboard.press("End")
+
+    def keep(self, index: int, name: str) -> None:
+        """Keep a small picture of a cell, or of its upper part, as the README shows it."""
+        ARTEFACTS.mkdir(exist_ok=True)
+        self.page.mouse.move(0, 0)
+        cell = self.notebook.cell(index)
+        cell.evaluate("cell => cell.scrollIntoView({block: 'start'})")
+        box = cell.bounding_box()
+        assert box
+        clip = {name: box[name] for name in ("x", "y", "width")} | {"height": min(box["height"], HIGHEST)}
+        path = ARTEFACTS / f"{name}.png"
+        self.page.screenshot(path=path, clip=clip, style=UNFRAMED, scale="css")  # type: ignore[arg-type]
 
     def run(self, index: int, seconds: float = 60) -> None:
         """Run a cell and wait for it; a new cell comes below where there is none."""
@@ -56,7 +79,7 @@ class Author:
 def test_from_nothing_to_a_verdict_on_an_own_prompt(open_notebook: Open, theme: str) -> None:
     key = f"my_{theme.lower()}"
     author = Author(open_notebook(f"author-{theme}", ["%load_ext cozeloop_magic"], theme=f"JupyterLab {theme}"))
-    notebook, keep = author.notebook, lambda index, name: author.notebook.keep(index, f"{name}-{theme.lower()}")
+    notebook, keep = author.notebook, lambda index, name: author.keep(index, f"{name}-{theme.lower()}")
     author.run(0)
 
     author.complete(1, "%loop prom", "%loop prompts")

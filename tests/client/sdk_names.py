@@ -62,6 +62,8 @@ DIFFERENT = {
     "StreamReader.__next__": "Of `StreamReader`, which `stream=True` gives.",
     "StreamReader.__aiter__": "Of `AsyncStreamReader`, which `aexecute_prompt` gives.",
     "StreamReader.__anext__": "Of `AsyncStreamReader`, which `aexecute_prompt` gives.",
+    "TokenUsage.input_tokens": "None where the server did not tell; the SDK's gives 0.",
+    "TokenUsage.output_tokens": "None where the server did not tell; the SDK's gives 0.",
 }
 
 ABSENT = {

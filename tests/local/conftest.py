@@ -125,6 +125,16 @@ class Server:
         return answer["code"], answer["msg"]
 
 
+def eventually(is_so: Callable[[], bool]) -> bool:
+    """Wait for what a server brings about; on a busy machine, that may take long."""
+    ends = time.monotonic() + 20
+    while not is_so():
+        if time.monotonic() > ends:
+            return False
+        time.sleep(0.01)
+    return True
+
+
 def asked(key: str = "ptaas_demo", version: str | None = "0.0.1", **fields: Any) -> dict[str, Any]:
     """Give the body of an execute call, with nulls where the official SDK has them."""
     variables = [

@@ -16,9 +16,7 @@ import requests
 
 from cozeloop_magic.local import calls, gate
 from cozeloop_magic.local.process import ensure_running
-from cozeloop_magic.local.server import SWITCH_SECONDS
-from tests.conftest import soon
-from tests.local.conftest import asked
+from tests.local.conftest import asked, eventually
 
 MB = 1 << 20
 RENDER_FAILED, BAD_REQUEST, TOO_MANY = 600501005, 600500201, 600502002
@@ -113,7 +111,7 @@ class TestBodies:
         code, message = server.refusal("/execute", asked(more="x" * 2000))
         assert code == TOO_MANY and "again" in message
         monkeypatch.undo()
-        assert soon(lambda: server.activity.held == 0)
+        assert eventually(lambda: server.activity.held == 0)
         assert server.post("/execute", asked(more="x" * 2000)).json()["code"] == 0
 
 
@@ -185,6 +183,6 @@ def test_nobody_waits_for_anothers_rendering(loop, case):
         run(caller, key, values)
         rendering = time.perf_counter() - began
     # A share of the rendering's own time, so that a busy machine makes both longer.
-    assert statistics.median(took) < max(0.1 * rendering, 2 * SWITCH_SECONDS)
-    assert max(took) < max(0.15 * rendering, 0.1)
+    assert statistics.median(took) < max(0.1 * rendering, 0.1)
+    assert max(took) < max(0.25 * rendering, 0.5)
     assert process.memory_info().rss - before < 150 * MB

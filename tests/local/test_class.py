@@ -13,8 +13,7 @@ from cozeloop_magic.local.app import ROUTES
 from cozeloop_magic.local.classroom import CLASS_ROUTES
 from cozeloop_magic.local.roster import Member
 from cozeloop_magic.local.student_store import FIRST_ID, NO_PERMISSION
-from tests.conftest import soon
-from tests.local.conftest import Parrot, asked
+from tests.local.conftest import Parrot, asked, eventually
 from tests.local.test_queue import Gated
 
 NOT_FOUND, KEY_EXISTS, VERSION_NOT_FOUND = 600501001, 600501008, 600501002
@@ -297,12 +296,12 @@ class TestTheTeachersPage:
         model, teacher, anna, _ = lesson
         running = threading.Thread(target=anna.run, args=("chat",))
         running.start()
-        assert soon(lambda: model.order)
+        assert eventually(lambda: model.order)
         row = self.state(teacher)["members"][1]
         assert row["name"] == "anna" and [turn["prompt"] for turn in row["running"]] == ["chat"]
         model.gate.release(1)
         running.join(20)
-        assert soon(lambda: self.state(teacher)["members"][1]["answers"] == 1)
+        assert eventually(lambda: self.state(teacher)["members"][1]["answers"] == 1)
         assert self.state(teacher)["members"][1]["tokens"] == 1
 
     def test_stop_ends_an_answer_and_who_asked_is_told(self, lesson):
@@ -310,7 +309,7 @@ class TestTheTeachersPage:
         got = []
         running = threading.Thread(target=lambda: got.append(anna.run("chat").json()))
         running.start()
-        assert soon(lambda: model.order)
+        assert eventually(lambda: model.order)
         (turn,) = self.state(teacher)["members"][1]["running"]
         assert teacher.call("POST", "/class/stop", {"turn": turn["turn"]}).json()["data"] == {"stopped": 1}
         running.join(20)

@@ -15,8 +15,7 @@ from cozeloop_magic.errors import RateLimited, RemoteError
 from cozeloop_magic.local.queue import FairQueue, ordinal
 from cozeloop_magic.run.drive import drive
 from cozeloop_magic.transport.call import Calls
-from tests.conftest import soon
-from tests.local.conftest import TOKEN, Parrot, asked
+from tests.local.conftest import TOKEN, Parrot, asked, eventually
 
 
 class Gated(Parrot):
@@ -175,11 +174,11 @@ def crowded(start, gated):
     server = start(gated, queue=FairQueue(1, most_waiting=3))
     first = threading.Thread(target=server.post, args=("/execute", asked()))
     first.start()
-    assert soon(lambda: gated.order)
+    assert eventually(lambda: gated.order)
     yield server
     gated.gate.release(1000)
     first.join(20)
-    assert soon(lambda: not server.queue.turns)
+    assert eventually(lambda: not server.queue.turns)
 
 
 def variables(topic):
@@ -223,17 +222,17 @@ class TestTheStream:
     def test_who_leaves_the_line_is_not_waited_for(self, crowded, gated):
         with crowded.post("/execute_streaming", asked(), stream=True) as response:
             next(response.iter_lines(chunk_size=1))
-        assert soon(lambda: len(crowded.queue.turns) == 1)
+        assert eventually(lambda: len(crowded.queue.turns) == 1)
         with pytest.raises(requests.Timeout):
             body = {"workspace_id": crowded.workspace_id, **asked()}
             crowded.session.post(f"{crowded.url}/v1/loop/prompts/execute", json=body, timeout=0.5)
-        assert soon(lambda: len(crowded.queue.turns) == 1)
+        assert eventually(lambda: len(crowded.queue.turns) == 1)
 
     def test_too_many_are_told_429_and_when_to_come_again(self, crowded, gated):
         waiting = [threading.Thread(target=crowded.post, args=("/execute", asked())) for _ in range(3)]
         for thread in waiting:
             thread.start()
-        assert soon(lambda: len(crowded.queue.turns) == 4)
+        assert eventually(lambda: len(crowded.queue.turns) == 4)
         for path in ("/execute", "/execute_streaming"):
             refused = crowded.post(path, asked())
             assert refused.status_code == 429 and int(refused.headers["retry-after"]) >= 1
@@ -251,12 +250,12 @@ class TestTheStream:
             body = asked(variable_vals=variables(topic), **more)
             thread = threading.Thread(target=crowded.post, args=("/execute", body), kwargs={"headers": headers})
             thread.start()
-            assert soon(lambda: any(True for turn in crowded.queue.turns if not turn.granted))
+            assert eventually(lambda: any(True for turn in crowded.queue.turns if not turn.granted))
             return thread
 
         behind = call("a row", headers, **scenario)
         before = call("a question", {"Priority": "u=3"})
-        assert soon(lambda: len(crowded.queue.turns) == 3)
+        assert eventually(lambda: len(crowded.queue.turns) == 3)
         gated.gate.release(10)
         behind.join(20)
         before.join(20)
@@ -269,7 +268,7 @@ class TestTheStream:
 
         thread = threading.Thread(target=ask)
         thread.start()
-        assert soon(lambda: [turn.batch for turn in crowded.queue.turns] == [False, True])
+        assert eventually(lambda: [turn.batch for turn in crowded.queue.turns] == [False, True])
         gated.gate.release(10)
         thread.join(20)
 

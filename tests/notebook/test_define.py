@@ -154,6 +154,11 @@ class TestDrafts:
         assert define(notebook, "--draft").draft and define(notebook, "--draft", SECOND).draft
         assert define(notebook, "", SECOND).version == "0.1.0"
 
+    def test_a_key_that_is_taken_and_not_listed_is_told(self, shell: Any, configured: Any, capsys: Any) -> None:
+        taken = answer({"code": 600501008, "msg": "prompt key already exists"})
+        configured(by_path(list=answer({"code": 0, "data": {"prompts": [], "total": 0}}), prompts=taken))
+        assert "commit it on its page, or choose another key" in refusal(shell, capsys, "")
+
     def test_somebody_elses_is_left_as_it_is_unless_it_is_to_be_dropped(
         self, notebook: Any, embedded: Server, capsys: Any
     ) -> None:

@@ -153,7 +153,7 @@ def batch(
         )  # fmt: skip
         resources.enter_context(job)
         if sample is None and not is_path and (_length(data, None) or _LOOKED_AT) < _LOOKED_AT:
-            job.look(iterate_table(data), _LOOKED_AT)
+            job.look(iterate_table(data), _LOOKED_AT, remember=True)
         make_calls = _engine(client, job, limiter, stop, timeout, engine, (rpm, tpm))
         job.run(islice(iterate_table(data), sample), make_calls)
         if sample is not None and (is_path or hasattr(data, "__len__")):

@@ -19,7 +19,7 @@ from cozeloop_magic.lab.inputs import Row
 from cozeloop_magic.lab.progress import BatchProgress, FirstLook, duration
 from cozeloop_magic.lab.tables import TableWriter
 from cozeloop_magic.run.drive import Stop
-from cozeloop_magic.run.state import Phase, RunState, fold
+from cozeloop_magic.run.state import Failed, Finished, Interrupted, Phase, RunState
 from cozeloop_magic.store.jobs import Job, JobState
 from cozeloop_magic.store.key import Place, body_key, digest_of
 from cozeloop_magic.store.record import RunRecord
@@ -106,6 +106,8 @@ class TableJob:
         self._told = progress
         self._waiting: dict[str, list[Row]] = {}  # rows by the key of the call they wait for
         self._calls: dict[str, Call] = {}
+        self._ended: dict[str, RunState] = {}
+        self._looked_at: dict[int, Call] = {}  # by the number of a row, from the first look to the run
         self._recent: OrderedDict[str, RunState] = OrderedDict()
         self._lock = threading.Lock()
         self._began = time.monotonic()
@@ -143,16 +145,28 @@ class TableJob:
 
     # The first look.
 
-    def look(self, rows: Iterable[Row], most: int) -> FirstLook:
-        """Look at all rows, but only at `most` of them for those that are equal or in the store."""
+    def look(self, rows: Iterable[Row], most: int, *, remember: bool = False) -> FirstLook:
+        """Look at all rows, but only at `most` of them for those that are equal or in the store.
+
+        Parameters
+        ----------
+        rows : iterable of Row
+            The table.
+        most : int
+            How many rows are looked at.
+        remember : bool
+            Whether they are run next: what each asks is worked out once.
+        """
         counted: dict[str, int] = {}
         number = bad = 0
         for number, row in enumerate(rows, 1):
             if number > most or self._stop.asked:
                 continue
             try:
-                key = self._call(row).key
-                counted[key] = counted.get(key, 0) + 1
+                call = self._call(row)
+                counted[call.key] = counted.get(call.key, 0) + 1
+                if remember:
+                    self._looked_at[row.number] = call
             except LoopError:
                 if row.number == 0:
                     raise
@@ -190,13 +204,12 @@ class TableJob:
 
     def run(self, rows: Iterable[Row], engine: Engine) -> None:
         """Run the rows and write each in its turn."""
-        runs: dict[str, RunState] = {}
         self._began = time.monotonic()
         with self._stop.on_interrupt():
             for told in engine(self._todo(rows)):
                 for item in told:
                     if isinstance(item, Told):
-                        self._take(item, runs)
+                        self._take(item)
                     else:
                         self._change(concurrency=item.concurrency)
                 self._tell()
@@ -228,19 +241,20 @@ class TableJob:
     def _checked_call(self, row: Row) -> Call | None:
         """Return a row's call; a row that cannot be sent is written with what is wrong with it."""
         try:
-            return self._call(row)
+            return self._looked_at.pop(row.number, None) or self._call(row)
         except LoopError as error:
             if row.number == 0:
                 raise  # most likely all rows are like this one
             self._settle([row], None, str(error))
             return None
 
-    def _kept(self, keys: Iterable[str]) -> dict[str, RunState]:
+    def _kept(self, calls: Mapping[str, Call]) -> dict[str, RunState]:
         """Find the runs that need no call."""
         if self._store is None:
-            return {key: self._recent[key] for key in keys if key in self._recent}
-        found = self._store.find(keys, job=self._job if self._fresh else None)
-        return {key: run.state() for key, run in found.items() if self._stands(run.phase, run.job)}
+            return {key: self._recent[key] for key in calls if key in self._recent}
+        found = self._store.find(calls, job=self._job if self._fresh else None)
+        stands = {key: run for key, run in found.items() if self._stands(run.phase, run.job)}
+        return {key: run.state(calls[key].request) for key, run in stands.items()}
 
     def _stands(self, phase: Phase, job: int | None) -> bool:
         """Tell whether a kept run stands for a call; a failure does only for the table it belongs to."""
@@ -260,6 +274,7 @@ class TableJob:
         """Keep a run that ended, in a worker's thread."""
         if run.phase not in (Phase.DONE, Phase.FAILED):
             return
+        self._ended[key] = run
         if self._store is not None:
             label = self._columns.prompt.asked.label
             self._store.put(RunRecord.of(key, run, job=self._job, label=label, body=self._calls[key].body))
@@ -269,17 +284,16 @@ class TableJob:
             if len(self._recent) > _RECENT:
                 self._recent.popitem(last=False)
 
-    def _take(self, told: Told[str], runs: dict[str, RunState]) -> None:
-        key = told.task
-        run = runs[key] = fold(runs.get(key) or RunState(self._calls[key].request), told.event)
-        if not run.ended:
+    def _take(self, told: Told[str]) -> None:
+        """Take the end of a run, which was kept as a whole before it was told; nothing else is of interest."""
+        if not isinstance(told.event, (Finished, Failed, Interrupted)):
             return
-        del runs[key]
         with self._lock:
-            equal = self._waiting.pop(key)
-            del self._calls[key]
-        if run.phase is Phase.INTERRUPTED:
-            return  # as if it had not begun
+            equal = self._waiting.pop(told.task)
+            del self._calls[told.task]
+            run = self._ended.pop(told.task, None)
+        if run is None:
+            return  # it was stopped: as if it had not begun
         usage = run.result.usage
         if usage is not None:
             self._count(input_tokens=usage.input_tokens or 0, output_tokens=usage.output_tokens or 0)

@@ -20,7 +20,7 @@ from cozeloop_magic.entities.prompt import (
 )
 from cozeloop_magic.errors import LoopError
 from cozeloop_magic.printable import replace_surrogates
-from cozeloop_magic.run.state import Arrived, Event, Failed, Finished, Interrupted, Phase, Prepared, RunState, fold
+from cozeloop_magic.run.state import Arrived, Event, Failed, Finished, Interrupted, Phase, Prepared, RunState
 
 __all__ = ["COLUMNS", "RunRecord"]
 
@@ -133,16 +133,27 @@ class RunRecord:
         result = result_from_json(self.result)
         if result.message or result.finish_reason or result.usage:
             at = self.ttft if self.ttft is not None else self.latency or 0.0
-            until = self.latency if self.spoke_until is None else self.spoke_until
-            told.append(Arrived(at, result, self.pieces, until))
+            told.append(Arrived(at, result, self.pieces, self._until()))
         return (*told, self._end())
 
-    def state(self) -> RunState:
-        """Give the run as it was."""
-        state = RunState(request_from_json(self.request))
-        for event in self.events(as_kept=False):
-            state = fold(state, event)
-        return state
+    def state(self, request: ExecuteRequest | None = None) -> RunState:
+        """Give the run as it was, which is what its events fold to; `request` is what it asked, if somebody knows."""
+        result = result_from_json(self.result)
+        came = bool(result.message or result.finish_reason or result.usage)
+        return RunState(
+            request_from_json(self.request) if request is None else request,
+            self.phase,
+            self.origin,
+            self.version,
+            "",
+            result,
+            self.ttft,
+            self.latency,
+            self.pieces if came else 0,
+            self._until() if came else 0.0,
+            None if self.error is None else _error_from_json(self.error),
+            self.notes,
+        )
 
     def to_row(self) -> list[Any]:
         """Give its values as the store has them, in the order of `COLUMNS`."""
@@ -156,6 +167,10 @@ class RunRecord:
         values = dict(row)
         values |= {name: values[name] and json.loads(values[name]) for name in _JSON}
         return cls(**values | {"notes": tuple(values["notes"]), "phase": Phase(values["phase"])})
+
+    def _until(self) -> float:
+        """Give the seconds to the last piece; older records do not tell it."""
+        return (self.latency or 0.0) if self.spoke_until is None else self.spoke_until
 
     def _day(self) -> str:
         """Write when it was kept, with the year where that is another one."""

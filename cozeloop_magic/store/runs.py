@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count, islice
 from pathlib import Path
-from typing import Any
 
-from cozeloop_magic.database import Connection, Database
+from cozeloop_magic.database import Database
 from cozeloop_magic.errors import ConfigurationError
 from cozeloop_magic.run.state import Phase
 from cozeloop_magic.store.history import History
@@ -203,7 +202,7 @@ class RunStore:
             If it cannot be kept.
         """
         values = record.to_row()
-        number = self._database.write(lambda db: _insert(db, values))
+        number = self._database.insert(_INSERT, values)
         if next(self._put) % _BETWEEN_LOOKS == 0:
             self.history.prune()
         return number
@@ -251,7 +250,3 @@ def _query(columns: str, keys: int, more: str = "") -> str:
         SELECT {columns} FROM runs WHERE key IN ({", ".join("?" * keys)}) AND phase IN (?, ?) {more}
         ORDER BY phase = ?, id
     """
-
-
-def _insert(db: Connection, values: Sequence[Any]) -> int:
-    return int(db.execute(_INSERT, values).lastrowid or 0)

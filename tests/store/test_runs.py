@@ -72,6 +72,18 @@ def test_a_run_comes_back_as_it_was(store: RunStore) -> None:
     assert back == state
 
 
+@pytest.mark.parametrize("how", [Finished(0.5), Failed(0.5, RateLimited("no")), Interrupted(0.5)])
+@pytest.mark.parametrize("came", [True, False])
+def test_a_kept_run_is_what_its_events_fold_to(how: object, came: bool) -> None:
+    state = ended(how=how) if came else fold(fold(RunState(REQUEST), Prepared("here", "1.0.0", ("a note",))), how)  # type: ignore[arg-type]
+    kept = RunRecord.of("k", state)
+    folded = RunState(REQUEST)
+    for event in kept.events(as_kept=False):
+        folded = fold(folded, event)
+    assert replace(folded, error=None) == replace(kept.state(), error=None) == replace(state, error=None)
+    assert str(folded.error) == str(kept.state().error) == str(state.error)
+
+
 def test_what_stands_in_for_a_call_says_when_it_was_kept() -> None:
     for created_at, said in ((time.time(), r"kept answer of \d+ \w+, \d\d:\d\d$"), (9e8, r"answer of 9 Jul 1998, ")):
         first, *_ = replace(record(), created_at=created_at, notes=("a remark",)).events()

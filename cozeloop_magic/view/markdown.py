@@ -150,6 +150,21 @@ def _bracket_math(state: StateInline, silent: bool) -> bool:
     return True
 
 
+_OPENING, _LAST = re.compile(r"(?:!?\[)+"), -1  # where the last closing bracket is kept among markdown-it's positions
+
+
+def _lone_bracket(state: StateInline, silent: bool) -> bool:
+    """Take as words the brackets behind which none closes: markdown-it would look for the end of each."""
+    if _LAST not in state.cache:
+        state.cache[_LAST] = state.src.rfind("]")
+    found = _OPENING.match(state.src, state.pos, state.posMax)
+    if found is None or found.end() <= state.cache[_LAST]:
+        return False
+    state.pending += "" if silent else found[0]
+    state.pos = found.end()
+    return True
+
+
 _CJK = re.compile(
     "[\u1100-\u11ff\u2e80-\ua4cf\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff]"
 )
@@ -189,14 +204,15 @@ def _whole_table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     for token in tokens:
         if token.type == "tr_close":
             opening, cell, closing = state.tokens[-3:]
-            for text in _cells(getLine(state, cell.map[0]))[width:] if cell.map else ():
+            row = getLine(state, cell.map[0]).strip() if cell.map else ""
+            for text in _cells(row)[width:] if row[1:-1].count("|") >= width else ():
                 state.tokens += opening, cell.copy(content=text, children=[]), closing
         state.tokens.append(token)
     return True
 
 
 def _cells(row: str) -> list[str]:
-    cells = escapedSplit(row.strip())
+    cells = escapedSplit(row)
     return [cell.strip() for cell in cells[cells[0] == "" : len(cells) - (cells[-1] == "")]]
 
 
@@ -264,6 +280,7 @@ def _parser(*steps: str, depth: int) -> MarkdownIt:
     parser.inline.ruler.at("emphasis", _emphasis)
     parser.inline.ruler.at("math_inline", _dollar_math)
     parser.inline.ruler.before("escape", "bracket_math", _bracket_math)
+    parser.inline.ruler.before("link", "lone_bracket", _lone_bracket)
     parser.block.ruler.at("table", _whole_table, {"alt": ["paragraph", "reference"]})  # as markdown-it has it
     parser.core.ruler.before("inline", "draw_tasks", _draw_tasks)
     parser.core.ruler.push("look_at_links", _look_at_links)

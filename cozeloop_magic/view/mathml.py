@@ -72,8 +72,10 @@ def to_mathml(source: str, *, display: bool) -> str | None:
     >>> to_mathml(r"a < \pi", display=False)
     '<math><mi>a</mi><mo>&lt;</mo><mi>π</mi></math>'
     """
-    from math_core import LatexError
-
+    try:
+        from math_core import LatexError
+    except ImportError:  # as in a browser's own Python, for which it is not built
+        return None
     source = _ENVIRONMENT.sub(lambda m: rf"\{m['side']}{{{_ALIKE.get(m['name'], m['name'])}}}", source)
     try:
         found = _converter().convert_with_local_state(source, displaystyle=display)

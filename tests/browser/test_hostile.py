@@ -15,7 +15,7 @@ from tests.hostile import PAYLOADS
 Open = Callable[..., Notebook]
 
 ROOT = Path(__file__).parents[2]
-AT_ONCE = 24  # JupyterLab shows at most 50 outputs of a cell, and here each payload makes two
+AT_ONCE = 16  # JupyterLab shows at most 50 outputs of a cell, and here each payload makes three
 SHOW = dedent(
     f"""
     import sys, time

@@ -115,8 +115,14 @@ def test_a_mistake_shows_one_sentence(open_notebook: Open) -> None:
     notebook = open_notebook("mistake", [LOAD, slip])
     notebook.run(0)
     notebook.run(1)
-    text = [" ".join(text.split()) for text in notebook.output(1).all_inner_texts()]
+    shown = notebook.output(1).filter(visible=True)
+    text = [" ".join(text.split()) for text in shown.all_inner_texts()]
     assert text == [
         "VariableError: ptaas_demo @ 0.0.1: there is no variable user_reqest (did you mean user_request?)."
     ]
-    notebook.keep(1, "mistake-light")
+    for width in (1000, 620):
+        notebook.page.set_viewport_size({"width": width, "height": 900})
+        sentence = shown.locator("pre")
+        assert sentence.evaluate("node => getComputedStyle(node).wordBreak") == "normal"
+        assert sentence.evaluate("node => node.scrollWidth <= node.clientWidth")
+        notebook.keep(1, f"mistake-{width}")

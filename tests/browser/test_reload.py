@@ -6,7 +6,8 @@ this page has run. So after a reload the cell is as it was saved; the kernel goe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -66,9 +67,43 @@ def test_an_answer_whose_kernel_ends_says_so(open_notebook: Open, loop_server: L
     notebook.keep(1, f"kernel-{how}")
 
 
+@pytest.mark.parametrize("ask", ["%%loop_prompt greet\nx: slow", "%%loop_prompt greet --background\nx: slow"])
+def test_what_was_saved_in_mid_answer_says_how_to_see_it(
+    open_notebook: Open, loop_server: Loop, lab: tuple[str, object, object], ask: str
+) -> None:
+    name = "_loop.result()" if "--background" in ask else "_loop"
+    notebook = open_notebook(f"left-{len(ask)}", [loop_server.cell, ask])
+    notebook.run(0)
+    notebook.start(1)
+    notebook.appears(1, "text=word9")
+    assert notebook.cell(1).locator(".cozeloop-left").filter(visible=True).count() == 0
+    saved = notebook.save().cells[1].outputs
+    assert f"a cell with {name} alone shows the answer" in saved[0].data["text/plain"]
+    notebook.page.evaluate("jupyterapp.shell.currentWidget.context.sessionContext.restartKernel()")
+    notebook.appears(1, ".cozeloop-failed")
+    notebook.save()
+    notebook.page.on("dialog", lambda dialog: dialog.accept())
+    notebook.page.goto(f"{lab[0]}/lab/tree/{notebook.path.name}")
+    notebook.page.wait_for_function(READY, timeout=60_000)
+    words = notebook.appears(1, ".cozeloop-left")
+    assert name in words.inner_text()
+    notebook.page.wait_for_timeout(2000)
+    (said,) = notebook.output(1).filter(visible=True).all_inner_texts()
+    assert "Loading widget" not in said and "model not found" not in said
+    notebook.keep(1, f"left-{name}")
+
+
 def test_an_answer_behind_other_cells_goes_on_in_a_reloaded_page_and_stays(
     open_notebook: Open, loop_server: Loop, lab: tuple[str, object, object]
 ) -> None:
+    reloaded = threading.Event()
+
+    def words() -> Iterator[str]:
+        yield from WORDS[:30]
+        reloaded.wait(120)
+        yield from WORDS[30:]
+
+    loop_server.says("slow", words(), pause=0.05)
     cells = [loop_server.cell, "%%loop_prompt greet --background -o answer\nx: slow", "answer.result()"]
     notebook = open_notebook("reload-behind", cells)
     notebook.run(0)
@@ -77,6 +112,7 @@ def test_an_answer_behind_other_cells_goes_on_in_a_reloaded_page_and_stays(
     notebook.save()
     notebook = reload(notebook, lab[0])
     notebook.appears(1, ".cozeloop-streaming")
+    reloaded.set()
     notebook.appears(1, ".cozeloop-done")
     status = notebook.appears(1, ".cozeloop-unsaved .cozeloop-status").inner_text()  # by then the widget is gone
     assert status.startswith("done (stop) ·") and "a cell with _loop.result() shows and keeps it" in status

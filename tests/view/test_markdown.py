@@ -95,3 +95,18 @@ def test_a_box_that_begins_an_item_is_drawn(item: str, shown: str | None) -> Non
 )
 def test_a_block_runs_from_right_to_left_where_its_text_begins_so(text: str, start: str) -> None:
     assert to_html(text).startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a [b", "<p>a [b</p>"),
+        ("![a ![b", "<p>![a ![b</p>"),
+        ("[a [b](https://a.example) [c", 'rel="noopener noreferrer nofollow" target="_blank">b</a> [c</p>'),
+        ("[[a](https://a.example)", '<p>[<a href="https://a.example"'),
+        ("![a](https://a.example)![", "</a>)</span>![</p>"),
+        ("[]", "<p>[]</p>"),
+    ],
+)
+def test_a_bracket_that_nothing_closes_is_one(text: str, shown: str) -> None:
+    assert shown in to_html(text)

@@ -221,6 +221,34 @@ def test_twice_the_answer_costs_about_twice(unit: str, count: int) -> None:
     assert twice < 3.2 * once
 
 
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "![",
+        "[",
+        "*",
+        "`",
+        "&",
+        "<",
+        "> ",
+        "*a ",
+        "`a ",
+        "[a](",
+        "~~",
+        "\\(",
+        "- some words\n",
+        "> some words\n",
+        "| a | b |\n",
+        "# some words\n",
+    ],
+)
+def test_no_markup_costs_out_of_proportion_to_plain_text_of_that_size(unit: str) -> None:
+    size = 120_000
+    head = "| a | b |\n|---|---|\n" if unit[0] == "|" else ""
+    plain = cost(lambda: bundle(state("Some words of an answer.\n\n" * (size // 26))))
+    assert cost(lambda: bundle(state(head + unit * (size // len(unit))))) < 6 * plain
+
+
 def test_what_has_settled_costs_nothing_more() -> None:
     def stream(updates: int) -> None:
         blocks, text = Blocks(), ""

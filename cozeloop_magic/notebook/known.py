@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:  # heavy ones are imported by the thread that needs them
@@ -16,6 +16,7 @@ __all__ = ["KnownPrompts", "Variable"]
 
 _PATIENCE = 0.03  # seconds that a completion waits for what it does not know yet
 _FRESH = 30.0  # seconds that what is known is not asked for again
+_IDLE = 1.0  # seconds without a question, after which the thread ends and its connection with it
 _MOST_VERSIONS = 100
 _TIMEOUT = 10.0  # seconds for a call
 
@@ -97,9 +98,10 @@ class KnownPrompts:
         return self._kept.get(question, (None, 0.0))[0]
 
     def _work(self) -> None:
+        """Answer questions, until none has come for a while."""
         asked_at: object = None
         client: Client | None = None
-        while (question := self._questions.get()) is not None:
+        while (question := self._next()) is not None:
             at = self._at
             try:
                 if at != asked_at and client is not None:
@@ -113,6 +115,16 @@ class KnownPrompts:
             self._keep(at, question, value)
         if client is not None:
             client.close()
+
+    def _next(self) -> Question | None:
+        try:
+            return self._questions.get(timeout=_IDLE)
+        except Empty:
+            with self._lock:
+                if self._questions.empty():
+                    self._thread = None
+                    return None
+            return self._questions.get()
 
     def _keep(self, at: object, question: Question, value: Any) -> None:
         with self._lock:

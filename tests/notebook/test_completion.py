@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from prompt_toolkit.document import Document
 
 from cozeloop_magic.local.seeds import read_seeds
 from cozeloop_magic.notebook.verbs import verbs
+from tests.conftest import soon
 from tests.local.conftest import Server
 
 SEEDED = sorted(read_seeds())
@@ -208,3 +210,10 @@ def test_it_goes_on_no_tape(notebook: Any, tmp_path: Path) -> None:
 def test_unloading_ends_it(notebook: Any) -> None:
     notebook.run_line_magic("unload_ext", "cozeloop_magic")
     assert not notebook.Completer.custom_matchers and "explain_concept" not in offered(notebook, "%loop show ")
+
+
+def test_its_thread_ends_where_nobody_completes(notebook: Any) -> None:
+    offered(notebook, "%loop show ")
+    assert soon(lambda: not any(each.name == "cozeloop-completion" for each in threading.enumerate()))
+    notebook.magics_manager.registry["LoopMagics"]._completion._known.doubt()
+    assert "chat" in offered(notebook, "%loop show ")

@@ -114,9 +114,9 @@ class LiveView:
 
     @staticmethod
     def _empty(output: DisplayHandle | None) -> None:
-        """Empty an output of ours alone; an empty record stays."""
+        """Empty an output of ours alone; an empty record stays. One of no kind at all could not be exported."""
         if output is not None:
-            output.update({}, raw=True)  # type: ignore[no-untyped-call]
+            output.update({"text/html": ""}, raw=True)  # type: ignore[no-untyped-call]
 
     def _leave_nothing(self) -> None:
         """Clear a cell that is all ours; elsewhere empty our outputs alone."""

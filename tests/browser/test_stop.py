@@ -176,7 +176,7 @@ def test_answers_go_on_behind_other_cells(
     assert notebook.output(6).inner_text().split() == ["one149", "two149"]
     for index, word in (1, "one"), (2, "two"):
         notebook.appears(index, ".cozeloop-done")
-        said = notebook.output(index).all_inner_texts()
+        said = notebook.output(index).filter(visible=True).all_inner_texts()
         assert len(said) == 1 and f"{word}0" in said[0] and f"{word}149" in said[0]
     notebook.appears(4, "text=one149")
     assert notebook.output(4).inner_text().startswith("one0 one1 ")

@@ -68,6 +68,7 @@ DRIVER = dedent(
         get_ipython().register_magic_function(lambda line, cell: run("Hello"), "cell", "loop_prompt_greeting")
     '''
 )  # fmt: skip
+EMPTY = {"text/html": ""}
 BUNDLE = {"text/html", "text/markdown", "text/plain"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -140,7 +141,7 @@ def test_what_is_kept_replaces_the_widget_in_its_own_place(kernel: BlockingKerne
     words, shown = [m["content"] for m in messages if m["msg_type"] == "display_data"]
     unsaid, kept = [m["content"] for m in messages if m["msg_type"] == "update_display_data"]
     assert "a cell with _loop alone shows the answer" in words["data"]["text/plain"]
-    assert unsaid["data"] == {} and unsaid["transient"] == words["transient"]
+    assert unsaid["data"] == EMPTY and unsaid["transient"] == words["transient"]
     assert WIDGET in shown["data"] and "ptaas_demo" in shown["data"]["text/plain"]
     assert kept["data"].keys() == BUNDLE
     assert kept["data"]["text/plain"] == "Hello"
@@ -216,7 +217,7 @@ def test_a_failure_before_the_answer_leaves_a_magic_cell_empty(kernel: BlockingK
 def test_a_failure_in_another_cell_takes_nothing_else_with_it(kernel: BlockingKernelClient) -> None:
     messages = execute(kernel, 'print("before"); failing()')
     assert "clear_output" not in kinds(messages)
-    assert [m["content"]["data"] for m in messages if m["msg_type"] == "update_display_data"] == [{}, {}]
+    assert [m["content"]["data"] for m in messages if m["msg_type"] == "update_display_data"] == [EMPTY, EMPTY]
 
 
 def test_where_nobody_watches_only_what_is_kept_is_shown(kernel: BlockingKernelClient) -> None:

@@ -17,9 +17,10 @@ import polars as pl
 import pytest
 
 from cozeloop_magic import Client, batch, new_client
-from cozeloop_magic.errors import InvalidRequest, RequirementNotMet, VariableError
+from cozeloop_magic.errors import InvalidRequest, RequirementNotMet, StoreError, VariableError
 from cozeloop_magic.lab.progress import BatchProgress
 from cozeloop_magic.run.drive import Stop
+from cozeloop_magic.store.runs import RunStore
 from tests.conftest import TOKEN
 from tests.lab.loop import BUSY, FakeLoop, fake_loop, refusal
 
@@ -172,3 +173,20 @@ class TestKept:
         first.communicate()
         again = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
         assert again.stdout.strip() == "400" and loop.executions <= 400 + 16
+
+    def test_a_full_disk_stops_it_and_what_was_committed_is_not_asked_for_again(
+        self, client: Client, loop: FakeLoop, tmp_path: Path
+    ) -> None:
+        rows = [{"text": f"row {n} " + "long " * 300} for n in range(200)]
+        with RunStore.open(tmp_path / "runs.db") as store:
+            pages = store._database.read("PRAGMA page_count")[0][0]
+            store._database.read(f"PRAGMA max_page_count = {pages + 60}")
+            with pytest.raises(StoreError, match=r"the disk is full.*What was kept before is safe"):
+                batch(client, rows, "greet", version="1.0.0", store=store, concurrency=4)
+            kept, asked = len(store.history), loop.executions
+            assert 20 < kept <= asked < 200
+            store._database.read("PRAGMA max_page_count = 100000")
+            told: list[BatchProgress] = []
+            batch(client, rows, "greet", version="1.0.0", store=store, progress=told.append)
+        assert loop.executions == asked + 200 - kept
+        assert str(told[0].look) == f"200 rows · {kept} of 200 are in the store"

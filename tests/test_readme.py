@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.M | re.S)
 PYTHON = [code for language, code in BLOCKS if language == "python"]
-CELLS = [code for _, code in BLOCKS if code.startswith("%")]
+CELLS = [code for _, code in BLOCKS if code.startswith("%") and not code.startswith("%loop record")]  # two sessions
 SHELL = [
     line.partition("#")[0].split() for language, code in BLOCKS if language == "sh" for line in code.splitlines()
 ]

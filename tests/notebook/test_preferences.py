@@ -138,4 +138,4 @@ class TestPreferences:
     def test_a_pace_out_of_range_is_refused(self, shell: InteractiveShell) -> None:
         shell.run_cell("%config LoopMagics.refresh_rate = 0\n%config LoopMagics.timeout = -1")
         magics = shell.magics_manager.registry["LoopMagics"]
-        assert (magics.refresh_rate, magics.timeout) == (12, None)
+        assert (magics.refresh_rate, magics.timeout) == (8, None)

@@ -7,6 +7,7 @@ import select
 import signal
 import socket
 import stat
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -132,6 +133,7 @@ def shell() -> Iterator[Any]:
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
 
+    main = sys.modules["__main__"]
     config = Config()
     config.HistoryManager.enabled = False
     shell = InteractiveShell(config=config)
@@ -140,6 +142,7 @@ def shell() -> Iterator[Any]:
     yield shell
     atexit.unregister(shell.atexit_operations)
     shell.atexit_operations()
+    sys.modules["__main__"] = main  # a shell puts a module of its own there, beside which no process can be spawned
     gc.unfreeze()
 
 

@@ -40,6 +40,7 @@ def everything(error: BaseException) -> str:
     while todo:
         current = todo.pop()
         seen.append(current)
+        assert getattr(current, "request", None) is None, "requests keeps what it sent on its errors"
         inner = (current.__cause__, current.__context__, *current.args)
         todo += [e for e in inner if isinstance(e, BaseException) and e not in seen]
     shown = []

@@ -164,13 +164,6 @@ def test_it_is_in_the_users_data_directory() -> None:
     assert default_path() == Path(os.environ["COZELOOP_MAGIC_HOME"]) / "data" / "runs.db"
 
 
-@pytest.fixture
-def spawning(monkeypatch: pytest.MonkeyPatch) -> None:
-    """See that processes can be spawned, also where a shell of IPython's has put a module of its own in place."""
-    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None, raising=False)
-
-
-@pytest.mark.usefixtures("spawning")
 def test_a_killed_process_loses_nothing_that_was_put(path: Path) -> None:
     process = multiprocessing.get_context("spawn").Process(target=_put_and_die, args=(path,))
     process.start()
@@ -186,7 +179,6 @@ def _put_and_die(path: Path) -> None:
     os._exit(9)
 
 
-@pytest.mark.usefixtures("spawning")
 def test_processes_and_threads_write_at_once(path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=_put_many, args=(path, name)) for name in "abcd"]

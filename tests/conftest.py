@@ -7,6 +7,7 @@ import select
 import signal
 import socket
 import stat
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -134,12 +135,16 @@ def shell() -> Iterator[Any]:
 
     config = Config()
     config.HistoryManager.enabled = False
+    main = sys.modules[
+        "__main__"
+    ]  # a shell puts one of its own in its place, which no spawned process can begin from
     shell = InteractiveShell(config=config)
     shell.run_line_magic("load_ext", "cozeloop_magic")
     gc.freeze()  # a shell that ends collects garbage, in all that every test before has left, too
     yield shell
     atexit.unregister(shell.atexit_operations)
     shell.atexit_operations()
+    sys.modules["__main__"] = main
     gc.unfreeze()
 
 

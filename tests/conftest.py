@@ -133,16 +133,18 @@ def shell() -> Iterator[Any]:
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
 
-    main = sys.modules["__main__"]
     config = Config()
     config.HistoryManager.enabled = False
+    main = sys.modules[
+        "__main__"
+    ]  # a shell puts one of its own in its place, which no spawned process can begin from
     shell = InteractiveShell(config=config)
     shell.run_line_magic("load_ext", "cozeloop_magic")
     gc.freeze()  # a shell that ends collects garbage, in all that every test before has left, too
     yield shell
     atexit.unregister(shell.atexit_operations)
     shell.atexit_operations()
-    sys.modules["__main__"] = main  # a shell puts a module of its own there, beside which no process can be spawned
+    sys.modules["__main__"] = main
     gc.unfreeze()
 
 

@@ -143,7 +143,7 @@ class TestVariables:
         max_leaves=20,
     )
 
-    @settings(max_examples=50)
+    @settings(max_examples=50, deadline=None)
     @given(st.lists(json_values) | st.dictionaries(st.text(), json_values))
     def test_json_means_itself(self, value: Any) -> None:
         text = json.dumps(value)

@@ -135,9 +135,7 @@ def shell() -> Iterator[Any]:
 
     config = Config()
     config.HistoryManager.enabled = False
-    main = sys.modules[
-        "__main__"
-    ]  # a shell puts one of its own in its place, which no spawned process can begin from
+    main = sys.modules["__main__"]  # a shell puts its own there, which no spawned process can begin from
     shell = InteractiveShell(config=config)
     shell.run_line_magic("load_ext", "cozeloop_magic")
     gc.freeze()  # a shell that ends collects garbage, in all that every test before has left, too

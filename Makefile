@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format bench lite wheel chromium clean
+.PHONY: demo test lint format bench lite tapes wheel chromium clean
 
 demo: $(VENV)/.demo  ## open the lesson in JupyterLab; EXECUTE=1 runs it here and prints the answers
 	$(BIN)/cozeloop-magic model fetch
@@ -33,6 +33,9 @@ bench: $(VENV)/.test chromium  ## each prints a ratio against its alternative
 
 lite: $(VENV)/.lite  ## a page that plays the lessons in a browser alone: serve dist/lite as plain files
 	$(BIN)/python -m lite.build lessons dist/lite
+
+tapes: $(VENV)/.demo  ## record the lessons anew, while the computer does nothing else
+	$(BIN)/python -m lite.record demo.ipynb lessons/exercise.ipynb lessons/is-it-better.ipynb
 
 wheel:  ## what a user installs: the wheel in an empty environment, and the lesson run from it
 	rm -rf dist $(VENV)-wheel

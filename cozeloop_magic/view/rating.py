@@ -23,6 +23,7 @@ from cozeloop_magic.view.widget import Rows, RowsWidget, script, sheet
 __all__ = ["RatingView", "rate_in_terminal"]
 
 _LONGEST = 20_000  # characters of an answer
+_WAY = "What was rated is kept: run this cell again to go on; in a new kernel, the comparison with --cache first."
 _KEYS = {"1": Preference.FIRST, "2": Preference.SECOND, "=": Preference.NEITHER}
 
 Decide = Callable[[], Sequence[Decision]]
@@ -54,7 +55,7 @@ class RatingView:
         hint = f"{len(rating.pairs):,} pairs to rate; run the cell again to go on, what was rated is kept."
         self._widget = _Widget(hint, {"root": ROOT, "problem": "", **self._drawn()}, lambda: None)
         self._widget.on_msg(self._heard)
-        self._place = Place(self._widget, left_in("a rating", "What was rated is kept: run the cell again to go on."))
+        self._place = Place(self._widget, left_in("a rating", _WAY))
 
     def _drawn(self) -> Rows:
         pairs = self._rating.pairs

@@ -88,7 +88,9 @@ def server(request, start, model, tmp_path):
     file.write_text(CONFIGURATION.format(home=tmp_path, port=port, location=location))
     with subprocess.Popen(["nginx", "-p", tmp_path, "-c", file], stderr=subprocess.PIPE) as nginx:
         url = f"http://127.0.0.1:{port}{PATH}"
-        assert eventually(lambda: nginx.poll() is not None or is_up(url)) and nginx.poll() is None, nginx.stderr.read()
+        assert eventually(lambda: nginx.poll() is not None or is_up(url)) and nginx.poll() is None, (
+            nginx.stderr.read()
+        )
         server.public = url
         yield server
         model.may.release(1000)
@@ -163,7 +165,9 @@ def test_who_leaves_stops_the_model(server, model):
 def test_prompts_are_listed_written_and_refused_as_without_it(server, model):
     with client_of(server) as client, client_of(server, 2) as other:
         prompt_id = client.prompts.create("song", "Song")
-        client.prompts.save_draft(prompt_id, {"prompt_template": {"messages": [{"role": "user", "content": "Sing."}]}})
+        client.prompts.save_draft(
+            prompt_id, {"prompt_template": {"messages": [{"role": "user", "content": "Sing."}]}}
+        )
         client.prompts.commit_draft(prompt_id, "1.0.0", "first")
         assert client.prompts.find("song").latest_version == "1.0.0"
         assert "song" not in [prompt.prompt_key for prompt in other.prompts.iterate()]

@@ -68,8 +68,8 @@ class Fault:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Fault:
         """Read its object."""
-        words = (str(value.get(name) or "") for name in ("kind", "message", "hint"))
-        return cls(*words, repeatable=value.get("repeatable") is True)
+        kind, message, hint = (str(value.get(name) or "") for name in ("kind", "message", "hint"))
+        return cls(kind, message, hint, value.get("repeatable") is True)
 
 
 @dataclass(frozen=True, slots=True)

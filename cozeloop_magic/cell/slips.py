@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from cozeloop_magic.entities.prompt import Role
 from cozeloop_magic.errors import CellError
 
-__all__ = ["check_mark", "not_an_entry", "refuse_typo"]
+__all__ = ["check_mark", "is_like_separator", "not_an_entry", "refuse_typo"]
 
 _LIKE_SEPARATOR = re.compile(r"[-\u2010-\u2015\u2212\ufe58\ufe63\uff0d\u3161\u30fc]{1,}\s*")
 _ROLES = ("user", "assistant", "system", "tool")
@@ -36,7 +37,7 @@ def not_an_entry(line: str, at: int) -> CellError:
         plain = f"colon and a blank: `{wide[1]}: ...`" if colon else f"equals sign: `{wide[1]} = ...`"
         hint = f"This is {unicodedata.name(wide[2])}. Write a plain {plain}."
         return CellError(_EXPECTED + ".", line=at + 1, column=wide.end(), source=line, hint=hint)
-    if _LIKE_SEPARATOR.fullmatch(line):
+    if is_like_separator(line):
         return CellError("this is no separator.", line=at + 1, source=line, hint="Write three plain hyphens: `---`.")
     quoted = re.match(r"([\"'])([^\W\d][\w-]*)\1\s*:", line)
     if quoted:
@@ -51,6 +52,11 @@ def not_an_entry(line: str, at: int) -> CellError:
     return CellError(_EXPECTED + ".", line=at + 1, source=line, hint="Is the line with `---` missing above it?")
 
 
+def is_like_separator(line: str) -> bool:
+    """Tell whether a line was meant as ``---``: more or fewer hyphens, or dashes."""
+    return _LIKE_SEPARATOR.fullmatch(line) is not None
+
+
 def check_mark(role: Role, tool_call_id: str | None, at: int, line: str) -> None:
     """Refuse a tool message that answers no call."""
     if role is Role.TOOL and not tool_call_id:
@@ -62,12 +68,12 @@ def check_mark(role: Role, tool_call_id: str | None, at: int, line: str) -> None
         )
 
 
-def refuse_typo(line: str, at: int) -> None:
+def refuse_typo(line: str, at: int, roles: Sequence[str] = _ROLES) -> None:
     """Refuse what was meant to begin a message and does not; other lines that begin with @ are text.
 
     That is a role with something after it, ``@usr`` alone on a line, and ``@anything = ...``.
     """
-    if re.match(r"@(user|assistant|system|tool)(?![\w.-])", line):
+    if re.match(rf"@({'|'.join(roles)})(?![\w.-])", line):
         raise CellError(
             "this begins no message.",
             line=at + 1,
@@ -86,7 +92,7 @@ def refuse_typo(line: str, at: int) -> None:
     word = line.rstrip().removeprefix("@")
     if not line.startswith("@") or not word.isidentifier():
         return
-    for role in difflib.get_close_matches(word.lower(), _ROLES, n=1, cutoff=0.75):
+    for role in difflib.get_close_matches(word.lower(), roles, n=1, cutoff=0.75):
         raise CellError(
             f"there is no role {word!r}.", line=at + 1, column=2, source=line, hint=f"Did you mean @{role}?"
         )

@@ -211,7 +211,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 for _tag, _pattern, _first in (
-    ("float", r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?", "-0123456789"),
+    ("float", r"[-+]?([0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)([eE][-+]?[0-9]+)?", "-+.0123456789"),
+    ("int", r"[-+]?0[xXoObB][0-9A-Fa-f_]+", "-+0"),
     ("null", r"None|NaN|nan|-?inf|-?Infinity", "Nni-I"),
 ):
     _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))

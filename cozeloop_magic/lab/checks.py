@@ -19,7 +19,7 @@ from typing import Any
 from cozeloop_magic.entities.prompt import ExecuteResult
 from cozeloop_magic.errors import InvalidRequest, to_install
 
-__all__ = ["Check", "Score", "parse_check"]
+__all__ = ["Check", "Score", "parse_check", "says_yes_or_no"]
 
 Row = Mapping[str, Any]
 Evaluate = Callable[[ExecuteResult, Row, Any], Any]
@@ -103,6 +103,11 @@ def parse_check(given: str | Callable[..., Any], functions: Mapping[str, Any] | 
     return _KINDS[kind](given, value if colon else None)
 
 
+def says_yes_or_no(name: str) -> bool:
+    """Whether a check of this name passes or does not; one of a function's may give numbers, too."""
+    return name.partition(":")[0] in _KINDS
+
+
 def _equals(name: str, value: str | None) -> Check:
     return Check(
         name,
@@ -129,7 +134,9 @@ def _regex(name: str, value: str | None) -> Check:
     try:
         pattern = re.compile(_needed(name, value, "regex:^(positive|negative)$"))
     except re.error as error:
-        raise InvalidRequest(f"The check {name} is no regular expression: {error}.") from None
+        raise InvalidRequest(
+            f"The check {name} is no regular expression: {error}.", hint="A sign such as ( or * itself is \\( or \\*."
+        ) from None
     return Check(name, lambda result, row, expected: pattern.search(result.text) is not None)
 
 

@@ -25,7 +25,7 @@ def variables_of(settings: str, body: str = BODY) -> list[dict[str, Any]]:
     return defs
 
 
-@pytest.mark.parametrize("text", ["1.10", "yes", "no", "on", "2024-01-01", "12:30", "007", "0.50", "~x", "0x1F"])
+@pytest.mark.parametrize("text", ["1.10", "yes", "no", "on", "2024-01-01", "12:30", "007", "0.50", "~x"])
 def test_text_is_text_whatever_yaml_takes_it_for(text: str) -> None:
     read = parse_definition(f"name: {text}\ndescription: {text}\n{BODY}")
     assert (read.name, read.description) == (text, text)
@@ -90,6 +90,7 @@ def test_parameters_of_a_tool_may_be_yaml_and_go_as_json_text() -> None:
         ("@user Greet {{a}} warmly\n", 1, "begins no message", "lines below"),
         ("@system\nS\n@User\nU", 3, "no role 'User'", "@user"),
         ("@system\nS\n@placehodler history\n@user\nx", 3, "no role 'placehodler'", "@placeholder"),
+        ("name: 0x1F\n" + BODY, 1, "0x1F would be text; write 31, or put it in quotes", ""),
         ("name: 1e3\n" + BODY, 1, "name must be text; put it in quotes", ""),
         ("@placeholder a b\n@user\nx", 1, "begins no message", ""),
         ("@tool\ndef f(): ...", 1, "needs the id of the call", "as text"),
@@ -134,7 +135,31 @@ def test_each_of_these_is_text_all_the_same_and_comes_back_to_the_byte(text: str
 
 
 @pytest.mark.parametrize(
-    "text", ["1e-1", "-1e5", "None", "NaN", "-inf", "yes", "1.10", "2024-01-01", "a: b", "x #y", "&a", ""]
+    "text",
+    [
+        "1e-1",
+        "-1e5",
+        "007",
+        "0o17",
+        "0x1F",
+        "1_000",
+        "+1",
+        ".5",
+        "1.",
+        "TRUE",
+        "NULL",
+        ".nan",
+        "None",
+        "NaN",
+        "-inf",
+        "yes",
+        "1.10",
+        "2024-01-01",
+        "a: b",
+        "x #y",
+        "&a",
+        "",
+    ],
 )
 def test_what_yaml_would_read_otherwise_is_quoted_where_it_is_written(text: str) -> None:
     detail = {

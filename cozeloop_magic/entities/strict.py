@@ -22,7 +22,8 @@ def misread(value: Wire, given: Mapping[str, Any]) -> str:
         The JSON object that it was read from.
     """
     for name in (field.name for field in fields(value) if field.name != "extra"):
-        read, written = getattr(value, name), given.get(name)
+        read: Any = getattr(value, name)
+        written: Any = given.get(name)
         if name in value.extra or (isinstance(read, str) and not isinstance(written, (str, type(None)))):
             return name
         if isinstance(read, Wire) and (where := misread(read, written)):

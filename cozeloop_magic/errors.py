@@ -214,7 +214,9 @@ class TapeError(LoopError):
 
 
 class RequirementNotMet(LoopError):
-    """A comparison did not show what it was required to; the calls themselves went well."""
+    """A comparison did not show what it was required to, and is ``result``; or too many rows of a table failed."""
+
+    result: object = None
 
 
 class TransportError(LoopError):

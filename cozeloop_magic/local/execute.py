@@ -45,6 +45,8 @@ _DRAFT_RUNS = "a draft runs: works here, not on the platform"
 _LONGEST_NOTES = 1000  # characters: headers are not long
 _AT_ONCE = 0.2  # seconds in which nobody needs to be told that they wait
 _USUAL_URGENCY = 3
+_UNBUFFERED = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
+"""For proxies: nginx and those like it would hold an answer back until a buffer is full."""
 
 
 async def execute(request: Request) -> Response:
@@ -67,7 +69,7 @@ async def execute_streaming(request: Request) -> Response:
         first, places = None, request.scope["loop"].queue.places(turn)
     headers = _headers(prepared, first)
     events = _events(places, first, pieces)
-    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+    return StreamingResponse(events, media_type="text/event-stream", headers=headers | _UNBUFFERED)
 
 
 class _Prepared(NamedTuple):

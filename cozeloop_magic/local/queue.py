@@ -22,6 +22,8 @@ TOO_MANY = 600502002
 STOPPED = 600505014
 TICK_SECONDS = 1.0
 """How often, at the most, somebody is told where in the line they are."""
+REPEATED_SECONDS = 15.0
+"""How often they are told again though nothing changed: proxies cut off what is silent for a minute."""
 LONGEST_LINE = 50
 """How many places are told apart; working them out takes the square of it."""
 _WEIGHT = 0.3  # of the last answer in the mean of how long answers take
@@ -151,13 +153,14 @@ class FairQueue:
         self._grant()
 
     async def places(self, turn: Turn) -> AsyncIterator[str]:
-        """Say where in the line a turn is, each time that changes, until it is granted."""
-        told = ""
+        """Say where in the line a turn is, each time that changes and now and then again, until it is granted."""
+        told, silent = "", 0.0
         while not turn.granted:
             place = self._place(turn)
-            if place != told:
+            if place != told or silent >= REPEATED_SECONDS:
                 yield place
-                told = place
+                told, silent = place, 0.0
+            silent += TICK_SECONDS
             await turn.wait(TICK_SECONDS)
 
     def _grant(self) -> None:

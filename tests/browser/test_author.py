@@ -77,7 +77,7 @@ class Author:
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_from_nothing_to_a_verdict_on_an_own_prompt(open_notebook: Open, theme: str) -> None:
-    key = f"my_{theme.lower()}"
+    key = f"summarize_{{'Light': 'notes', 'Dark': 'minutes'}[theme]}"
     author = Author(open_notebook(f"author-{theme}", ["%load_ext cozeloop_magic"], theme=f"JupyterLab {theme}"))
     notebook, keep = author.notebook, lambda index, name: author.keep(index, f"{name}-{theme.lower()}")
     author.run(0)

@@ -23,6 +23,8 @@ LONGEST = 2_000_000
 POLL_INTERVAL = 0.05
 """Seconds between looks whether something that another thread does is there, or still wanted."""
 
+_NEAR_ENOUGH = 0.01  # seconds
+
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
@@ -164,6 +166,20 @@ class Call:
         if left <= 0:
             raise TimeoutError
         return left
+
+    def limit(self, sock: socket.socket) -> None:
+        """Let a socket's next step take no longer than what is left, or a moment more.
+
+        Its timeout stays where it is near enough: to change it costs a system call, and lets other threads go first.
+
+        Raises
+        ------
+        TimeoutError
+            If nothing is left.
+        """
+        left, timeout = self.remaining(), sock.gettimeout()
+        if timeout is None or not left <= timeout <= left + _NEAR_ENOUGH:
+            sock.settimeout(left + _NEAR_ENOUGH)
 
     @property
     def expired(self) -> bool:

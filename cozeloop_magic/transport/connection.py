@@ -10,15 +10,14 @@ import errno
 import http.client
 import io
 import socket
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import NewConnectionError
 
 from cozeloop_magic.transport.call import Call
 from cozeloop_magic.transport.chunked import ChunkedDecoder
@@ -30,8 +29,8 @@ __all__ = ["CALL", "Adapter"]
 CALL: ContextVar[Call] = ContextVar("CALL")
 """The call that this thread is making: urllib3 hands nothing of ours on to a connection."""
 
-_TIMEOUT_SLACK = 0.01  # seconds a read may outlast its limit, because setting a socket's timeout costs a system call
 _READ_SIZE = 65536
+_SENT_AT_ONCE = 16384  # bytes: of a larger piece, TLS makes records whose limits each begin anew
 
 
 class _SocketReader(io.RawIOBase):
@@ -48,7 +47,6 @@ class _SocketReader(io.RawIOBase):
         self._socket = sock
         self._file = sock.makefile("rb", buffering=0)
         self._call = call
-        self._timeout = sock.gettimeout() or 0.0
 
     def makefile(self, *_: object) -> io.BufferedReader:
         return io.BufferedReader(self)
@@ -57,10 +55,7 @@ class _SocketReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        left = self._call.remaining()
-        if not left <= self._timeout <= left + _TIMEOUT_SLACK:
-            self._timeout = left + _TIMEOUT_SLACK
-            self._socket.settimeout(self._timeout)
+        self._call.limit(self._socket)
         count = self._file.readinto(buffer)
         if count:
             self._call.answered = True
@@ -126,48 +121,46 @@ class _Response(http.client.HTTPResponse):
 class _CallConnection:
     """What both kinds of connection do alike: tell their call what happens to it."""
 
-    host: str
     port: int
     sock: Any
     _dns_host: str
     proxy: Any
     _round_trip = 0.0  # seconds it took to be made
-    _has_answered = False  # whether it has answered before
     _buffered: list[bytes] | None = None  # what a request has written so far
     _secrets: Sequence[Secret] = ()  # the headers of the request that nobody may read
     debuglevel = 0  # what http.client would print holds the token
 
+    def __init__(self, *args: Any, _socks_options: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._socks_options = _socks_options  # by this name urllib3 hands them on
+
     def connect(self) -> None:
         call = CALL.get()
-        self._has_answered = False
         call.proxied = self.proxy is not None
         with call.fail_after(call.limits.connect):
             super().connect()  # type: ignore[misc]
         call.attach(self.sock)  # before anything is sent: a call that was ended meanwhile must not begin a run
         call.connected = True
-        self.sock.settimeout(call.remaining())  # a large request takes longer to send than to connect
+        self._round_trip = call.round_trip
 
     def _new_conn(self) -> socket.socket:
         """Connect as urllib3 does, but with the socket in the call's hand, and with one limit for everything."""
-        began = time.monotonic()
+        call = CALL.get()
         try:
-            return dial(self._dns_host, self.port, CALL.get())
-        except (socket.gaierror, UnicodeError) as error:
-            raise NameResolutionError(self.host, self, error) from error  # type: ignore[arg-type]
-        except TimeoutError as error:
-            raise ConnectTimeoutError(self, f"{self.host} accepted no connection") from error
-        except OSError as error:
+            if self._socks_options is None:
+                return dial(self._dns_host, self.port, call)
+            from cozeloop_magic.transport.socks_proxy import dial_through
+
+            return dial_through(self._socks_options, self._dns_host, self.port, call)
+        except (OSError, UnicodeError) as error:
             raise NewConnectionError(self, str(error)) from error  # type: ignore[arg-type]
-        finally:
-            self._round_trip = time.monotonic() - began
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         call = CALL.get()
         self._secrets = [value for value in (kwargs.get("headers") or {}).values() if isinstance(value, Secret)]
-        if self.sock is not None:
-            call.reused, call.connected, call.round_trip = self._has_answered, True, self._round_trip
+        if self.sock is not None and not call.connected:  # it served another call before
+            call.reused, call.connected, call.round_trip = True, True, self._round_trip
             call.attach(self.sock)
-            self.sock.settimeout(call.remaining())  # the last call may have left it next to nothing
         buffered: list[bytes] = []
         self._buffered = buffered
         try:
@@ -178,16 +171,18 @@ class _CallConnection:
 
     def send(self, data: Any) -> None:
         """Send at once what a request's head and body are: each step costs as much as a small answer's reading."""
-        if self._buffered is None:
-            self._debug("send:", data)
-            super().send(data)  # type: ignore[misc]
-        else:
+        if self._buffered is not None:
             self._buffered.append(data)
+            return
+        self._debug("send:", data)
+        if self.sock is None:
+            self.connect()
+        for start in range(0, len(data), _SENT_AT_ONCE):
+            CALL.get().limit(self.sock)
+            super().send(data[start : start + _SENT_AT_ONCE])  # type: ignore[misc]
 
     def getresponse(self) -> Any:
-        CALL.get().attach(self.sock)
         response = super().getresponse()  # type: ignore[misc]
-        self._has_answered = True
         self._debug("reply:", f"HTTP/{response.version / 10} {response.status} {response.reason}")
         for name, value in response.headers.items():
             self._debug("header:", f"{name}: {value}")
@@ -205,33 +200,30 @@ class _Connection(_CallConnection, HTTPConnection):
 
 
 class _SecureConnection(_CallConnection, HTTPSConnection):
+    """Has a second hand on its socket as long as hands are shaken: TLS takes the first away."""
+
     response_class = _Response
-    _socket_copy: socket.socket | None = None
+    _hand: socket.socket | None = None
 
     def connect(self) -> None:
         try:
             super().connect()
         finally:
-            if self._socket_copy is not None:
-                self._socket_copy.close()
+            if self._hand is not None:
+                self._hand.close()
 
     def _new_conn(self) -> socket.socket:
-        """Connect with a second hand on the socket: TLS takes the first away as long as hands are shaken."""
-        sock = super()._new_conn()
-        self._socket_copy = sock.dup()
-        try:
-            CALL.get().attach(self._socket_copy)
-        except ConnectionAbortedError:
-            sock.close()
-            raise
+        self.sock = sock = super()._new_conn()
+        self._hand = sock.dup()
+        CALL.get().attach(self._hand)
         return sock
 
     def _tunnel(self) -> None:
         """Ask a proxy for the way through; its answer, when it is closed, lets go of the socket."""
         super()._tunnel()
         call = CALL.get()
-        call.attach(self._socket_copy or self.sock)
-        self.sock.settimeout(call.remaining())
+        call.attach(self._hand or self.sock)
+        call.limit(self.sock)
 
 
 class _Pool(HTTPConnectionPool):
@@ -242,11 +234,7 @@ class _SecurePool(HTTPSConnectionPool):
     ConnectionCls = _SecureConnection
 
 
-def _over_socks(pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
-    """Make a class of pool whose connections read as ours do, and print nothing."""
-    ours = {"response_class": _Response, "debuglevel": 0}
-    connection = type(pool.ConnectionCls.__name__, (pool.ConnectionCls,), ours)
-    return type(pool.__name__, (pool,), {"ConnectionCls": connection})
+_POOLS = {"http": _Pool, "https": _SecurePool}
 
 
 class Adapter(HTTPAdapter):
@@ -255,16 +243,12 @@ class Adapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Set the pools' classes."""
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+        self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         """Set the pools' classes."""
         manager = super().proxy_manager_for(*args, **kwargs)
-        if args[0].lower().startswith("socks"):  # whose connections are made in a way of their own
-            classes = manager.pool_classes_by_scheme.items()
-            manager.pool_classes_by_scheme = {scheme: _over_socks(pool) for scheme, pool in classes}
-        else:
-            manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+        manager.pool_classes_by_scheme = _POOLS
         return manager
 
     def close(self) -> None:

@@ -23,7 +23,6 @@ from tests.conftest import TOKEN, open_connections, soon
 from tests.transport.wire import PATIENCE, Socks, exactly, head_of, lead_on, listening, shakes_hands
 from tests.wire_server import ANSWER, GOOD, PIECES, WHOLE, delta, framed, in_turn, last, send, stay
 
-
 WHOLE_BUT_OPEN = send(framed([json.dumps(ANSWER).encode()], "close", JSON_HEAD), stay)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from cozeloop_magic.errors import ClientClosed, DeadlineExceeded
 
-__all__ = ["LONGEST", "POLL_INTERVAL", "Call", "Calls", "Timeouts", "seconds_error"]
+__all__ = ["CALL", "LONGEST", "POLL_INTERVAL", "Call", "Calls", "Timeouts", "seconds_error"]
 
 LONGEST = 2_000_000
 """Seconds that a limit may have: some systems count the milliseconds of a wait in 31 bits."""
@@ -265,3 +265,7 @@ class Call:
             what = f"The answer from {server} was not complete after {self._limit:g} s, the call's time limit."
             hint = "Give it more with timeout=... (--timeout in a cell)."
         return DeadlineExceeded(what, hint=hint, log_id=log_id)
+
+
+CALL: ContextVar[Call] = ContextVar("CALL")
+"""The call that this thread is making: urllib3 hands nothing of ours on to a connection."""

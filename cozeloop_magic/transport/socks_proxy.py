@@ -26,7 +26,7 @@ class _SocksSocket(socks.socksocket):  # type: ignore[misc]
         self._onward = onward
         self._call = call
 
-    def connect(self, address: tuple[Any, ...]) -> None:
+    def connect(self, address: tuple[Any, ...]) -> None:  # tests: test_one_that_is_not_there_is_told
         given = self._options
         self.set_proxy(given["socks_version"], *address[:2], given["rdns"], given["username"], given["password"])
         try:
@@ -35,6 +35,7 @@ class _SocksSocket(socks.socksocket):  # type: ignore[misc]
             raise error.socket_err or OSError(str(error)) from None
 
     def recv_into(self, *args: Any) -> int:
+        # tests: test_a_byte_now_and_then_does_not_defeat_the_limit_to_connect
         self._call.limit(self)
         return super().recv_into(*args)  # type: ignore[no-any-return]
 

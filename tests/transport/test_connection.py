@@ -129,9 +129,9 @@ class TestSending:
 
         def slow(connection: socket.socket) -> None:
             head_of(connection)
-            for _ in range(200):
-                exactly(connection, 16384)
-                if over.wait(0.04):
+            for _ in range(60):
+                exactly(connection, 65536)
+                if over.wait(0.15):
                     return
             was_slow.set()
             while connection.recv(65536):
@@ -171,6 +171,7 @@ class TestReading:
             WHOLE_BUT_OPEN(request, connection)
             if not over.wait(PATIENCE):
                 was_waited_for.set()
+                raise ConnectionAbortedError
 
         assert read_whole(client_of(serve(never_ends))) == "Hello world"
         assert not was_waited_for.is_set()

@@ -56,6 +56,11 @@ class Way:
 
         return talk
 
+    def hear(self, connection: socket.socket) -> None:
+        """Let the other side begin, and stall."""
+        if connection.recv(65536):
+            self.stall(connection)
+
     def unread(self, connection: socket.socket) -> None:
         """Begin to read a request, and no more of it until the call is over: no hanging up overtakes what is sent."""
         head_of(connection)
@@ -65,14 +70,14 @@ class Way:
 
 
 STALLS: dict[str, Callable[[Way], str]] = {
-    "a SOCKS proxy's greeting": lambda way: way.by(way.to(way.stall, "socks5h"), "http"),
-    "a SOCKS proxy's greeting, to TLS": lambda way: way.by(way.to(way.stall, "socks5h"), "https"),
+    "a SOCKS proxy's greeting": lambda way: way.by(way.to(way.hear, "socks5h"), "http"),
+    "a SOCKS proxy's greeting, to TLS": lambda way: way.by(way.to(way.hear, "socks5h"), "https"),
     "a SOCKS proxy's answer": lambda way: way.by(way.to(Socks(answers=way.stall), "socks5h"), "http"),
-    "TLS behind a SOCKS proxy": lambda way: way.by(way.to(Socks(answers=_let_through(way)), "socks5h"), "https"),
+    "TLS behind a SOCKS proxy": lambda way: way.by(way.to(Socks(answers=_lets_through(way)), "socks5h"), "https"),
     "a proxy's answer": lambda way: way.by(way.to(way.after()), "https"),
     "half of a proxy's answer": lambda way: way.by(way.to(way.after(TUNNEL[:20])), "https"),
-    "TLS behind a proxy": lambda way: way.by(way.to(way.after(TUNNEL)), "https"),
-    "TLS": lambda way: way.to(way.stall, "https"),
+    "TLS behind a proxy": lambda way: way.by(way.to(_leads_on(way)), "https"),
+    "TLS": lambda way: way.to(way.hear, "https"),
     "sending": lambda way: way.to(way.unread),
     "sending by TLS": lambda way: way.secure(way.unread),
     "the headers": lambda way: way.to(way.after()),
@@ -87,12 +92,21 @@ STALLS: dict[str, Callable[[Way], str]] = {
 CHUNKED = HEAD.encode() + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
-def _let_through(way: Way) -> Talk:
-    def talk(connection: socket.socket) -> None:
-        connection.sendall(b"\x05\x00\x00\x01" + bytes(6))
-        way.stall(connection)
+def _leads_on(way: Way) -> Talk:
+    def proxy(connection: socket.socket) -> None:
+        head_of(connection)
+        connection.sendall(TUNNEL)
+        way.hear(connection)
 
-    return talk
+    return proxy
+
+
+def _lets_through(way: Way) -> Talk:
+    def answers(connection: socket.socket) -> None:
+        connection.sendall(b"\x05\x00\x00\x01" + bytes(6))
+        way.hear(connection)
+
+    return answers
 
 
 @pytest.fixture

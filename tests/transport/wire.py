@@ -40,6 +40,9 @@ def listening(talk: Talk) -> Iterator[int]:
                 pass  # the client is gone
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 19
+        )  # of what is not read, not much is under way
         threading.Thread(target=accept, daemon=True).start()
         yield listener.getsockname()[1]
         listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts

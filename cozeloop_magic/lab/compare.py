@@ -11,7 +11,7 @@ from typing import Any
 from cozeloop_magic.client.client import Client
 from cozeloop_magic.entities.prompt import Message
 from cozeloop_magic.errors import InvalidRequest, RequirementNotMet
-from cozeloop_magic.lab.checks import Check, parse_check
+from cozeloop_magic.lab.checks import Check, check_expected, parse_check
 from cozeloop_magic.lab.comparison import Comparison
 from cozeloop_magic.lab.events import Told
 from cozeloop_magic.lab.judging import Judge, judge_pairs
@@ -137,7 +137,7 @@ def compare(
         If a prompt cannot be had, or runs cannot be kept. A failed call raises nothing: its trial says why.
     """
     made = [check if isinstance(check, Check) else parse_check(check, functions) for check in checks]
-    _check_expected(made, expect)
+    check_expected(made, expect)
     measure = decide or ("judge" if judge and not made else "pass")
     check_measure(measure, [check.name for check in made], concurrency)
     check_by(by, measure)
@@ -186,15 +186,6 @@ def _check_requirement(require: str | None, *, nothing: bool) -> None:
             f"Nothing could show that a variant is {require.replace('-', ' ')}.",
             hint="Name a check (--check), a judge, or --decide human, tokens or latency.",
         )
-
-
-def _check_expected(checks: Iterable[Check], expect: str | None) -> None:
-    for check in checks:
-        if check.needs_expected and expect is None:
-            raise InvalidRequest(
-                f"The check {check.name} compares with what is expected, and no column says that.",
-                hint=f"Name it with expect=... (--expect COLUMN), or write {check.name}:VALUE.",
-            )
 
 
 @dataclass
@@ -287,15 +278,21 @@ class _Experiment:
         found = self.store.find(keys.values(), job=self.job)
         kept = {trial: found[key] for trial, key in keys.items() if key in found}
         done_only = retry_errors or self.job is None
-        return {trial: run for trial, run in kept.items() if run.phase is Phase.DONE or not done_only}
+        kept = {trial: run for trial, run in kept.items() if run.phase is Phase.DONE or not done_only}
+        if latest is not None and latest.question == self._question and len(kept) == len(keys):
+            self.job = latest.id  # the same answers to the same question: no further look
+        return kept
+
+    @property
+    def _question(self) -> str:
+        return f"{self.measure} ±{self.by:g} {[check.name for check in self.checks]}"
 
     def _begin(self) -> None:
         if self.store is None:
             return
         inputs = [each.digest for each in self.plan.inputs]
         plan = self.plan
-        question = f"{self.measure} ±{self.by:g} {[check.name for check in self.checks]}"
-        job = Job("compare", plan.digest, plan.subject, question, len(plan), time.time())
+        job = Job("compare", plan.digest, plan.subject, self._question, len(plan), time.time())
         self.job = self.job or self.store.jobs.begin(job, inputs)
         self.look = self.store.jobs.count_looks(job, inputs, before=self.job) + 1
 

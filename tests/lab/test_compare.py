@@ -212,6 +212,8 @@ class TestKept:
         cmp = run(client, cache=True)
         assert loop.executions == 48 and cmp.verdict is Verdict.BETTER
         assert "24 of 24 runs are in the store." in cmp.state.notes
+        assert cmp.look == 2 and run(client, cache=True).look == 2  # the same answers are no further look
+        assert run(client, cache=True, decide="tokens").look == 1 and run(client).look == 3
         assert all("kept answer of" in trial.run.notes[0] for _, trial in cmp)
 
     def test_only_what_failed_runs_again(self, client: Client, loop: FakeLoop) -> None:

@@ -154,7 +154,8 @@ def kernel() -> None:
         ours, server = spawn.Pipe(duplex=False)
         serving = spawn.Process(target=serve, args=(server, milliseconds), daemon=True)
         serving.start()
-        port, found = ours.recv(), {way: [] for way in WAYS}  # type: dict[str, list[list[float]]]
+        port = ours.recv()
+        found: dict[str, list[list[float]]] = {way: [] for way in WAYS}
         for _ in range(ROUNDS[milliseconds]):
             for way in WAYS:
                 hears, tells = spawn.Pipe(duplex=False)

@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format bench lite wheel chromium clean
+.PHONY: demo test lint format bench lite tapes wheel chromium clean
 
 demo: $(VENV)/.demo  ## open the lesson in JupyterLab; EXECUTE=1 runs it here and prints the answers
 	$(BIN)/cozeloop-magic model fetch
@@ -34,6 +34,9 @@ bench: $(VENV)/.test chromium  ## each prints a ratio against its alternative
 lite: $(VENV)/.lite  ## a page that plays the lessons in a browser alone: serve dist/lite as plain files
 	$(BIN)/python -m lite.build lessons dist/lite
 
+tapes: $(VENV)/.demo  ## record the lessons anew, while the computer does nothing else
+	$(BIN)/python -m lite.record demo.ipynb lessons/exercise.ipynb lessons/is-it-better.ipynb
+
 wheel:  ## what a user installs: the wheel in an empty environment, and the lesson run from it
 	rm -rf dist $(VENV)-wheel
 	$(PYTHON) -m venv $(VENV)-wheel
@@ -49,8 +52,10 @@ $(VENV)/.%: pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[$*]'
 	touch $@
 
-# The browser tests drive the system's Chromium; where there is none, and none can be installed, they are skipped.
+# The browser tests drive the system's Chromium, and those of a proxy its nginx; where there is none, and none can be
+# installed, they are skipped.
 chromium:
-	@command -v chromium >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null \
-		|| { apt-get update -qq && apt-get install -y -qq chromium fonts-noto-cjk fonts-noto-color-emoji; } \
-		|| echo "No Chromium: the browser tests are skipped."
+	@{ command -v chromium && command -v nginx; } >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null \
+		|| { apt-get update -qq \
+			&& apt-get install -y -qq chromium fonts-noto-cjk fonts-noto-color-emoji nginx-light; } \
+		|| echo "No Chromium or no nginx: their tests are skipped."

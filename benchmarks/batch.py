@@ -2,7 +2,7 @@
 
 A local server answers each call after 100 ms, in a process of its own. Each ratio is one of two figures of one run.
 
-    python benchmarks/batch.py [--rows 1000000]
+    python benchmarks/batch.py [speed] [resumed] [killed] [together] [flat] [--rows 1000000]
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def timed(run: Callable[..., None], url: str, concurrency: int, path: Path | Non
 def apart(work: Callable[..., Any], *arguments: Any) -> Any:
     """Do it in a process of its own: no arm inherits another's threads, loops or connections."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(work, *arguments).result(timeout=300)
+        return pool.submit(work, *arguments).result()
 
 
 def speed(home: Path) -> None:
@@ -199,7 +199,7 @@ def resume_part(url: str, path: Path, part: int) -> None:
         assert all(row["answer"] for row in batch(client, table, KEY, version="1.0.0", store=store))
 
 
-def killed(home: Path, rows: int) -> None:
+def killed(home: Path, rows: int = DRILL) -> None:
     context = multiprocessing.get_context("spawn")
     with stub(0.01) as (url, calls):
         process = context.Process(target=resume, args=(url, home / "killed.db", rows))
@@ -212,16 +212,23 @@ def killed(home: Path, rows: int) -> None:
         print(f"killed at half of {rows:,} rows and run again: {calls.value:,} calls, {calls.value / rows:.4f} x")
 
 
+PARTS: dict[str, Callable[..., None]] = {
+    "speed": speed,
+    "resumed": resumed,
+    "killed": killed,
+    "together": together,
+    "flat": flat,
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all, unless named")
     parser.add_argument("--rows", type=int, default=100_000, help="of the table from file to file")
-    rows = parser.parse_args().rows
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
-        speed(Path(home))
-        resumed(Path(home))
-        killed(Path(home), DRILL)
-        together(Path(home))
-        flat(Path(home), rows)
+        for part in args.parts or PARTS:
+            PARTS[part](Path(home), **({"rows": args.rows} if part == "flat" else {}))
 
 
 if __name__ == "__main__":

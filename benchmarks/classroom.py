@@ -89,7 +89,7 @@ def ask(port: int, workspace_id: str, call: Call) -> None:
             if line.startswith(b"data:"):
                 piece = ExecuteResult.from_json(json.loads(line[5:]))
                 call.first = call.first or (time.perf_counter() if piece.text else 0.0)
-                call.tokens = piece.usage.output_tokens if piece.usage else call.tokens
+                call.tokens = (piece.usage and piece.usage.output_tokens) or call.tokens
         call.last = time.perf_counter()
 
 

@@ -55,7 +55,8 @@ class Answering(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.transport, self.data, self.task = transport, b"", None
+        self.transport, self.data = transport, b""
+        self.task: asyncio.Task[None] | None = None
 
     def connection_lost(self, error: Exception | None) -> None:
         if self.task:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -60,7 +61,7 @@ def directly(model: LlamaModel) -> Measured:
     request = chat_request(messages, Parameters(LLMConfig(temperature=0.0, max_tokens=MAX_TOKENS)))
 
     def run(tick: Callable[[], None]) -> None:
-        def receive(chunk: dict) -> bool:
+        def receive(chunk: dict[str, Any]) -> bool:
             if chunk["choices"] and chunk["choices"][0]["delta"].get("content"):
                 tick()
             return False
@@ -122,7 +123,7 @@ def main() -> None:
     model.load()
     with tempfile.TemporaryDirectory() as directory, closing(Store(Path(directory) / "prompts.db")) as store:
         store.seed(read_seeds())
-        loop = Loop(store, model, secrets.token_urlsafe(), store.workspace_id)
+        loop = Loop(store, [model], secrets.token_urlsafe(), store.workspace_id)
         direct: list[Measured] = []
         api: list[Measured] = []
         with served([loop]) as port:

@@ -13,7 +13,15 @@ from cozeloop_magic.entities.prompt import ContentPart, Message
 from cozeloop_magic.entities.variables import message_of
 from cozeloop_magic.errors import CellError, InvalidRequest
 
-__all__ = ["bind_messages", "bind_variables", "option_to_text", "option_to_value", "options_to_variables", "unquote"]
+__all__ = [
+    "bind_messages",
+    "bind_variables",
+    "option_to_text",
+    "option_to_value",
+    "options_to_variables",
+    "python_name",
+    "unquote",
+]
 
 _NAME = re.compile(r"\$([^\W\d]\w*)|\{([^\W\d]\w*)\}")
 _NAME_WITHIN = re.compile(r"(?<!\$)\$([^\W\d]\w*)|(?<!\{)\{([^\W\d]\w*)(?!\w|:\s)[^}]*\}")
@@ -134,8 +142,7 @@ def option_to_text(option: str, names: Mapping[str, Any], what: str) -> str | No
 def _name_in_python(option: str, names: Mapping[str, Any]) -> str | None:
     """Give the name that an option stands for; text stands for itself, and must not look as if it did not."""
     text = unquote(option)
-    if whole := _NAME.fullmatch(text):
-        name = whole[1] or whole[2]
+    if name := python_name(text):
         if name in names:
             return name
         raise InvalidRequest(
@@ -150,6 +157,12 @@ def _name_in_python(option: str, names: Mapping[str, Any]) -> str | None:
                 "the cell, above `---`.",
             )
     return None
+
+
+def python_name(text: str) -> str | None:
+    """Return the name that an option's value stands for where it is ``$name`` or ``{name}``."""
+    whole = _NAME.fullmatch(text)
+    return (whole[1] or whole[2]) if whole else None
 
 
 def unquote(text: str) -> str:

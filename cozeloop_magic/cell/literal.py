@@ -17,7 +17,7 @@ import yaml
 
 from cozeloop_magic.errors import CellError
 
-__all__ = ["BLANKS", "BLOCK", "common_indent", "opens", "parse_block", "parse_value"]
+__all__ = ["BLANKS", "BLOCK", "common_indent", "opens", "parse_block", "parse_value", "parse_yaml", "refuse_path"]
 
 BLANKS = " \t"
 """What around a value is no part of it; other blanks, such as U+3000, are text."""
@@ -25,9 +25,19 @@ BLANKS = " \t"
 BLOCK = re.compile(r"[|>][-+]?")
 """What stands after ``name:`` where the text is indented below it."""
 
-
 _WINDOWS_PATH = re.compile(r'"(?:[A-Za-z]:|\.{1,2}|\\)?\\[^\\"]')
-_PYTHONS_WORD = "is Python's word"
+_TEXT = "tag:yaml.org,2002:str"
+_ESCAPES_ALONE = re.compile(r'"(?:\\[nrt])+"')
+_PATH_WITHIN = re.compile(r'"(?:[A-Za-z]:|\.{1,2})(?:\\[^\\/:*?"<>|\r\n]+)+\\?"')
+"""A whole text that no Windows path is not: its backslashes are single ones, and nothing in it stands in no path."""
+
+_MEANT = {"None": "null", "NULL": "null", "Null": "null", "TRUE": "true", "FALSE": "false"} | dict.fromkeys(
+    "NaN nan inf -inf Infinity -Infinity .nan .NaN .inf -.inf .Inf -.Inf".split(), "a finite number"
+)
+_NUMBER = re.compile(
+    r"[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?|[-+]?0[xXoObB][0-9A-Fa-f_]+"
+)
+_WOULD_BE_TEXT = "would be text"
 
 
 def opens(text: str) -> bool:
@@ -45,17 +55,20 @@ def parse_value(text: str, line: int = 1, column: int = 1, source: str = "") -> 
     CellError
         If it is quoted text with an escape that YAML does not know, or an object with a key given twice.
     """
-    if text[0] not in "\"'[{" or _is_json(text):
+    if text[0] not in "\"'[{":
         return text
-    if _WINDOWS_PATH.match(text):
+    if _WINDOWS_PATH.match(text) and not _ESCAPES_ALONE.fullmatch(text):
         raise CellError(
             "in double quotes a backslash begins an escape.", line=line, column=column, source=source or text,
             hint="Write the path without quotes, or in single ones: 'C:\\new'.",
         )  # fmt: skip
+    refuse_path(text, line, column, source)
+    if _is_json(text):
+        return text
     try:
         node = _compose(text, line - 1)
     except CellError as error:
-        if any(word in error.message for word in ("escape", "twice", _PYTHONS_WORD)):
+        if any(word in error.message for word in ("escape", "twice", _WOULD_BE_TEXT)):
             hint = "Double the backslash, or write the text without quotes." if "escape" in error.message else None
             raise CellError(
                 error.message, line=line, column=column + error.column - 1, source=source or text, hint=hint
@@ -63,6 +76,35 @@ def parse_value(text: str, line: int = 1, column: int = 1, source: str = "") -> 
         return text  # "so called" is text like any other, and so is {{name}}
     whole = node is not None and node.end_mark.index == len(text)
     return _construct(node, line - 1) if whole and not _is_text(node) else text
+
+
+def refuse_path(text: str, line: int = 1, column: int = 1, source: str = "") -> None:
+    r"""Refuse JSON or YAML with a Windows path whose backslashes would be escapes: the table of ``"C:\\table"``.
+
+    Raises
+    ------
+    CellError
+        With its place.
+    """
+    if found := _PATH_WITHIN.search(text):
+        *above, before = text[: found.start()].split("\n")
+        doubled = found[0].replace("\\", "\\\\")
+        raise CellError(
+            "in double quotes a backslash begins an escape.",
+            line=line + len(above),
+            column=len(before) + (1 if above else column),
+            source=source or text.split("\n")[len(above)],
+            hint=f"Double the backslashes of the path: {doubled}.",
+        )
+
+
+def _as_json(number: str) -> str | None:
+    """Return a number of Python or YAML as JSON writes it; None where it may be no number, such as 0123."""
+    try:
+        value = int(number, 0) if re.fullmatch(r"[-+]?(0[xXoObB])?[0-9A-Fa-f_]+", number) else Decimal(number)
+    except (ValueError, ArithmeticError):
+        return None
+    return number if _JSON_NUMBER.fullmatch(number) else str(value)
 
 
 def _is_json(text: str) -> bool:
@@ -102,6 +144,9 @@ def _is_nothing(node: yaml.Node) -> bool:
     return isinstance(node, yaml.ScalarNode) and node.style is None and node.value == ""
 
 
+_JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+
+
 class _Loader(yaml.SafeLoader):
     """YAML with JSON's idea of a scalar: no dates, no ``yes``, no ``12:30`` in base 60, no octal ``0123``.
 
@@ -126,10 +171,12 @@ class _Loader(yaml.SafeLoader):
 
     @staticmethod
     def _refuse_python(node: yaml.ScalarNode) -> None:
-        """Refuse None and NaN, which would be sent as the text that they are; True and False are taken as meant."""
-        if node.style is None and node.value in ("None", "NaN", "nan", "inf", "Infinity", "-inf", "-Infinity"):
-            write = "null" if node.value == "None" else "a finite number"
-            problem = f"{node.value} {_PYTHONS_WORD}; write {write}, or put it in quotes"
+        """Refuse None, NaN and 1_000, which would be sent as the text that they are; True and False are as meant."""
+        if node.style is not None:
+            return
+        write = _MEANT.get(node.value) or (_NUMBER.fullmatch(node.value) and _as_json(node.value))
+        if write and write != node.value:
+            problem = f"{node.value} {_WOULD_BE_TEXT}; write {write}, or put it in quotes"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
 
     def construct_number(self, node: yaml.ScalarNode) -> Decimal:
@@ -191,7 +238,7 @@ def _construct(node: yaml.Node | None, at: int) -> Any:
 
 def _refuse_comments(node: yaml.Node | None, lines: Sequence[str]) -> None:
     """Refuse a plain text that YAML would cut at `` #``: a value must not lose its end without a word."""
-    if isinstance(node, yaml.ScalarNode) and node.style is None:
+    if isinstance(node, yaml.ScalarNode) and node.style is None and node.tag == _TEXT:
         line = lines[node.end_mark.line] if node.end_mark.line < len(lines) else ""
         if re.match(r"[ \t]+#", line[node.end_mark.column :]):
             raise yaml.MarkedYAMLError(
@@ -214,6 +261,8 @@ def parse_block(lines: Sequence[str], at: int, after: int, rest: str) -> Any:
     text = "\n".join([rest, *lines[at + 1 : after]])
     if rest[:1] in ("|", ">"):
         text += "\n"
+    else:
+        refuse_path(text, at + 1)
     node = _compose(text, at)
     if node is None:
         raise CellError("no value is indented below it, only comments.", line=at + 1, source=lines[at])
@@ -222,6 +271,18 @@ def parse_block(lines: Sequence[str], at: int, after: int, rest: str) -> Any:
             raise _no_block(lines, at, rest)
         return lines[at + 1].strip(BLANKS)
     return _construct(node, at)
+
+
+def parse_yaml(text: str) -> Any:
+    """Read YAML of any lines, by the same rules; a number with a fraction is a `Decimal`.
+
+    Raises
+    ------
+    CellError
+        With the line of what cannot be read.
+    """
+    node = _compose(text, 0)
+    return None if node is None else _construct(node, 0)
 
 
 def common_indent(lines: Sequence[str]) -> str:

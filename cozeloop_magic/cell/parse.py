@@ -25,21 +25,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cozeloop_magic.cell.literal import BLANKS, BLOCK, common_indent, opens, parse_block, parse_value
+from cozeloop_magic.cell.literal import BLANKS, BLOCK, common_indent, opens, parse_block, parse_value, refuse_path
 from cozeloop_magic.cell.slips import check_mark, not_an_entry, refuse_typo
+from cozeloop_magic.cell.unseen import UNSEEN, WIDE_BLANKS, bare
 from cozeloop_magic.entities.prompt import Role
 from cozeloop_magic.errors import CellError
 
-__all__ = ["CellSpec", "Expression", "MessageSpec", "Value", "Variable", "parse_cell"]
+__all__ = ["CellSpec", "Expression", "MessageSpec", "Value", "Variable", "parse_cell", "take_expression"]
 
 _SEPARATOR = "---"
-_UNSEEN = "\ufeff\u200b\u200c\u200d\u2060"  # they come along where a cell is pasted, and mean nothing before a name
+# What nobody sees comes along where a cell is pasted. Around a name, a mark and a separator it means nothing.
 _ENTRY = re.compile(
-    rf"[{_UNSEEN}]*(?P<name>[^\W\d][\w-]*)[ \t\u00a0\u3000]*"
-    r"(?P<sign>:(?=[ \t\u00a0\u3000]|$)|=(?!=))(?:[\u00a0\u3000][ \t]*|[ \t]*)(?P<rest>.*)"
+    rf"[{UNSEEN}]*(?P<name>[^\W\d][\w-]*)[{UNSEEN}{WIDE_BLANKS} \t]*"
+    rf"(?P<sign>:(?=[{UNSEEN}]*(?:[{WIDE_BLANKS} \t]|$))|=(?!=))"
+    rf"[{UNSEEN}]*(?:[{WIDE_BLANKS}][ \t]*|[ \t]*)(?P<rest>.*)"
 )
 _MARK = re.compile(
-    r"@(?P<role>user|assistant|system|tool)(?:(?<=tool)[ \t]+(?P<id>[^\s=]+))?[ \t]*(?:=(?!=)[ \t]*(?P<code>\S.*))?$"
+    rf"[{UNSEEN}]*@(?P<role>user|assistant|system|tool)(?:(?<=tool)[{WIDE_BLANKS} \t]+(?P<id>[^\s={UNSEEN}]+))?"
+    rf"[{UNSEEN}{WIDE_BLANKS} \t]*(?:=(?!=)[ \t]*(?P<code>\S.*))?$"
 )
 
 
@@ -99,6 +102,10 @@ def parse_cell(text: str) -> CellSpec:
     return CellSpec(tuple(variables), tuple(_parse_messages(lines, below)))
 
 
+def _is_separator(line: str) -> bool:
+    return line[:1] not in BLANKS and bare(line) == _SEPARATOR
+
+
 def _dedented(lines: list[str]) -> list[str]:
     """Take off what all lines of a body are indented by."""
     indent = common_indent(lines)
@@ -107,10 +114,11 @@ def _dedented(lines: list[str]) -> list[str]:
 
 def _parse_pasted(lines: Sequence[str]) -> tuple[list[Variable], int] | None:
     """Read an object in place of lines, as JSON or as Python writes it: its fields are the variables."""
-    end = next((at for at, line in enumerate(lines) if line.rstrip() == _SEPARATOR), len(lines))
-    text = "\n".join(lines[:end])
+    end = next((at for at, line in enumerate(lines) if _is_separator(line)), len(lines))
+    text = "\n".join(lines[:end]).lstrip(UNSEEN)
     if not re.match(r"\s*\{(?!\{)", text):
         return None
+    refuse_path(text)
     try:
         fields = json.loads(text, object_pairs_hook=_unique)
     except RecursionError:
@@ -146,7 +154,7 @@ def _python_object(text: str) -> dict[str, Any] | None:
 def _refuse_front_matter(lines: Sequence[str]) -> None:
     """Refuse ``---`` above the variables, as Markdown files have it: here nothing would stand above it."""
     filled = [at for at, line in enumerate(lines) if line.strip()]
-    separators = [at for at in filled if lines[at].rstrip() == _SEPARATOR]
+    separators = [at for at in filled if _is_separator(lines[at])]
     if len(separators) > 1 and separators[0] == filled[0] and _ENTRY.match(lines[filled[1]]):
         raise CellError(
             "nothing stands above the first `---`, so what follows would be a message.",
@@ -161,9 +169,9 @@ def _parse_variables(lines: Sequence[str]) -> tuple[list[Variable], int]:
     at = 0
     while at < len(lines):
         line = lines[at]
-        if line.rstrip() == _SEPARATOR:
+        if _is_separator(line):
             return list(variables.values()), at + 1
-        if not line.strip() or line.startswith("#"):
+        if not bare(line) or line.lstrip(UNSEEN).startswith("#"):
             at += 1
             continue
         variable, after = _parse_entry(lines, at)
@@ -182,7 +190,7 @@ def _parse_entry(lines: Sequence[str], at: int) -> tuple[Variable, int]:
         raise not_an_entry(line, at)
     name, rest, column = match["name"], match["rest"].rstrip(BLANKS), match.start("rest") + 1
     if match["sign"] == "=":
-        code, after = _take_expression(lines, at, column)
+        code, after = take_expression(lines, at, column)
         return Variable(name, Expression(code, at + 1, column), at + 1), after
     after = _end_of_block(lines, at, rest)
     if after > at + 1:
@@ -200,7 +208,7 @@ def _parse_entry(lines: Sequence[str], at: int) -> tuple[Variable, int]:
     return Variable(name, Value(parse_value(rest, at + 1, column, line)), at + 1), after
 
 
-def _take_expression(lines: Sequence[str], at: int, column: int) -> tuple[str, int]:
+def take_expression(lines: Sequence[str], at: int, column: int) -> tuple[str, int]:
     """Take the lines of an expression: brackets and triple quotes may go over several."""
     first = lines[at][column - 1 :].strip()
     taken = _logical_line(first, lines[at + 1 :])
@@ -227,7 +235,7 @@ def _logical_line(first: str, others: Sequence[str]) -> list[str]:
 
     def read() -> Iterator[str]:
         for line in (first, *others):
-            if taken and line.rstrip() == _SEPARATOR and not _is_in_text("\n".join(taken)):
+            if taken and _is_separator(line) and not _is_in_text("\n".join(taken)):
                 return
             taken.append(line)
             yield line + "\n"
@@ -265,6 +273,8 @@ def _syntax_error(code: str) -> SyntaxError | None:
         return error
     except ValueError as error:  # null bytes
         return SyntaxError(str(error))
+    except (RecursionError, MemoryError):
+        return SyntaxError("it is nested too deep")
     return None
 
 
@@ -316,7 +326,7 @@ def _parse_messages(lines: Sequence[str], below: int) -> list[MessageSpec]:
         check_mark(role, tool_call_id, at, line)
         at += 1
         if mark["code"]:
-            code, at = _take_expression(lines, at - 1, mark.start("code") + 1)
+            code, at = take_expression(lines, at - 1, mark.start("code") + 1)
             messages.append(MessageSpec(role, Expression(code, marked, mark.start("code") + 1), tool_call_id))
             role, tool_call_id, marked = Role.USER, None, 0
     flush()

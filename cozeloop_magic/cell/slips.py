@@ -5,14 +5,23 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
+from collections.abc import Sequence
 
+from cozeloop_magic.cell.unseen import UNSEEN, bare
 from cozeloop_magic.entities.prompt import Role
 from cozeloop_magic.errors import CellError
 
-__all__ = ["check_mark", "not_an_entry", "refuse_typo"]
+__all__ = ["check_mark", "is_like_separator", "not_an_entry", "refuse_typo"]
 
 _LIKE_SEPARATOR = re.compile(r"[-\u2010-\u2015\u2212\ufe58\ufe63\uff0d\u3161\u30fc]{1,}\s*")
 _ROLES = ("user", "assistant", "system", "tool")
+_OF_OTHER_APIS = {
+    "human": "user", "ai": "assistant", "bot": "assistant", "model": "assistant", "developer": "system",
+    "function": "tool ID",
+}  # fmt: skip
+_COLONS = "：﹕∶︰︓꞉։"
+_EQUALS_SIGNS = "＝﹦⁼᐀゠꞊"
+_FENCE = re.compile(r"(`{3,}|~{3,})")
 _EXPECTED = "expected `name: value`, `name = expression`, or `---` above the messages"
 
 
@@ -30,13 +39,18 @@ def not_an_entry(line: str, at: int) -> CellError:
         return CellError(
             _EXPECTED + ".", line=at + 1, column=tight.end() + 1, source=line, hint="Put a blank after the colon."
         )
-    wide = re.match(r"([^\W\d][\w-]*)\s*([：﹕＝﹦])", line)
+    wide = re.match(rf"[{UNSEEN}]*([^\W\d][\w-]*)\s*([{_COLONS}{_EQUALS_SIGNS}])", line)
     if wide:
-        colon = wide[2] in "：﹕"
+        colon = wide[2] in _COLONS
         plain = f"colon and a blank: `{wide[1]}: ...`" if colon else f"equals sign: `{wide[1]} = ...`"
         hint = f"This is {unicodedata.name(wide[2])}. Write a plain {plain}."
         return CellError(_EXPECTED + ".", line=at + 1, column=wide.end(), source=line, hint=hint)
-    if _LIKE_SEPARATOR.fullmatch(line):
+    torn = re.match(rf"[{UNSEEN}]*(?P<name>[^\W\d][\w{UNSEEN}-]*)[ \t]*[:=]", line)
+    if torn and (unseen := re.search(f"[{UNSEEN}]", torn["name"])):
+        name = re.sub(f"[{UNSEEN}]", "", torn["name"])
+        hint = f"{unicodedata.name(unseen[0])} stands in the name, and cannot be seen. Write `{name}` anew."
+        return CellError(_EXPECTED + ".", line=at + 1, column=unseen.start() + 1, source=line, hint=hint)
+    if is_like_separator(line):
         return CellError("this is no separator.", line=at + 1, source=line, hint="Write three plain hyphens: `---`.")
     quoted = re.match(r"([\"'])([^\W\d][\w-]*)\1\s*:", line)
     if quoted:
@@ -44,11 +58,22 @@ def not_an_entry(line: str, at: int) -> CellError:
             _EXPECTED + ".", line=at + 1, source=line,
             hint=f"Write `{quoted[2]}: ...` without quotes and without a comma at the end, or a whole JSON object.",
         )  # fmt: skip
-    bare = re.match(r"([^\W\d][\w-]*)[ \t]+\S", line)
-    if bare and at == 0:
-        hint = f"Write `{bare[1]}: ...` with a colon. Or is it a message? Is the line with `---` missing above it?"
+    if _FENCE.match(line):
+        return CellError(_EXPECTED + ".", line=at + 1, source=line, hint="Take the fence away: a cell needs none.")
+    named = re.match(r"([^\s:=]+)[ \t]*(:(?=\s|$)|=(?!=))", line)
+    if named and not named[1].startswith("{{"):
+        hint = f"{named[1]} is no variable's name: it has letters, digits, _ and -, and no digit first."
+        return CellError(_EXPECTED + ".", line=at + 1, source=line, hint=hint)
+    words = re.match(r"([^\W\d][\w-]*)[ \t]+\S", line)
+    if words and at == 0:
+        hint = f"Write `{words[1]}: ...` with a colon. Or is it a message? Is the line with `---` missing above it?"
         return CellError(_EXPECTED + ".", line=at + 1, source=line, hint=hint)
     return CellError(_EXPECTED + ".", line=at + 1, source=line, hint="Is the line with `---` missing above it?")
+
+
+def is_like_separator(line: str) -> bool:
+    """Tell whether a line was meant as ``---``: more or fewer hyphens, or dashes."""
+    return _LIKE_SEPARATOR.fullmatch(line) is not None
 
 
 def check_mark(role: Role, tool_call_id: str | None, at: int, line: str) -> None:
@@ -62,12 +87,13 @@ def check_mark(role: Role, tool_call_id: str | None, at: int, line: str) -> None
         )
 
 
-def refuse_typo(line: str, at: int) -> None:
+def refuse_typo(line: str, at: int, roles: Sequence[str] = _ROLES) -> None:
     """Refuse what was meant to begin a message and does not; other lines that begin with @ are text.
 
-    That is a role with something after it, ``@usr`` alone on a line, and ``@anything = ...``.
+    That is a role with something after it, ``@usr`` or ``@human`` alone on a line, a role behind a blank or a wide @,
+    and ``@anything = ...``.
     """
-    if re.match(r"@(user|assistant|system|tool)(?![\w.-])", line):
+    if re.match(rf"@({'|'.join(roles)})(?![\w.-])", line):
         raise CellError(
             "this begins no message.",
             line=at + 1,
@@ -83,10 +109,19 @@ def refuse_typo(line: str, at: int) -> None:
             source=line,
             hint="Messages from Python are `@user = ...`, `@assistant = ...`, `@system = ...` or `@tool ID = ...`.",
         )
-    word = line.rstrip().removeprefix("@")
-    if not line.startswith("@") or not word.isidentifier():
+    whole = re.fullmatch(r"[@＠﹫]\s*(\w+)", bare(line))
+    if not whole:
         return
-    for role in difflib.get_close_matches(word.lower(), _ROLES, n=1, cutoff=0.75):
+    word = whole[1]
+    if meant := word if word in _ROLES else _OF_OTHER_APIS.get(word.lower()):
+        message = "this begins no message" if word in _ROLES else f"there is no role {word!r}"
+        raise CellError(
+            f"{message}.", line=at + 1, source=line,
+            hint=f"Write @{meant} at the start of the line; as text, write `@user = '...'`.",
+        )  # fmt: skip
+    if not line.startswith("@"):
+        return
+    for role in difflib.get_close_matches(word.lower(), roles, n=1, cutoff=0.75):
         raise CellError(
             f"there is no role {word!r}.", line=at + 1, column=2, source=line, hint=f"Did you mean @{role}?"
         )

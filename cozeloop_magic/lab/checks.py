@@ -11,7 +11,7 @@ import math
 import re
 import traceback
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from typing import Any
 from cozeloop_magic.entities.prompt import ExecuteResult
 from cozeloop_magic.errors import InvalidRequest, to_install
 
-__all__ = ["Check", "Score", "parse_check"]
+__all__ = ["Check", "Score", "check_expected", "parse_check", "says_yes_or_no"]
+
+_JSON = "Write json:schema.json, a file's path, or the schema itself as JSON without blanks."
 
 Row = Mapping[str, Any]
 Evaluate = Callable[[ExecuteResult, Row, Any], Any]
@@ -70,7 +72,7 @@ class Check:
                 return tuple(Score(f"{self.name}.{name}", _value(each)) for name, each in value.items())
             return (Score(self.name, _value(value)),)
         except Exception as error:
-            return (Score(self.name, error=f"check {self.name} raised {_told(error)}"),)
+            return (Score(self.name, error=f"check {self.name}{_told(error)}"),)
 
 
 def parse_check(given: str | Callable[..., Any], functions: Mapping[str, Any] | None = None) -> Check:
@@ -103,6 +105,27 @@ def parse_check(given: str | Callable[..., Any], functions: Mapping[str, Any] | 
     return _KINDS[kind](given, value if colon else None)
 
 
+def check_expected(checks: Iterable[Check], expect: str | None) -> None:
+    """See that something says what an answer should be, where a check compares with that.
+
+    Raises
+    ------
+    InvalidRequest
+        If nothing does.
+    """
+    for check in checks:
+        if check.needs_expected and expect is None:
+            raise InvalidRequest(
+                f"The check {check.name} compares with what is expected, and no column says that.",
+                hint=f"Name it with expect=... (--expect COLUMN), or write {check.name}:VALUE.",
+            )
+
+
+def says_yes_or_no(name: str) -> bool:
+    """Whether a check of this name passes or does not; one of a function's may give numbers, too."""
+    return name.partition(":")[0] in _KINDS
+
+
 def _equals(name: str, value: str | None) -> Check:
     return Check(
         name,
@@ -129,7 +152,9 @@ def _regex(name: str, value: str | None) -> Check:
     try:
         pattern = re.compile(_needed(name, value, "regex:^(positive|negative)$"))
     except re.error as error:
-        raise InvalidRequest(f"The check {name} is no regular expression: {error}.") from None
+        raise InvalidRequest(
+            f"The check {name} is no regular expression: {error}.", hint="A sign such as ( or * itself is \\( or \\*."
+        ) from None
     return Check(name, lambda result, row, expected: pattern.search(result.text) is not None)
 
 
@@ -223,9 +248,11 @@ def _validator(schema: str) -> Callable[[Any], bool]:
         wanted = json.loads(text)
         kind = jsonschema.validators.validator_for(wanted)
         kind.check_schema(wanted)
-    except (OSError, ValueError, jsonschema.SchemaError) as error:
+    except OSError as error:
+        raise InvalidRequest(f"There is no schema {schema[:60]} ({error.strerror}).", hint=_JSON) from None
+    except (ValueError, jsonschema.SchemaError) as error:
         said = str(error).split("\n")[0]
-        raise InvalidRequest(f"The schema {schema[:60]} cannot be used: {said}.") from None
+        raise InvalidRequest(f"The schema {schema[:60]} cannot be used: {said}.", hint=_JSON) from None
     validator = kind(wanted)
     return lambda value: bool(validator.is_valid(value))
 
@@ -246,10 +273,9 @@ def _value(given: Any) -> bool | float | None:
 
 
 def _told(error: Exception) -> str:
-    """Name an error with the line in which the check's own code raised it."""
+    """Say what an error says, with the line in which the check's own code raised it."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "cozeloop_magic" not in frame.filename]
-    said = f"{type(error).__name__}: {error}".rstrip(": ")
     if not frames:
-        return said
+        return f": {error}"  # of a rule of ours
     where = f"line {frames[-1].lineno}" + (f", {frames[-1].line}" if frames[-1].line else "")
-    return f"{said} ({where})"
+    return f" raised {type(error).__name__}: {error}".rstrip(": ") + f" ({where})"

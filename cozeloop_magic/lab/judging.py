@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from cozeloop_magic.client.client import Client
@@ -142,7 +142,8 @@ def _judged(runs: Mapping[_Question, RunState], pairs: Iterable[tuple[int, int]]
     for pair in pairs:
         both = runs[_Question(*pair, False)], runs[_Question(*pair, True)]
         if all(run.ended for run in both):
-            yield Judged(*pair, _judgement(*both))
+            usages = tuple(run.result.usage for run in both if run.result.usage is not None)
+            yield Judged(*pair, replace(_judgement(*both), usages=usages))
 
 
 def _judgement(baseline_first: RunState, variant_first: RunState) -> Judgement:

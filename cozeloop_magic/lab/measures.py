@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 
 from cozeloop_magic.errors import InvalidRequest
+from cozeloop_magic.lab.checks import says_yes_or_no
 from cozeloop_magic.lab.plan import Plan, Trial
 from cozeloop_magic.lab.state import ExperimentState, TrialState
 from cozeloop_magic.lab.verdict import Decision, Measure, Value, decide
 from cozeloop_magic.lab.wording import JUDGE, PEOPLE
 from cozeloop_magic.run.state import Phase
 
-__all__ = ["PREFERENCES", "Preferences", "check_measure", "decide_by", "decide_by_preference", "passed"]
+__all__ = ["PREFERENCES", "Preferences", "check_by", "check_measure", "decide_by", "decide_by_preference", "passed"]
 
 PREFERENCES = ("human", "judge")
 """Measures that compare answers with one another, instead of each with a rule."""
@@ -41,6 +43,25 @@ def check_measure(name: str, checks: Sequence[str], concurrency: int) -> None:
     if name == "latency" and concurrency > 1:
         raise InvalidRequest(
             f"With {concurrency} calls at once, times measure the queue.", hint="Compare latency with concurrency 1."
+        )
+
+
+def check_by(by: float, measure: str) -> None:
+    """See that a smallest difference worth acting on is one, in the unit of what is decided by.
+
+    Raises
+    ------
+    InvalidRequest
+        If it is none: 5, meant as five points, would leave no difference that matters.
+    """
+    is_number = isinstance(by, (int, float)) and not isinstance(by, bool)
+    most = 1 if measure in _OF_ALL or says_yes_or_no(measure) else math.inf
+    if not is_number or not 0 <= by <= most:
+        kind = "share, from 0 to 1" if most == 1 else "number, 0 or more"
+        example = f"{by / 100:g} for {by:g} points" if is_number and 1 < by <= 100 else "0.1 for ten points"
+        raise InvalidRequest(
+            f"The smallest difference worth acting on is {by}; it must be a {kind}.",
+            hint=f"Write {example}.",
         )
 
 

@@ -15,7 +15,7 @@ from cozeloop_magic.entities.prompt import ExecuteRequest, Message
 from cozeloop_magic.errors import LoopError, RequirementNotMet
 from cozeloop_magic.lab.columns import RowColumns
 from cozeloop_magic.lab.events import Paced, Told
-from cozeloop_magic.lab.inputs import Row
+from cozeloop_magic.lab.inputs import EmptyCell, Row
 from cozeloop_magic.lab.progress import BatchProgress, FirstLook, duration
 from cozeloop_magic.lab.tables import TableWriter
 from cozeloop_magic.run.drive import Stop
@@ -167,8 +167,8 @@ class TableJob:
                 counted[call.key] = counted.get(call.key, 0) + 1
                 if remember:
                     self._looked_at[row.number] = call
-            except LoopError:
-                if row.number == 0:
+            except LoopError as error:
+                if row.number == 0 and not isinstance(error, EmptyCell):
                     raise
                 bad += 1
         kept = {} if self._store is None or self._fresh else self._store.phases(counted)
@@ -240,10 +240,12 @@ class TableJob:
 
     def _checked_call(self, row: Row) -> Call | None:
         """Return a row's call; a row that cannot be sent is written with what is wrong with it."""
+        if row.number == 0:
+            self._change(replaced=", ".join(self._columns.replaced(row)))
         try:
             return self._looked_at.pop(row.number, None) or self._call(row)
         except LoopError as error:
-            if row.number == 0:
+            if row.number == 0 and not isinstance(error, EmptyCell):
                 raise  # most likely all rows are like this one
             self._settle([row], None, str(error))
             return None

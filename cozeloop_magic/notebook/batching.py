@@ -167,7 +167,9 @@ class _Line:
         self._last = progress
 
     def finish(self, error: BaseException | None = None) -> None:
-        """Write how it ended."""
+        """Write how it ended; an error before it began says that itself."""
+        if error is not None and not self._last.has_begun:
+            return
         lines = ending(self._last, stopped=self._stop.asked)
         sys.stderr.write("\n".join(filter(None, lines)) + "\n")
 

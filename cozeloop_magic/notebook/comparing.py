@@ -7,11 +7,12 @@ import sys
 from argparse import Namespace
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import product
 from typing import Any
 
 from cozeloop_magic.cell.options import read_json, read_pair
-from cozeloop_magic.errors import InvalidRequest
+from cozeloop_magic.errors import InvalidRequest, RequirementNotMet
 from cozeloop_magic.lab.compare import compare
 from cozeloop_magic.lab.state import ExperimentView
 from cozeloop_magic.lab.variants import Variant
@@ -49,7 +50,8 @@ def run_comparison(
     prices = _prices(args.price)
     stop = Stop()
     view = _view(args, stop, session.in_kernel, plain, prices)
-    comparison = compare(
+    run = partial(
+        compare,
         session.connected(config),
         list(_variants(args)),
         inputs,
@@ -68,6 +70,7 @@ def run_comparison(
         fresh=args.fresh,
         retry_errors=args.retry_errors,
         cache=args.cache,
+        require=args.require,
         prices=prices,
         store=not args.off,
         view=view,
@@ -75,11 +78,16 @@ def run_comparison(
         timeout=args.timeout,
         functions=names,
     )
+    unmet = None
+    try:
+        comparison: object = run()
+    except RequirementNotMet as error:
+        comparison, unmet = error.result, error
     session.bind(comparison, "_loop", args.out)
     if stop.asked:
         raise KeyboardInterrupt("stopped; what came is kept, and the same cell runs only what is missing.")
-    if args.require:
-        comparison.require(args.require)
+    if unmet is not None:
+        raise unmet
 
 
 def _variants(args: Namespace) -> Iterator[Variant]:
@@ -130,6 +138,8 @@ def read_table_name(option: str, names: Mapping[str, Any]) -> Any:
     """
     name = option.removeprefix("$").strip("\"'")
     if name in names:
+        if names[name] is None:
+            raise InvalidRequest(f"The table {name} is None.", hint="Check how it was made.")
         return names[name]
     if name.isidentifier():
         raise InvalidRequest(f"There is no table {name} in the notebook.", hint="Name a data frame or a path.")

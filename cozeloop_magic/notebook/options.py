@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from IPython.core.error import UsageError
 
-from cozeloop_magic.cell.bind import option_to_text
+from cozeloop_magic.cell.bind import option_to_text, unquote
 from cozeloop_magic.cell.options import find_repeated
 from cozeloop_magic.client.model_config import SETTINGS
 from cozeloop_magic.errors import InvalidRequest
@@ -48,6 +48,8 @@ _Read = TypeVar("_Read")
 # They open at the start of a word or after `=`, so that an apostrophe is one.
 _QUOTED = re.compile(r"""(?<![^\s=])(?:"[^"]*"|'[^']*')""")
 _WORD = re.compile(rf"(?:{_QUOTED.pattern}|\S)+")
+_DASHES = re.compile("-?[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]+-?(?=[a-z])")
+_VERSION = re.compile(r"v?(\d+\.\d+\.\d+)")
 _OPEN = re.compile(r"(?<![^\s=])[\"']")
 
 _IPYTHONS = re.compile(r"In|Out|get_ipython|exit|quit|_{1,3}|_\d+|_i{1,3}|_i\d+|_[diso]h|_exit_code")
@@ -99,6 +101,11 @@ def _refuse_slips(words: Sequence[str], parser: ArgumentParser) -> None:
             raise InvalidRequest(f"{word} begins no comment on the magic's own line.", hint=hint)
         if _OPEN.search(_QUOTED.sub("quoted", word)):
             raise UsageError(f"the quote in {word} is not closed")
+        if word == "--":
+            raise InvalidRequest("-- alone says nothing here.", hint="Take it away.")
+        if (dashes := _DASHES.match(word)) and before not in parser._option_string_actions:
+            option = f"--{word[dashes.end() :]}"
+            raise InvalidRequest(f"{word} begins with a dash that is no hyphen.", hint=f"Write {option}.")
         if word.startswith("-") and f"-{word}".partition("=")[0] in parser._option_string_actions:
             raise UsageError(f"unrecognized arguments: {word}")
     if repeated := find_repeated(words, parser):
@@ -142,16 +149,25 @@ def _belongs_nowhere(parser: ArgumentParser, stray: Sequence[str], written: Sequ
         name, sign, begun = written[at - 1].rstrip(":").partition("=")
         rest = [*([begun] if begun else []), *written[at:]]
         rest = rest[: next((i for i, word in enumerate(rest) if word in parser._option_string_actions), len(rest))]
-        value = " ".join(rest if sign else rest[first == "=" :]).replace('"', "'")
-        hint = (
-            f'A value with blanks needs quotes: --var {name}="{value}".'
-            if " " in value
-            else f"Write --var {name}={value}."
+        return InvalidRequest(
+            f"{first} belongs to no option.", hint=_how_to_give(name, rest if sign else rest[first == "=" :])
         )
-        return InvalidRequest(f"{first} belongs to no option.", hint=hint)
     if re.match(r"[^\W\d]\w*=.", first) and "--var" in parser._option_string_actions:
         return InvalidRequest(f"{first} belongs to no option.", hint=f"Write --var {first}.")
+    if (version := _VERSION.fullmatch(first)) and "--version" in parser._option_string_actions:
+        return InvalidRequest(f"{first} belongs to no option.", hint=f"Write --version {version[1]}.")
     return None
+
+
+def _how_to_give(name: str, words: Sequence[str]) -> str:
+    """Say how a variable's value is written that has blanks, or a blank beside its equals sign."""
+    value = unquote(re.sub("^[“‘](.*)[”’]$", r'"\1"', " ".join(words)).replace('\\"', '"').replace("\\'", "'"))
+    if " " not in value:
+        return f"Write --var {name}={value}."
+    if '"' in value and "'" in value:
+        return f"A value with both kinds of quotes is written in the cell, above `---`: `{name}: {value}`."
+    quote = "'" if '"' in value or "\\" in value else '"'
+    return f"A value with blanks needs quotes: --var {name}={quote}{value}{quote}."
 
 
 def _no_option(parser: ArgumentParser, stray: Sequence[str]) -> InvalidRequest | None:

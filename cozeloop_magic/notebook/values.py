@@ -12,6 +12,7 @@ from cozeloop_magic.cell.bind import (
     bind_variables,
     option_to_value,
     options_to_variables,
+    python_name,
     unquote,
 )
 from cozeloop_magic.cell.parse import Value, parse_cell
@@ -79,7 +80,7 @@ def _as_written(option: str) -> tuple[str, str]:
     """Split an option; a value that does come from Python is no text."""
     name, _, text = unquote(option).partition("=")
     text = unquote(text)
-    return name, "" if text.startswith("$") else text
+    return name, "" if python_name(text) else text
 
 
 def _notes(texts: Mapping[str, Any], names: Mapping[str, Any], option: str) -> Iterator[str]:

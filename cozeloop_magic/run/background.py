@@ -8,9 +8,11 @@ import math
 import threading
 import time
 from collections.abc import Callable, Generator
-from concurrent import futures
-from typing import Any, Generic, TypeVar
+from contextlib import suppress
+from functools import partial
+from typing import Any, Generic, TypeVar, cast
 
+from cozeloop_magic.client.threads import tell
 from cozeloop_magic.entities.prompt import ExecuteRequest
 from cozeloop_magic.run.answer import Answer
 from cozeloop_magic.run.state import RunState
@@ -23,6 +25,9 @@ T = TypeVar("T")
 
 class Background(Generic[T]):
     """Something on its way: ``it.result()`` or ``await it`` gives it, ``it.stop()`` ends it.
+
+    Its end is told by plain attributes and one bare lock, which a waiter that is interrupted at whatever instruction
+    cannot leave so that the end is never heard: `threading`'s conditions, which a `Future` is made of, can be.
 
     Parameters
     ----------
@@ -37,8 +42,12 @@ class Background(Generic[T]):
     def __init__(self, name: str, run: Callable[[], T], stop: Callable[[], None]) -> None:
         self._name = name
         self._stop = stop
-        self._future: futures.Future[T] = futures.Future()
-        self._future.set_running_or_notify_cancel()  # a task that awaits it and is cancelled must not cancel it
+        self._ended = False
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self._going = threading.Lock()  # held until the end; a waiter that is torn between taking and giving it back
+        self._going.acquire()  # costs the others a tick
+        self._on_end: list[Callable[[], None]] = []
         # ipykernel 7 keeps in the context which cell's output this is.
         follow = contextvars.copy_context().run
         threading.Thread(target=follow, args=(self._run, run), name="cozeloop-run", daemon=True).start()
@@ -46,7 +55,7 @@ class Background(Generic[T]):
     @property
     def done(self) -> bool:
         """Whether nothing more will come."""
-        return self._future.done()
+        return self._ended
 
     def result(self, timeout: float | None = None) -> T:
         """Wait for what comes of it; one that was stopped is given as far as it came.
@@ -64,12 +73,15 @@ class Background(Generic[T]):
             If it failed.
         """
         ends = math.inf if timeout is None else time.monotonic() + timeout
-        while not self._future.done():
+        while not self._ended:
             left = ends - time.monotonic()
             if left <= 0:
                 raise TimeoutError(f"{self._name} has not ended within {timeout:g} s; it goes on.")
-            futures.wait([self._future], min(left, _TICK))
-        return self._future.result()
+            if self._going.acquire(timeout=min(left, _TICK)):
+                self._going.release()
+        if self._error is not None:
+            raise self._error
+        return cast("T", self._value)
 
     def stop(self) -> None:
         """Stop it; what came is kept."""
@@ -79,10 +91,15 @@ class Background(Generic[T]):
         return self._wait().__await__()
 
     async def _wait(self) -> T:
-        future = asyncio.wrap_future(self._future)
-        while not future.done():
-            await asyncio.wait([future], timeout=_TICK)
-        await future
+        ended = asyncio.Event()
+        wake = partial(tell, asyncio.get_running_loop(), ended.set)
+        self._on_end.append(wake)
+        try:
+            while not self._ended:
+                with suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(ended.wait(), _TICK)
+        finally:
+            self._on_end.remove(wake)
         return self.result()
 
     def __repr__(self) -> str:
@@ -90,9 +107,13 @@ class Background(Generic[T]):
 
     def _run(self, run: Callable[[], T]) -> None:
         try:
-            self._future.set_result(run())
+            self._value = run()
         except BaseException as error:
-            self._future.set_exception(error)
+            self._error = error
+        self._ended = True
+        self._going.release()
+        for wake in list(self._on_end):
+            wake()
 
 
 class BackgroundAnswer(Background[Answer]):
@@ -127,7 +148,7 @@ class BackgroundAnswer(Background[Answer]):
     @property
     def answer(self) -> Answer | None:
         """The answer once it has ended, whole or as far as it came; None as long as it is on its way."""
-        return self._future.result() if self.done and not self._future.exception() else None
+        return self._value
 
     def __repr__(self) -> str:
         how = "on its way" if self.answer is None else repr(self.answer)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, ItemsView, Iterable, KeysView, Mapping, ValuesView
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +17,8 @@ from urllib.parse import quote
 from jinja2 import TemplateSyntaxError, nodes, pass_environment
 from jinja2.environment import Environment
 from jinja2.filters import make_attrgetter
-from jinja2.runtime import LoopContext, Undefined
+from jinja2.runtime import LoopContext, Macro, TemplateReference, Undefined
+from jinja2.utils import Namespace
 
 __all__ = [
     "FILTERS",
@@ -28,6 +29,7 @@ __all__ = [
     "get_field",
     "in_order",
     "lacks",
+    "only_here",
     "power",
     "replace_filters",
     "to_text",
@@ -54,15 +56,19 @@ def to_text(value: Any, remark: Callable[[str], object] = lambda text: None) -> 
         return str(value)
     if isinstance(value, float):
         return _float_text(value)
+    if isinstance(value, Namespace):
+        value = value._Namespace__attrs
     if isinstance(value, Mapping):
         pairs = sorted(f"{_inside(key, remark)}: {_inside(each, remark)}" for key, each in value.items())
         return f"{{{', '.join(pairs)}}}"
     if isinstance(value, tuple) and hasattr(value, "grouper"):
         return f"({', '.join(_inside(each, remark) for each in value)})"
-    if isinstance(value, (list, tuple, range)):
+    if isinstance(value, (list, tuple, range, KeysView, ValuesView, ItemsView)):
         if any(each is None for each in value):
             remark(NULL_IN_LIST)
         return f"[{', '.join(_inside(each, remark) for each in value)}]"
+    if callable(value) and not isinstance(value, (Macro, TemplateReference)):
+        raise TypeError("a function is printed; call it with ()")
     return str(value)
 
 
@@ -215,6 +221,14 @@ def replace_filters(environment: Environment) -> None:
 # What is missing.
 
 _LOOP_METHODS = ("cycle", "changed", "previtem", "nextitem")
+_METHODS: dict[type, tuple[str, ...]] = {
+    dict: ("keys",),
+    list: ("append", "copy", "reverse"),
+    bool: ("bit_count", "bit_length"),
+    int: ("bit_count", "bit_length", "is_integer"),
+    float: ("is_integer",),
+}
+_KINDS = {dict: "an object", list: "a list", bool: "a boolean", int: "a number", float: "a number"}
 _TEXT_METHODS = ("index", "rindex", "translate", "maketrans", "isidentifier")
 
 
@@ -250,3 +264,11 @@ def lacks(value: Any, name: str) -> bool:
     if isinstance(value, LoopContext):
         return name in _LOOP_METHODS
     return isinstance(value, str) and name in _TEXT_METHODS
+
+
+def only_here(value: Any, name: str) -> str:
+    """Return a remark where Python has such an attribute and the platform has none; empty where that is not so."""
+    methods = _METHODS.get(type(value))
+    if methods is None or name in methods or name.startswith("_") or not hasattr(value, name):
+        return ""
+    return f".{name} of {_KINDS[type(value)]}: works here, not on the platform"

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -263,7 +263,7 @@ def _sandbox(deadline: float, remark: Callable[[str], object]) -> SandboxedEnvir
     environment: SandboxedEnvironment = _sandbox_class()(
         finalize=lambda value: dialect.to_text(value, remark) if not isinstance(value, str) else value
     )
-    environment.deadline = deadline  # type: ignore[attr-defined]
+    environment.deadline, environment.remark = deadline, remark  # type: ignore[attr-defined]
     dialect.replace_filters(environment)
     environment.filters = {name: _bounded(made, deadline) for name, made in environment.filters.items()}
     environment.globals["range"] = _short_range
@@ -285,6 +285,7 @@ def _sandbox_class() -> Any:
         intercepted_binops = frozenset({"+", "*", "**", "%", "/"})
         in_order = staticmethod(dialect.in_order)
         deadline = 0.0
+        remark: Callable[[str], object]
 
         def concat(self, pieces: Iterable[str]) -> str:
             return _joined(pieces, self.deadline)
@@ -299,6 +300,8 @@ def _sandbox_class() -> Any:
             has, value = dialect.get_field(obj, attribute)
             if has:
                 return value
+            if told := dialect.only_here(obj, attribute):
+                self.remark(told)
             missing = dialect.lacks(obj, attribute)
             return self.undefined(obj=obj, name=attribute) if missing else super().getattr(obj, attribute)
 
@@ -327,11 +330,22 @@ def _bounded(filter_: Callable[..., Any], deadline: float) -> Callable[..., Any]
     def bounded(*args: Any, **kwargs: Any) -> Any:
         _check_deadline(deadline)
         result = filter_(*args, **kwargs)
+        if isinstance(result, Iterator):  # on the platform, a list
+            return list(_checked(result, deadline))
         if isinstance(result, str) and len(result) > MAX_OUTPUT_BYTES:
             raise ValueError("a text in it is longer than 1 MB")
         return result
 
     return bounded
+
+
+def _checked(items: Iterator[Any], deadline: float) -> Iterator[Any]:
+    """Yield what a filter gives, within the bounds of what it may be."""
+    for number, item in enumerate(items):
+        if number >= MAX_OUTPUT_BYTES:
+            raise ValueError("a list in it is longer than 1 MB")
+        _check_deadline(deadline)
+        yield item
 
 
 def _joined(pieces: Iterable[str], deadline: float) -> str:

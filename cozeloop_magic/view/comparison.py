@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import escape
 from statistics import fmean
 from typing import Any
 
-from cozeloop_magic.entities.prompt import LLMConfig
+from cozeloop_magic.entities.prompt import LLMConfig, TokenUsage
 from cozeloop_magic.lab.measures import passed
 from cozeloop_magic.lab.state import ExperimentState, TrialState
 from cozeloop_magic.lab.variants import ResolvedVariant
@@ -146,22 +146,13 @@ def _cell_text(answers: Answers, number: int, variant: int) -> str:
 
 
 def _costs(state: ExperimentState, concurrency: int, prices: Any) -> Iterator[str]:
-    """Say what each variant cost and how long it took: tokens a run, money where prices are known."""
+    """Say what each variant and the judge cost, and how long it took: tokens, and money where prices are known."""
     for number, variant in enumerate(state.plan.variants):
         runs = [each.run for trial, each in state.trials.items() if trial.variant == number]
         done = [run for run in runs if run.phase is Phase.DONE]
         failed = sum(run.phase is Phase.FAILED for run in runs)
-        usages = [run.result.usage for run in done if run.result.usage]
-        counts = [(u.input_tokens, u.output_tokens) for u in usages]
-        told = [(sent, received) for sent, received in counts if sent is not None and received is not None]
         seconds = [run.latency for run in done if run.latency is not None]
-        items = []
-        if told:
-            sent, received = map(fmean, zip(*told, strict=True))
-            items.append(f"{sent:,.0f} → {received:,.0f} tokens a run")
-            if prices:
-                money = (sent * prices.get("input", 0) + received * prices.get("output", 0)) / 1e3
-                items.append(f"{money:,.3g} for 1,000 runs")
+        items = list(_tokens([run.result.usage for run in done], prices, "run"))
         if seconds:
             load = f" under load of {concurrency}" if concurrency > 1 else ""
             items.append(f"{fmean(seconds):.2f} s a run{load}")
@@ -169,8 +160,24 @@ def _costs(state: ExperimentState, concurrency: int, prices: Any) -> Iterator[st
             items.append(f"{failed:,} of {len(runs):,} failed")
         if items:
             yield f"{variant.name}: {' · '.join(items)}"
+    usages = [usage for judgement in state.judgements.values() for usage in judgement.usages]
+    if usages:
+        calls = f"{len(usages):,} {'judgement' if len(usages) == 1 else 'judgements'}"
+        yield f"judge: {' · '.join([calls, *_tokens(usages, prices, 'judgement')])}"
     if concurrency > 1 and any(each.run.phase is Phase.DONE for each in state.trials.values()):
         yield f"Times are of runs {concurrency} at once, which wait for one another; -j 1 compares times."
+
+
+def _tokens(usages: Iterable[TokenUsage | None], prices: Any, one: str) -> Iterator[str]:
+    """Say how many tokens one of them took on average, and what a thousand cost, where that was told."""
+    counts = [(usage.input_tokens, usage.output_tokens) for usage in usages if usage is not None]
+    told = [(sent, received) for sent, received in counts if sent is not None and received is not None]
+    if told:
+        sent, received = map(fmean, zip(*told, strict=True))
+        yield f"{sent:,.0f} → {received:,.0f} tokens a {one}"
+        if prices:
+            money = (sent * prices.get("input", 0) + received * prices.get("output", 0)) / 1e3
+            yield f"{money:,.3g} for 1,000 {one}s"
 
 
 def _escape(text: str) -> str:

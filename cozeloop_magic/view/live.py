@@ -25,7 +25,7 @@ from cozeloop_magic.view.widget import Rows, RowsWidget, script, sheet
 __all__ = ["LiveView"]
 
 _ARGUMENTS_SHOWN = 240  # characters of a tool call's arguments while they come
-_IDLE = 3  # times as long as drawing took, nothing is drawn
+_IDLE = 3  # times as long as drawing and sending took, nothing is drawn
 _TAIL_SPEED = 100_000  # characters a second: a tail of 5,000 is drawn 20 times a second, a longer one less often
 _ROW = 80  # characters: few, because at each update the last row is sent anew, but each brings its name along
 
@@ -70,6 +70,7 @@ class LiveView:
         self._words: DisplayHandle | None = None  # see `left_behind`
         self._blocks = Blocks()
         self._settled = 0
+        self._tail = 0  # characters of HTML that are drawn anew each time
         self._asked: RunState | None = None  # whose request is shown
         self._thoughts, self._source = _Growing("r"), _Growing("s")
         self._next = 0.0
@@ -85,8 +86,10 @@ class LiveView:
             left = left_behind("_loop.result()" if self._behind else "_loop")
             self._words = display(left, raw=True, display_id=True)  # type: ignore[no-untyped-call]
             self._handle = display(self._widget, display_id=True)  # type: ignore[no-untyped-call]
-        elif time.monotonic() >= self._next:
+        elif (began := time.monotonic()) >= self._next:
             self._widget.show(self._drawn(state))
+            now = time.monotonic()
+            self._next = now + max(self._tail / _TAIL_SPEED, _IDLE * (now - began))
 
     def finish(self, state: RunState) -> None:
         """Put what is kept in the widget's place, and close it. A failure that a cell tells leaves nothing alone."""
@@ -141,11 +144,11 @@ class LiveView:
         return {"request": request.to_html(state.request, state.settings, state.definition)}
 
     def _drawn(self, state: RunState) -> Rows:
-        began = time.monotonic()
         blocks, tail = self._blocks.feed(state.text, growing=not state.ended)
         settled, growing = _split("".join(blocks)), _split(tail)
         rows: Rows = {f"h{self._settled + i}": html for i, html in enumerate(settled + growing)}
         self._settled += len(settled)
+        self._tail = len(tail)
         rows |= self._thoughts.feed(state.reasoning) | self._source.feed(state.text) | self._request(state)
         rows |= {
             "settled": self._settled,
@@ -157,8 +160,6 @@ class LiveView:
             "css_class": render.css_class(state),
             "long": state.ended and render.is_long(state, self._fold_height),  # what grows is seen
         }
-        now = time.monotonic()
-        self._next = now + max(len(tail) / _TAIL_SPEED, _IDLE * (now - began))
         return rows
 
 

@@ -22,8 +22,7 @@ from unicodedata import bidirectional
 
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
-from markdown_it.rules_block import StateBlock, blockquote, list_block, table
-from markdown_it.rules_block.table import escapedSplit, getLine
+from markdown_it.rules_block import StateBlock, blockquote, list_block
 from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 from markdown_it.rules_inline.state_inline import Delimiter
@@ -32,7 +31,7 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.dollarmath.index import math_inline_dollar
 
 from cozeloop_magic.printable import printable
-from cozeloop_magic.view import code, links, mathml, tex
+from cozeloop_magic.view import code, links, markdown_table, mathml, tex
 from cozeloop_magic.view.open_tail import close_tail
 
 __all__ = ["IGNORED", "Blocks", "block_tokens", "to_html"]
@@ -84,12 +83,16 @@ class _Renderer(RendererHTML):
         return f'<ol{begun} dir="rtl">\n' if direction else f"<ol{begun}>\n"
 
     def th_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
-        align = str(tokens[idx].attrGet("style") or "").partition(":")[2]
-        return (
-            f'<{tokens[idx].tag} class="cozeloop-{align}">' if align not in ("", "left") else f"<{tokens[idx].tag}>"
-        )
+        return markdown_table.cell_html("th", markdown_table.css_class(tokens[idx]))
 
-    td_open = th_open
+    def td_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
+        return markdown_table.cell_html("td", tokens[idx].info)
+
+    def cell(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
+        return markdown_table.cell_html("td", tokens[idx].info, tokens[idx].content)
+
+    def tr_close(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
+        return "</tr>\n"
 
     def math_inline(self, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
         return _formula(tokens[idx].content, r"\(", r"\)", env)
@@ -193,29 +196,6 @@ def _emphasis(state: StateInline, silent: bool) -> bool:
     return True
 
 
-def _whole_table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """Do as markdown-it does, which leaves out what a row has more than the head; and keep that, too."""
-    first = len(state.tokens)
-    if not table(state, start, end, silent):
-        return False
-    tokens = state.tokens[first:]
-    width = sum(token.type == "th_open" for token in tokens)
-    del state.tokens[first:]
-    for token in tokens:
-        if token.type == "tr_close":
-            opening, cell, closing = state.tokens[-3:]
-            row = getLine(state, cell.map[0]).strip() if cell.map else ""
-            for text in _cells(row)[width:] if row[1:-1].count("|") >= width else ():
-                state.tokens += opening, cell.copy(content=text, children=[]), closing
-        state.tokens.append(token)
-    return True
-
-
-def _cells(row: str) -> list[str]:
-    cells = escapedSplit(row)
-    return [cell.strip() for cell in cells[cells[0] == "" : len(cells) - (cells[-1] == "")]]
-
-
 _TASK = re.compile(r"\[(?P<done>[ xX])\](?=[ \t])")
 
 
@@ -250,7 +230,8 @@ def _look_at_links(state: StateCore) -> None:
 def _seen(token: Token) -> str:
     if token.type.startswith("math"):
         return links.DRAWN
-    return "\n" if token.type in ("softbreak", "hardbreak") else token.content
+    between = "\n" if token.type in ("softbreak", "hardbreak") or token.tag == "td" else ""
+    return between + token.content
 
 
 def _look_at_directions(state: StateCore) -> None:
@@ -281,7 +262,10 @@ def _parser(*steps: str, depth: int) -> MarkdownIt:
     parser.inline.ruler.at("math_inline", _dollar_math)
     parser.inline.ruler.before("escape", "bracket_math", _bracket_math)
     parser.inline.ruler.before("link", "lone_bracket", _lone_bracket)
-    parser.block.ruler.at("table", _whole_table, {"alt": ["paragraph", "reference"]})  # as markdown-it has it
+    parser.block.ruler.at(
+        "table", markdown_table.table_rule, {"alt": ["paragraph", "reference"]}
+    )  # as markdown-it has it
+    parser.core.ruler.at("inline", markdown_table.read_inside)
     parser.core.ruler.before("inline", "draw_tasks", _draw_tasks)
     parser.core.ruler.push("look_at_links", _look_at_links)
     parser.core.ruler.push("look_at_directions", _look_at_directions)

@@ -279,6 +279,18 @@ class TestErrors:
         ("a: True", {"a": "True"}),
         ("\ufefftopic: x\n\u200bb: y", {"topic": "x", "b": "y"}),
         ("topic:\u00a0x\nb:\u3000y", {"topic": "x", "b": "y"}),
+        # Whatever comes along where text is pasted, and is not seen.
+        ("topic\u200b: x\nb:\u200b y", {"topic": "x", "b": "y"}),
+        ("\u200etopic\u00ad: x\n\u2066b: y", {"topic": "x", "b": "y"}),
+        ("topic:\u2009x\nb\u202f: y\nc:\u2003\u200fz", {"topic": "x", "b": "y", "c": "\u200fz"}),
+        ("\u200b# why\n\u2060\ntopic: x\n\ufeff---\u200b\nhi", {"topic": "x"}),
+        ('\ufeff{"topic": "x"}', {"topic": "x"}),
+        ('a: "\\n\\n"\nb: "\\t"', {"a": "\n\n", "b": "\t"}),
+        ('a: ["Q:\\nWhy?", "C:\\\\new"]', {"a": '["Q:\\nWhy?", "C:\\\\new"]'}),
+        (
+            "a: [v1_0, 2.0.1, 0x, 12:30, 007, +, '1_000']",
+            {"a": ["v1_0", "2.0.1", "0x", "12:30", "007", "+", "1_000"]},
+        ),
         ('{"topic": "physics", "n": 3}', {"topic": "physics", "n": 3}),
         ('{\n  "topic": "physics",\n  "n": [1, null]\n}\n', {"topic": "physics", "n": [1, None]}),
         ('  {"topic": "physics"}\n', {"topic": "physics"}),
@@ -302,8 +314,8 @@ def test_what_can_only_be_meant_in_one_way_is_taken_so(text: str, values: dict[s
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('o: {"name": None}', "None is Python's word; write null"),
-        ("l: [1, NaN]", "NaN is Python's word; write a finite number"),
+        ('o: {"name": None}', "None would be text; write null"),
+        ("l: [1, NaN]", "NaN would be text; write a finite number"),
         ('s: "C:\\new\\table.txt"', "Write the path without quotes"),
         ('s: "..\\temp"', "Write the path without quotes"),
         ("topic＝x", "FULLWIDTH EQUALS SIGN"),
@@ -312,6 +324,29 @@ def test_what_can_only_be_meant_in_one_way_is_taken_so(text: str, values: dict[s
         ("topic: x\n----\nhi", "Write three plain hyphens"),
         ("---\ntopic: x\n---\nhi", "nothing stands above the first `---`"),
         ("topic physics", "Write `topic: ...` with a colon"),
+        ("l: [1_000]", "1_000 would be text; write 1000,"),
+        ("l: [.5, 2.]", ".5 would be text; write 0.5,"),
+        ("o: {n: +7}", "+7 would be text; write 7,"),
+        ("o:\n  n: 0o17", "0o17 would be text; write 15,"),
+        ("l: [0x1F]", "0x1F would be text; write 31,"),
+        ("o: {on: TRUE}", "TRUE would be text; write true,"),
+        ("o: {on: NULL}", "NULL would be text; write null,"),
+        ("l: [.inf]", ".inf would be text; write a finite number"),
+        ('o: {p: "C:\\new\\table.txt"}', '"C:\\\\new\\\\table.txt"'),
+        ('o: {"p": "C:\\new"}', '"C:\\\\new"'),
+        ('o:\n  p: "D:\\temp"', '"D:\\\\temp"'),
+        ('o: [\n  "..\\new"\n]', '"..\\\\new"'),
+        ('{"p": "C:\\new"}', '"C:\\\\new"'),
+        ("to\u00adpic: x", "SOFT HYPHEN stands in the name"),
+        ("topic∶ x", "This is RATIO"),
+        ("a.b: x", "a.b is no variable's name"),
+        ("2nd = x", "2nd is no variable's name"),
+        ("```\na: x\n```", "Take the fence away"),
+        (f"a = {'1 + ' * 5000}1", "nested too deep"),
+        ("---\n＠assistant\nhi", "Write @assistant at the start of the line"),
+        ("---\nhi\n  @system\nhi", "Write @system at the start of the line"),
+        ("---\n@human\nhi", "Write @user at the start of the line"),
+        ("---\n@developer\nhi", "Write @system at the start of the line"),
         ('{"topic": "physics", "topic": "x"}', "topic is given twice in one object"),
         ('{"topic": physics}', "this object is no JSON: Expecting value."),
         ('{"topic": "physics"', "this object is no JSON: Expecting ',' delimiter."),
@@ -327,6 +362,13 @@ def test_a_slip_is_named_with_what_to_write(text: str, said: str) -> None:
     with pytest.raises(CellError) as caught:
         parse_cell(text)
     assert said in str(caught.value)
+
+
+def test_what_is_not_seen_around_a_mark_is_no_part_of_it() -> None:
+    assert messages("---\u200b\n\ufeff@assistant\u3000\nhi\n@tool\u00a0c1\u200b\n42") == [
+        ("assistant", "hi"),
+        ("tool", "42"),
+    ]
 
 
 def test_what_stands_below_a_pasted_object_is_a_message() -> None:

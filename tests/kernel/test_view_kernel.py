@@ -10,8 +10,9 @@ from typing import Any
 import nbformat
 import pytest
 from jupyter_client.blocking import BlockingKernelClient
-from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
+
+from tests.kernel.kernels import running_kernel
 
 pytestmark = pytest.mark.kernel
 
@@ -19,11 +20,13 @@ DRIVER = dedent(
     '''
     import gc, time
     from dataclasses import replace
+    from types import SimpleNamespace
     from comm import get_comm_manager
     from ipywidgets.widgets import widget
     from cozeloop_magic.entities.prompt import ExecuteRequest, ExecuteResult, Message, Role, TokenUsage
     from cozeloop_magic.errors import ServerFailed
     from cozeloop_magic.run.state import *
+    from cozeloop_magic.view import live
     from cozeloop_magic.view.live import LiveView
 
     def run(*texts, end=Finished(1.0), pause=0.01):
@@ -37,18 +40,25 @@ DRIVER = dedent(
         view.finish(fold(state, end))
 
     def stream(text, step):
-        """Give the share of the time that drawing took of a run whose text comes as fast as it can be drawn."""
-        view, state, spent = LiveView(), RunState(ExecuteRequest("ptaas_demo"), Phase.STREAMING), 0.0
+        """Give the share of the time that drawing takes of a run of which a piece comes each millisecond.
+
+        Time is this thread's own, and the milliseconds: however fast and busy the machine is, drawing paces itself
+        by what it took.
+        """
+        view, state, spent, waited = LiveView(), RunState(ExecuteRequest("ptaas_demo"), Phase.STREAMING), 0.0, 0.0
+        clock = lambda: waited + time.thread_time()
+        live.time = SimpleNamespace(monotonic=clock)
         view.update(state)
-        began = time.monotonic()
+        began = clock()
         for n in range(step, len(text) + step, step):
             state = replace(state, result=ExecuteResult(Message(Role.ASSISTANT, text[:n])))
             cpu = time.thread_time()
             view.update(state)
             spent += time.thread_time() - cpu
-            time.sleep(0.001)
-        share = spent / (time.monotonic() - began)
+            waited += 0.001
+        share = spent / (max(clock(), view._next) - began)  # nothing would be drawn until then
         view.finish(fold(state, Finished(1.0)))
+        live.time = time
         return share
 
     def alive():
@@ -76,13 +86,10 @@ Message = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def kernel() -> Iterator[BlockingKernelClient]:
-    manager, client = start_new_kernel(kernel_name="python3")
-    client.execute_interactive(DRIVER, timeout=60, output_hook=lambda message: None)
-    yield client
-    client.stop_channels()
-    manager.shutdown_kernel(now=True)
-    manager.cleanup_resources()
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlockingKernelClient]:
+    with running_kernel(tmp_path_factory.mktemp("home")) as (_, client):
+        client.execute_interactive(DRIVER, timeout=60, output_hook=lambda message: None)
+        yield client
 
 
 def execute(kernel: BlockingKernelClient, code: str, front_end: bool = True) -> list[Message]:
@@ -173,13 +180,14 @@ def said(messages: list[Message]) -> list[float]:
     return [float(word) for word in text.split()]
 
 
-def test_two_thousand_runs_leave_nothing_behind(kernel: BlockingKernelClient) -> None:
+def test_many_runs_leave_nothing_behind(kernel: BlockingKernelClient) -> None:
     execute(kernel, "run('Hello', pause=0)")
     kept, before = said(execute(kernel, "print(*alive())"))
-    for _ in range(20):
+    for _ in range(3):
         execute(kernel, "for _ in range(100): run('Hello *you*.', pause=0)")
-    assert [kept, before] == pytest.approx(said(execute(kernel, "print(*alive())")), abs=500)
-    assert said(execute(kernel, "print(alive()[0])")) == [kept]
+    kept_then, then = said(execute(kernel, "print(*alive())"))
+    assert kept_then == kept
+    assert then - before < 150  # an object that each run leaves would be 300
 
 
 @pytest.mark.parametrize(
@@ -196,7 +204,7 @@ def test_two_thousand_runs_leave_nothing_behind(kernel: BlockingKernelClient) ->
 def test_drawing_leaves_time_for_everything_else(kernel: BlockingKernelClient, text: str, step: int) -> None:
     messages = execute(kernel, f"text = {text}\nprint(stream(text, {step}), len(text))")
     share, length = said(messages)
-    assert share < 0.5
+    assert share < 0.4
     assert kinds(messages).count("comm_msg") < length / step / 2  # what comes faster is drawn together
     sent = sum(len(json.dumps(m["content"]["data"])) for m in messages if m["msg_type"] == "comm_msg")
     assert sent < 8 * length + 100_000

@@ -81,6 +81,39 @@ class TestTables:
         answers = batch(client, rows, "greet", version="1.0.0", checks=["equals"], expect="want")
         assert [row["equals"] for row in answers] == [True, False]
 
+    def test_a_table_without_rows_has_the_columns_all_the_same(self, client: Client) -> None:
+        for empty in (pd.DataFrame({"text": []}), pl.DataFrame({"text": []}, schema={"text": pl.String})):
+            labelled = batch(client, empty, "greet", version="1.0.0", checks=["finish:stop"])
+            assert len(labelled) == 0 and {"text", "answer", "error", "finish:stop"} <= set(labelled.columns)
+
+    def test_columns_of_the_tables_own_that_are_written_over_are_told(self, client: Client) -> None:
+        told: list[BatchProgress] = []
+        frame = pd.DataFrame({"text": ["a"], "answer": ["old"], "error": ["404"]})
+        labelled = batch(client, frame, "greet", version="1.0.0", progress=told.append)
+        assert list(labelled["answer"]) == ["A"] and told[-1].replaced == "answer, error"
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ({"checks": ["equals"]}, "no column says that"),
+            ({"checks": ["equals"], "expect": "wnat"}, r"There is no column wnat in row 0 \(did you mean want\?\)"),
+            ({"fail_above": 20}, "Write 0.2 for a fifth"),
+            ({"timeout": 0}, "timeout is 0"),
+            ({"constants": {"text": "x"}}, "given for all rows .* and taken from the column text"),
+            ({"constants": {"text": "x"}, "variables": {"text": "want"}}, "taken from the column want"),
+            ({"out": "text"}, "answers would be written over it"),
+            ({"out": "want", "checks": ["equals"], "expect": "want"}, "answers would be written over it"),
+        ],
+    )
+    def test_what_cannot_be_meant_is_told_before_it_is_paid_for(
+        self, client: Client, loop: FakeLoop, options: dict[str, Any], said: str
+    ) -> None:
+        with pytest.raises(InvalidRequest, match=said):
+            batch(client, [{"text": "a", "want": "A"}], "greet", version="1.0.0", **options)
+        assert loop.executions == 0
+
 
 class TestFailures:
     def test_a_failed_row_stops_nothing_and_is_null(self, client: Client) -> None:
@@ -88,8 +121,10 @@ class TestFailures:
         assert frame["answer"].isna().tolist() == [False, True, False] and "too risky" in frame["error"][1]
 
     def test_an_empty_cell_is_an_error_of_its_row(self, client: Client) -> None:
-        answers = batch(client, [{"text": "a"}, {"text": None}], "greet", version="1.0.0")
-        assert answers[1]["answer"] is None and "empty in row 1" in answers[1]["error"]
+        for number, table in enumerate(([{"text": None}, {"text": "a"}], [{"text": "a"}, {"text": None}])):
+            answers = batch(client, table, "greet", version="1.0.0")
+            assert answers[number]["answer"] is None and f"empty in row {number}" in answers[number]["error"]
+            assert answers[1 - number]["answer"] == "A"
 
     def test_what_is_wrong_from_the_first_row_on_is_told_at_once(self, client: Client, loop: FakeLoop) -> None:
         with pytest.raises(VariableError, match="text is missing"):

@@ -89,7 +89,7 @@ class TestFunctions:
 
     @pytest.mark.parametrize("given", [None, "yes", float("nan"), [], float("inf")])
     def test_what_is_no_score_is_an_error(self, given: Any) -> None:
-        assert "check odd raised" in problem("python:odd", "x", functions={"odd": lambda answer, row: given})
+        assert "check odd: it gave" in problem("python:odd", "x", functions={"odd": lambda answer, row: given})
 
 
 def test_what_cannot_be_checked_is_an_error_not_a_failed_check() -> None:
@@ -106,7 +106,7 @@ def test_what_cannot_be_checked_is_an_error_not_a_failed_check() -> None:
         ("regex:(", "no regular expression"),
         ("max_tokens:many", "whole number"),
         ("finish:", "needs a value"),
-        ("json:/nowhere.json", "cannot be used"),
+        ("json:/nowhere.json", "There is no schema"),
         ('json:{"type": 7}', "cannot be used"),
         ("python:tune", "did you mean tone?"),
         ("python:text", "is no function"),

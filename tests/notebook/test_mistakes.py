@@ -291,6 +291,12 @@ class TestOptions:
             ("%loop_prompt greet --var name=Ada L --quiet", 'needs quotes: --var name="Ada L".'),
             ("%loop_compare greet --var text=two words -v 1", 'needs quotes: --var text="two words".'),
             ("%loop_prompt greet --var name = Ada", "= belongs to no option. Write --var name=Ada."),
+            (r'%loop_prompt greet --var name="a \"b\" c"', """--var name='a "b" c'."""),
+            ("%loop_prompt greet --var name=“Ada L”", 'needs quotes: --var name="Ada L".'),
+            ("%loop_prompt greet --var name=x — y", 'needs quotes: --var name="x — y".'),
+            ("%loop_prompt greet —version 1.0.0", "Write --version."),
+            ("%loop_prompt greet 1.0.0 --var name=x", "Write --version 1.0.0."),
+            ("%loop_prompt greet -- --var name=x", "-- alone says nothing here."),
             ("%loop_prompt greet --var name: Ada L", 'needs quotes: --var name="Ada L".'),
             ("%loop_prompt greet name=Ada", "name=Ada belongs to no option. Write --var name=Ada."),
             (

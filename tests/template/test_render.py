@@ -359,7 +359,21 @@ class TestRemarks:
         (remark,) = self.remarks("{{ a }} {{a}} {{ b }}", "normal", {"a": "x"}, a="string")
         assert remark == "{{ a }} stays as it is: in a normal template, write {{a}} without blanks"
 
-    @pytest.mark.parametrize("text", ["{{ o.l }}", "{% macro m(x) %}{{ x }}{% endmacro %}{{ m(o.l) }}"])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "{{ o.l }}",
+            "{% macro m(x) %}{{ x }}{% endmacro %}{{ m(o.l) }}",
+            "{% for k, v in o.items() %}{{ k }}{% endfor %}",
+            "{{ o.get('l')|length }}",
+            "{{ o.l.index(1) }}",
+            "{{ (o.l|length).real }}",
+        ],
+    )
     def test_what_works_here_and_not_on_the_platform_is_told(self, text):
         (remark,) = self.remarks(text, "jinja2", {"o": {"l": [1, None]}}, o="object")
         assert remark.endswith("works here, not on the platform")
+
+    @pytest.mark.parametrize("text", ["{{ o.keys() }}", "{% for k, v in o %}{{ k }}{% endfor %}", "{{ o.l.copy }}"])
+    def test_what_works_on_both_is_not(self, text):
+        assert self.remarks(text, "jinja2", {"o": {"l": {"copy": 1}, "items": []}}, o="object") == ()

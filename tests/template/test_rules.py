@@ -94,6 +94,17 @@ OBJECT = '{"b":{"z":1,"a":[2,{"y":1,"x":"é"}]},"a":-0.5,"big":1e21,"no":false,"
         ("{{ 名 }}|{{ 名|length }}|{{ 名|upper }}", {"名": ("string", "héé😀")}, "héé😀|4|HÉÉ😀"),
         ("{{ o['키'] }}", {"o": ("object", '{"키":"값"}')}, "값"),
         ("{% for c in s %}{{ c }}.{% endfor %}", {"s": ("string", "é😀")}, "é.😀."),
+        # lists are lists: never a generator, a view or a function of Python's, with its address
+        ("{{ l|map('upper') }}{{ l|select }}{{ l|unique }}{{ l|reverse }}", {"l": ("array<string>", '["a","b"]')},
+         "['A', 'B']['a', 'b']['a', 'b']['b', 'a']"),
+        ("{{ l|batch(1) }}{{ l|reject('eq', 'a')|length }}", {"l": ("array<string>", '["a","b"]')},
+         "[['a'], ['b']]1"),
+        ("{{ o.keys() }}{{ o.values() }}{{ o|items }}", {"o": ("object", '{"b":"x","a":1}')},
+         "['a', 'b'][1.0, 'x'][['a', 1.0], ['b', 'x']]"),
+        ("{{ o.items }}", {"o": ("object", "{}")}, RENDER),
+        ("{{ s.upper }}", {"s": ("string", "x")}, RENDER),
+        ("{{ range }}{{ dict }}", {}, RENDER),
+        ("{{ namespace(a=1) }}", {}, "{'a': 1}"),
         # codes: what cannot be parsed, what cannot be rendered
         ("{% for %}", {}, PARSE),
         ("{{ 'a' 'b' }}", {}, PARSE),

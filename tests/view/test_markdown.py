@@ -55,14 +55,6 @@ def test_no_word_is_lost_however_deep_it_stands(answer: str) -> None:
     assert all(f"item{n}" in html for n in range(200) if f"item{n}" in answer)
 
 
-@pytest.mark.parametrize("before", ["", "> ", "- "])
-def test_no_cell_of_a_row_that_has_more_than_the_head_is_lost(before: str) -> None:
-    lines = ["| a | b |", "|---|--:|", "| 1 | 2 | 3 | `4` |", "5 | 6 | \\|", "| 7 |"]
-    answer = before + ("\n" + before.replace("-", " ")).join(lines)
-    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in to_html(answer).split("<tr>")[2:]]
-    assert rows == [["1", "2", "3", "<code>4</code>"], ["5", "6", "|"], ["7", ""]]
-
-
 @pytest.mark.parametrize(
     ("item", "shown"),
     [

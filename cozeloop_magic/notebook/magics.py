@@ -225,6 +225,7 @@ class LoopMagics(Magics):
     @argument("-v", "--version", help="The version to commit; a new prompt begins with 0.1.0.")
     @argument("--bump", metavar="PART", help="Raise the last version's major, minor or patch.")
     @argument("-m", "--message", default="", metavar="WHY", help="Why it changed.")
+    @argument("--base", metavar="VERSION", help="What this was begun from; where another is the latest, it is told.")
     @argument("--draft", action="store_true", help="Save without committing.")
     @argument(
         "--try",

@@ -310,8 +310,8 @@ class TestUnderWay:
     def test_an_error_in_the_middle_still_draws_what_came(self, client: Client) -> None:
         view = Recorder()
         with RunStore.open() as store:
-            put, kept = store.put, []
-            store.put = lambda record: kept.append(put(record)) if len(kept) < 5 else full()  # type: ignore[method-assign,assign,return-value]
+            put, kept = store.put_all, []
+            store.put_all = lambda records: kept.append(put(records)) if len(kept) < 5 else full()  # type: ignore[method-assign,assign,return-value]
             with pytest.raises(StoreError, match="no room"):
                 run(client, store=store, view=view, concurrency=1)
         (state,) = view.finished
@@ -338,7 +338,7 @@ class TestUnderWay:
 
     def test_each_key_is_made_once(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         made = []
-        monkeypatch.setattr(plan, "run_key", lambda *a: made.append(a[1]) or str(len(made)))  # type: ignore[func-returns-value]
+        monkeypatch.setattr(plan, "body_key", lambda *a: made.append(a[1]) or str(len(made)))  # type: ignore[func-returns-value]
         run(client, cache=True)
         assert len(made) == 24
 

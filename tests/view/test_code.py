@@ -64,7 +64,7 @@ LEXERS = {type(code._lexer(name)).__name__: name for name in sorted(code._LANGUA
 
 @pytest.mark.parametrize("language", LEXERS.values(), ids=LEXERS.keys())
 def test_no_code_takes_long_to_colour(language: str) -> None:
-    """Regular expressions can take forever, which only time shows: this process's own, ten times the most it takes."""
+    """Regular expressions can take forever, which only time shows: this process's own, ten times the most it is."""
     for unit in NASTY:
         line = (unit * 300)[:300] if unit.strip() else "a\n" + unit * 14
         source = ((line + "\n") * 1_000)[:5_000]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cozeloop_magic.view.markdown import Blocks, to_html
-from tests.growth import c_grows_alike, growth
+from tests.growth import c_grows_alike, growth, lines_run
 from tests.hostile import PAYLOADS, faults, read
 from tests.view.snippets import SNIPPETS
 
@@ -134,10 +134,10 @@ def test_a_hostile_answer_cut_anywhere_is_harmless(parts: list[str], cut: int) -
     "unit", ["*a ", "`", "[", "![", "$", "**", "<", "&", "| ", "\\(", "> ", "_a ", "[a](", "~~", "` "]
 )
 def test_no_tail_takes_out_of_proportion_to_close(unit: str) -> None:
-    def close(size: int, width: int) -> None:
+    def close(size: int, width: int = 60) -> None:
         text = unit * (size // len(unit))
         shown("\n".join(text[i : i + width] for i in range(0, len(text), width)))
 
-    for width in 1_000_000, 60:
-        assert growth(lambda size, width=width: close(size, width), 2_000) < 5  # type: ignore[misc]
-        assert c_grows_alike(lambda size, width=width: close(size, width), 4_000)  # type: ignore[misc]
+    assert growth(close, 2_000) < 5 and c_grows_alike(close, 4_000)
+    third, whole = (lines_run(lambda size=size: close(size, size)) for size in (1_300, 3_900))  # in one line
+    assert whole < 4.5 * third and c_grows_alike(lambda size: close(size, size), 4_000)

@@ -7,7 +7,7 @@
     ├── InvalidRequest            the request cannot be sent as it is written; nothing was sent
     │   ├── VariableError         a variable is missing, unknown, of another type, or has no JSON form
     │   └── CellError             a cell body is neither variables nor messages
-    ├── DraftConflict             a prompt has another draft, which was not overwritten
+    ├── DraftConflict             a prompt has another draft, or a newer version
     ├── ClientClosed              the client was closed
     ├── LocalLoopError            the embedded Loop cannot start
     ├── StoreError                runs cannot be kept, or kept ones not be read
@@ -178,20 +178,20 @@ class CellError(InvalidRequest):
 
 
 class DraftConflict(LoopError):
-    """A prompt has another draft, which was not overwritten.
+    """A prompt has another draft, which was not overwritten, or a newer version than what was to be saved.
 
     Parameters
     ----------
     message : str
-        Whose draft it is.
+        Whose draft or version it is.
     draft_info : DraftInfo or None
         The draft that is there.
     """
 
     hint = "Commit it or look at it first; passing its draft_info as `replaces` overwrites it."
 
-    def __init__(self, message: str, *, draft_info: DraftInfo | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, draft_info: DraftInfo | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
         self.draft_info = draft_info
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cozeloop_magic.client.client import Client
+from cozeloop_magic.client.request import execute_body
 from cozeloop_magic.entities.prompt import Message
 from cozeloop_magic.errors import InvalidRequest, RequirementNotMet
 from cozeloop_magic.lab.checks import Check, check_expected, parse_check
@@ -30,6 +31,7 @@ from cozeloop_magic.lab.state import (
 )
 from cozeloop_magic.lab.variants import Variant
 from cozeloop_magic.lab.verdict import inputs_to_show_anything, what_can_be_shown
+from cozeloop_magic.run.answer import Answer
 from cozeloop_magic.run.drive import Stop
 from cozeloop_magic.run.state import Interrupted, Phase, RunState
 from cozeloop_magic.store.jobs import Job, JobState
@@ -296,10 +298,13 @@ class _Experiment:
         self.job = self.job or self.store.jobs.begin(job, inputs)
         self.look = self.store.jobs.count_looks(job, inputs, before=self.job) + 1
 
-    def _keep(self, trial: Trial, run: RunState) -> None:
-        if self.store is not None and run.phase in (Phase.DONE, Phase.FAILED):
-            label = self.plan.variants[trial.variant].asked.label
-            self.store.put(RunRecord.of(self.plan.key(trial), run, job=self.job, label=label))
+    def _keep(self, runs: Iterable[tuple[Trial, RunState]]) -> None:
+        if self.store is not None:
+            self.store.put_all(self._record(trial, run) for trial, run in runs if run.received)
+
+    def _record(self, trial: Trial, run: RunState) -> RunRecord:
+        label, body = self.plan.variants[trial.variant].asked.label, execute_body(run.request)
+        return RunRecord.of(self.plan.key(trial, body), run, job=self.job, label=label, body=body)
 
     def shown(self, *events: Event) -> None:
         """Fold what happened and what the checks say of it, and draw it."""
@@ -314,7 +319,7 @@ class _Experiment:
             each = self.state.trials[trial]
             if each.run.phase is Phase.DONE and not each.scores:
                 given = self.plan.inputs[trial.input]
-                scores = (check(each.run.result, given.row.values, given.expected) for check in self.checks)
+                scores = (check(Answer(each.run), given.row.values, given.expected) for check in self.checks)
                 yield Scored(trial, tuple(score for made in scores for score in made))
 
 

@@ -106,9 +106,10 @@ def judge_pairs(
     yield [Judged(*pair, Judgement(0, equal=True)) for pair in pairs if pair not in asked]
     yield list(_judged(runs, asked))
 
-    def keep(question: _Question, run: RunState) -> None:
-        if store is not None and run.phase in (Phase.DONE, Phase.FAILED):
-            store.put(RunRecord.of(keys[question], run, label=judge.prompt.asked.label))
+    def keep(ended: Iterable[tuple[_Question, RunState]]) -> None:
+        if store is not None:
+            label = judge.prompt.asked.label
+            store.put_all(RunRecord.of(keys[each], run, label=label) for each, run in ended if run.received)
 
     scheduler = Scheduler(client, lambda each: runs[each].request, limiter, stop, keep=keep, timeout=timeout)
     for batch in scheduler.run([each for each in questions if not runs[each].ended]):

@@ -99,10 +99,9 @@ def _is_batch(request: Request, call: Call) -> bool:
 async def _in_turn(turn: Turn, prepared: _Prepared) -> AsyncGenerator[ExecuteResult, None]:
     """Give the answer once it is the call's turn."""
     await turn.wait()
-    pieces = generate(prepared.model, prepared.messages, prepared.parameters)
+    pieces = generate(prepared.model, prepared.messages, prepared.parameters, turn.begun)
     try:
         async for piece in pieces:
-            turn.check()
             turn.pieces += piece.message is not None and bool(piece.message.content)
             turn.tokens = (piece.usage and piece.usage.output_tokens) or turn.tokens
             yield piece

@@ -11,7 +11,7 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from cozeloop_magic.errors import RemoteError, remote_error
@@ -58,6 +58,7 @@ class Turn:
     tokens: int = 0
     _granted: asyncio.Event = field(default_factory=asyncio.Event)
     _stopped: bool = False
+    _end: Callable[[BaseException], None] | None = None
 
     @property
     def granted(self) -> bool:
@@ -76,18 +77,20 @@ class Turn:
             await asyncio.wait_for(self._granted.wait(), seconds)
         except asyncio.TimeoutError:
             return False
-        self.check()
+        if self._stopped:
+            raise _stopped()
         return True
 
+    def begun(self, end: Callable[[BaseException], None]) -> None:
+        """Take what ends its answer."""
+        self._end = end
+
     def stop(self) -> None:
-        """End it, also in the middle of its answer."""
+        """End it, also in the middle of its answer, or before its first piece."""
         self._stopped = True
         self._granted.set()
-
-    def check(self) -> None:
-        """Raise an error if it was stopped."""
-        if self._stopped:
-            raise remote_error("The teacher has stopped this answer.", code=STOPPED)
+        if self._end is not None:
+            self._end(_stopped())
 
 
 class FairQueue:
@@ -221,6 +224,10 @@ class FairQueue:
         )
         error.retry_after = float(self._seconds(waiting))
         return error
+
+
+def _stopped() -> RemoteError:
+    return remote_error("The teacher has stopped this answer.", code=STOPPED)
 
 
 def ordinal(number: int) -> str:

@@ -135,6 +135,20 @@ class TestVerdict:
             run(client, variants=VERSIONS[::-1], require="not-worse")
         assert caught.value.result.verdict is Verdict.WORSE
 
+    def test_checks_that_cannot_decide_say_why(self, client: Client) -> None:
+        def raises(answer: Any, row: Any) -> bool:
+            return bool(row["nothing"])
+
+        def length(answer: Any, row: Any) -> int:
+            return len(answer)
+
+        few = run(client, checks=[raises]).decide()
+        assert (few.verdict, few.dropped) == (Verdict.TOO_FEW, 12)
+        numbers = run(client, checks=[length]).decide()
+        assert str(numbers) == (
+            "There is nothing to decide by: the checks give numbers alone; --decide length goes by one."
+        )
+
     def test_the_smallest_difference_may_be_in_a_checks_own_unit(self, client: Client) -> None:
         def points(answer: Any, row: Any) -> int:
             return len(answer.text)
@@ -310,8 +324,8 @@ class TestUnderWay:
     def test_an_error_in_the_middle_still_draws_what_came(self, client: Client) -> None:
         view = Recorder()
         with RunStore.open() as store:
-            put, kept = store.put, []
-            store.put = lambda record: kept.append(put(record)) if len(kept) < 5 else full()  # type: ignore[method-assign,assign,return-value]
+            put, kept = store.put_all, []
+            store.put_all = lambda records: kept.append(put(records)) if len(kept) < 5 else full()  # type: ignore[method-assign,assign,return-value]
             with pytest.raises(StoreError, match="no room"):
                 run(client, store=store, view=view, concurrency=1)
         (state,) = view.finished
@@ -338,7 +352,7 @@ class TestUnderWay:
 
     def test_each_key_is_made_once(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         made = []
-        monkeypatch.setattr(plan, "run_key", lambda *a: made.append(a[1]) or str(len(made)))  # type: ignore[func-returns-value]
+        monkeypatch.setattr(plan, "body_key", lambda *a: made.append(a[1]) or str(len(made)))  # type: ignore[func-returns-value]
         run(client, cache=True)
         assert len(made) == 24
 

@@ -24,7 +24,7 @@ from cozeloop_magic.lab.progress import BatchProgress
 from cozeloop_magic.run.drive import Stop
 from cozeloop_magic.run.state import Phase
 from cozeloop_magic.store.runs import RunStore
-from tests.conftest import TOKEN
+from tests.conftest import TOKEN, soon
 from tests.lab.loop import BUSY, FakeLoop, fake_loop, refusal
 from tests.wire_server import delta, stream
 
@@ -238,6 +238,8 @@ class TestKept:
             store._database.read(f"PRAGMA max_page_count = {pages + 60}")
             with pytest.raises(StoreError, match=r"the disk is full.*What was kept before is safe"):
                 batch(client, rows, "greet", version="1.0.0", store=store, concurrency=4)
+            assert soon(lambda: not [each for each in threading.enumerate() if each.name == "cozeloop-trial"])
+            assert soon(lambda: not loop.running)
             kept, asked = len(store.history), loop.executions
             assert 20 < kept <= asked < 200
             store._database.read("PRAGMA max_page_count = 100000")

@@ -137,8 +137,11 @@ class TestFailures:
 
     def test_too_many_failures_end_it(self, client: Client) -> None:
         rows = [{"text": f"bomb {n}"} for n in range(200)]
-        with pytest.raises(RequirementNotMet, match=r"rows failed, more than 20%"):
-            batch(client, rows, "greet", version="1.0.0", fail_above=0.2)
+        told: list[BatchProgress] = []
+        with pytest.raises(RequirementNotMet, match=r"rows failed, more than 20%") as caught:
+            batch(client, rows, "greet", version="1.0.0", fail_above=0.2, progress=told.append)
+        so_far = caught.value.result
+        assert isinstance(so_far, list) and 20 <= len(so_far) < 200 and told[-1].failed == len(so_far)
 
     def test_a_storm_of_429_loses_no_row(self, client: Client, loop: FakeLoop) -> None:
         lock, left = threading.Lock(), [5]

@@ -13,8 +13,13 @@ from cozeloop_magic.view.render import ROOT, style
 __all__ = ["Changes"]
 
 _CONTEXT = 2  # lines around a change
-_MARKS = {"same": "{}", "removed": "<del>{}</del>", "added": "<ins>{}</ins>"}
-_SIGNS = {"same": "{}", "removed": "[-{}-]", "added": "{{+{}+}}"}  # as git's --word-diff has them
+_MARKS = {
+    "same": "{}",
+    "left out": '<span class="cozeloop-gap">{}</span>',
+    "removed": "<del>{}</del>",
+    "added": "<ins>{}</ins>",
+}
+_SIGNS = {"same": "{}", "left out": "{}", "removed": "[-{}-]", "added": "{{+{}+}}"}  # as git's --word-diff has them
 
 Line = list[Change]
 
@@ -89,7 +94,7 @@ class Changes(Sequence[Change]):
 
 def _gap(number: int) -> Iterator[Line]:
     if number:
-        yield [("same", f"⋯ {number} {'line' if number == 1 else 'lines'} as before")]
+        yield [("left out", f"⋯ {number} {'line' if number == 1 else 'lines'} as before")]
 
 
 def _lines(changes: Iterable[Change]) -> Iterator[Line]:

@@ -92,7 +92,9 @@ def verdict_html(decision: Decision) -> str:
     kind = decision.verdict.name.lower().replace("_", "-")
     picture = interval_svg(decision)
     shown = f'<div class="cozeloop-interval">{picture}</div>' if picture else ""
-    return f'<p class="cozeloop-verdict cozeloop-{kind}">{_escape(decision.sentence)}</p>{shown}'
+    said, colon, why = decision.sentence.partition(": ")
+    told = f"<strong>{_escape(said + colon)}</strong>{_escape(why)}"
+    return f'<p class="cozeloop-verdict cozeloop-{kind}">{told}</p>{shown}'
 
 
 def _html(state: ExperimentState, concurrency: int, diff: bool, prices: Any) -> str:

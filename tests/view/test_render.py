@@ -29,7 +29,8 @@ from cozeloop_magic.errors import ServerFailed
 from cozeloop_magic.run.state import Arrived, Event, Failed, Finished, Interrupted, Phase, RunState, fold
 from cozeloop_magic.view.markdown import Blocks
 from cozeloop_magic.view.render import bundle, has_output, is_long, metadata, status
-from tests.hostile import ATTRIBUTES, PAYLOADS, faults, read
+from tests.hostile import ATTRIBUTES, faults, read
+from tests.payloads import PAYLOADS
 
 FRAME = ("details", "summary", "dl", "dt", "dd", "rp", "mark")
 CALL = ToolCall(0, "call_1", None, FunctionCall("get_weather", '{"city":"北京"}'))

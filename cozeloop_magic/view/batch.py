@@ -17,7 +17,7 @@ from cozeloop_magic.view.render import ROOT, style
 from cozeloop_magic.view.safe_markdown import safe
 from cozeloop_magic.view.widget import Rows, RowsWidget, script, sheet
 
-__all__ = ["BatchView", "ending"]
+__all__ = ["BatchView", "bundle", "ending"]
 
 
 class _Widget(RowsWidget):
@@ -62,7 +62,7 @@ class BatchView:
         lines = ending(self._last, stopped=self._stop.asked, error=error if self._behind else None)
         show = self._handle.update if self._handle is not None else display
         phase = Phase.FAILED if error is not None else Phase.INTERRUPTED if self._stop.asked else Phase.DONE
-        show(_bundle(phase, *lines), raw=True, metadata=self._metadata(phase))  # type: ignore[no-untyped-call]
+        show(bundle(phase, *lines), raw=True, metadata=self._metadata(phase))  # type: ignore[no-untyped-call]
         if self._widget is not None:
             self._widget.close()
         control.forget(self._control)
@@ -111,7 +111,8 @@ def _look(progress: BatchProgress) -> str:
     return str(look) if look and (look.equal or look.kept or look.rows != progress.total) else ""
 
 
-def _bundle(phase: Phase, look: str, line: str, failed: str) -> dict[str, str]:
+def bundle(phase: Phase, look: str, line: str, failed: str) -> dict[str, str]:
+    """Return how a table ended by MIME type."""
     classes = {"cozeloop-look": look, "cozeloop-status": line, "cozeloop-failures": failed}
     parts = [
         f'<p class="{name}">{escape(printable(text), quote=False)}</p>' for name, text in classes.items() if text

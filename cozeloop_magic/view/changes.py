@@ -8,7 +8,7 @@ from html import escape
 from cozeloop_magic.authoring.changes import Change
 from cozeloop_magic.printable import printable
 from cozeloop_magic.view.listing import fenced
-from cozeloop_magic.view.render import ROOT, style
+from cozeloop_magic.view.render import ROOT, style, without_blank_lines
 
 __all__ = ["Changes"]
 
@@ -67,8 +67,8 @@ class Changes(Sequence[Change]):
             for line in self._shown()
         )
         notes = "".join(f'<p class="cozeloop-note">{escape(printable(note), quote=False)}</p>' for note in self.notes)
-        said = "&#10;".join(lines)  # Markdown, into which notebooks are exported, ends HTML at a blank line
-        return (
+        said = "\n".join(lines)
+        return without_blank_lines(
             f'<div class="{ROOT} cozeloop-changes"><style>{style("prompt.css")}</style>'
             f'<p class="cozeloop-title">{escape(printable(self.title), quote=False)}</p>{notes}'
             + (f'<pre class="cozeloop-text">{said}</pre>' if said else "")

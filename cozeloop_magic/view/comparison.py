@@ -19,7 +19,7 @@ from cozeloop_magic.run.state import Phase
 from cozeloop_magic.view import request
 from cozeloop_magic.view.answers import MARKS, PAGE, Answers, figures, said, shortened, to_html
 from cozeloop_magic.view.markdown import IGNORED
-from cozeloop_magic.view.render import ROOT, style
+from cozeloop_magic.view.render import ROOT, style, without_blank_lines
 
 __all__ = ["bundle", "outcome", "progress", "to_text", "verdict_html"]
 
@@ -103,7 +103,8 @@ def _html(state: ExperimentState, concurrency: int, diff: bool, prices: Any) -> 
     notes = "".join(f'<p class="cozeloop-note">{_escape(line)}</p>' for line in _notes(state))
     css = f"<style>{style('tables.css')}</style>"
     table = to_html(Answers(state), diff)
-    return f'<div class="{ROOT} cozeloop-comparison">{css}{verdicts}{costs}{table}{notes}{_request(state)}</div>'
+    shown = f"{css}{verdicts}{costs}{table}{notes}{_request(state)}"
+    return without_blank_lines(f'<div class="{ROOT} cozeloop-comparison">{shown}</div>')
 
 
 def _notes(state: ExperimentState) -> list[str]:

@@ -18,7 +18,7 @@ __all__ = ["Listing", "Listings", "fenced"]
 
 Row = Mapping[str, Any]
 
-_LONG_WORD = re.compile(r"[\w/.:@-]{24,}")
+_LONG_WORD = re.compile(r"[\w/.:@-]{16,}")
 _PARTED = re.compile(r"[_/.:@-]+(?=\w)")  # after these a path or an identifier may go on on the next line
 
 
@@ -78,7 +78,7 @@ class Listing(Sequence[Row]):
         return {"text/html": self._html(), "text/markdown": fenced(text), "text/plain": text}
 
     def _html(self) -> str:
-        head = "".join(f'<th class="{self._class(name)}">{escape(name)}</th>' for name in self.columns)
+        head = "".join(f'<th class="{self._class(name)}">{_escape(name)}</th>' for name in self.columns)
         body = "".join(f"<tr>{self._cells(row)}</tr>" for row in self._rows)
         title = f'<p class="cozeloop-title">{_escape(self.title)}</p>' if self.title else ""
         note = f'<p class="cozeloop-note">{_escape(self.note)}</p>' if self.note else ""

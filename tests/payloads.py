@@ -492,4 +492,6 @@ PAYLOADS = [
     "<a href=data:text/html,x>x</a>",
     "<image href=https://evil.example/x.png>",
     "<svg><style>*{}</style></svg>",
+    "```mermaid-x\n<img src=x onerror=alert(1)>\n```",
+    "- ~~~MermaidJS\n  <img src=x onerror=alert(1)>\n  ~~~",
 ]

@@ -69,7 +69,7 @@ _ODD_OPENING = re.compile(  # of a fence, for some renderer at least: more than 
     r"(?!(?P=sign)+[ \t]*[A-Za-z0-9_+#.-]{0,32}[ \t]*$)",
     re.MULTILINE,
 )
-_DRAWN = ("mermaid",)  # notebooks draw it, and an exported page takes its source for HTML
+_DRAWN = "mermaid"  # notebooks draw what begins so, and an exported page takes its source for HTML
 _MAY_BEGIN_A_FORMULA = re.compile(
     r"\\begin(?![A-Za-z])|\\[(\[$]|\$|&(?:#0*(?:36|92)|#x0*(?:24|5c)|dollar|bsol);", re.IGNORECASE
 )
@@ -121,7 +121,7 @@ def _parts(source: str, lines: list[str], purse: _Purse) -> Iterator[str]:
         prose = "".join(lines[done:begin])
         block = lines[begin:end]
         agreed = agreed and not _FENCE_SIGN.search(prose)
-        drawn = token.type == "fence" and code.language(token.info) in _DRAWN
+        drawn = token.type == "fence" and code.language(token.info).startswith(_DRAWN)
         fence = token.type == "fence" and not token.level and not drawn
         plain = fence and _PLAIN_OPENING.fullmatch(block[0].rstrip())
         agreed = agreed and bool(plain or not _FENCE_SIGN.search("".join(block)))

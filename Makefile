@@ -52,8 +52,10 @@ $(VENV)/.%: pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[$*]'
 	touch $@
 
-# The browser tests drive the system's Chromium; where there is none, and none can be installed, they are skipped.
+# The browser tests drive the system's Chromium, and those of a proxy its nginx; where there is none, and none can be
+# installed, they are skipped.
 chromium:
-	@command -v chromium >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null \
-		|| { apt-get update -qq && apt-get install -y -qq chromium fonts-noto-cjk fonts-noto-color-emoji; } \
-		|| echo "No Chromium: the browser tests are skipped."
+	@{ command -v chromium && command -v nginx; } >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null \
+		|| { apt-get update -qq \
+			&& apt-get install -y -qq chromium fonts-noto-cjk fonts-noto-color-emoji nginx-light; } \
+		|| echo "No Chromium or no nginx: their tests are skipped."

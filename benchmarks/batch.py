@@ -2,121 +2,36 @@
 
 A local server answers each call after 100 ms, in a process of its own. Each ratio is one of two figures of one run.
 
-    python benchmarks/batch.py [--rows 1000000]
+    python benchmarks/batch.py [speed] [resumed] [killed] [together] [flat] [--rows 1000000]
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import multiprocessing
 import os
 import resource
 import signal
-import socket
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import cache
 from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.stub import TOKEN, WORKSPACE, stub
+
 DELAY = 0.1  # seconds the server takes for an answer
 CONCURRENT = (16, 64)
 SECONDS = 6  # of each arm
 DRILL = 10_000
-TOKEN = "pat_for_the_benchmark"
 KEY = "greet"
-
-VARIABLES = [{"key": "text", "type": "string"}]
-MESSAGES = [{"role": "user", "content": "{{text}}"}]
-PROMPT = {
-    "prompt_key": KEY,
-    "version": "1.0.0",
-    "prompt_template": {"template_type": "normal", "messages": MESSAGES, "variable_defs": VARIABLES},
-}
-USAGE = {"input_tokens": 5, "output_tokens": 3}
-
-
-# The server.
-
-
-def whole(value: Any) -> bytes:
-    body = json.dumps({"code": 0, "msg": "", "data": value}).encode()
-    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
-
-
-def streamed() -> bytes:
-    pieces = [
-        {"message": {"role": "assistant", "content": "a short answer"}, "finish_reason": ""},
-        {"message": {"role": "assistant"}, "finish_reason": "stop", "usage": USAGE},
-    ]
-    events = [b"event: data\ndata: %s\n\n" % json.dumps(piece).encode() for piece in pieces]
-    chunks = b"".join(b"%x\r\n%s\r\n" % (len(each), each) for each in [*events, b""])
-    return b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks
-
-
-DEFINITION = whole({"items": [{"query": {}, "prompt": PROMPT}]})
-STREAMED = streamed()
-ANSWER = whole(
-    {"message": {"role": "assistant", "content": "a short answer"}, "finish_reason": "stop", "usage": USAGE}
-)
-
-
-class Answering(asyncio.Protocol):
-    """Just enough HTTP to cost next to nothing."""
-
-    def __init__(self, delay: float, calls: Any) -> None:
-        self.delay, self.calls, self.data = delay, calls, b""
-
-    def connection_made(self, transport: Any) -> None:
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self.data += data
-        head, end, body = self.data.partition(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0] or 0)
-        if not end or len(body) < length:
-            return
-        self.data = b""
-        if b"mget" in head.partition(b"\r\n")[0]:
-            self.transport.write(DEFINITION)
-            return
-        self.calls.value += 1
-        answer = STREAMED if b"streaming" in head.partition(b"\r\n")[0] else ANSWER
-        if self.delay:
-            asyncio.get_running_loop().call_later(self.delay, self.transport.write, answer)
-        else:
-            self.transport.write(answer)
-
-
-def serve(ready: Any, delay: float, calls: Any) -> None:
-    async def run() -> None:
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: Answering(delay, calls), "127.0.0.1", 0, backlog=512)
-        ready.send(server.sockets[0].getsockname()[1])
-        await server.serve_forever()
-
-    asyncio.run(run())
-
-
-@contextmanager
-def server(delay: float) -> Iterator[tuple[str, Any]]:
-    """Serve in a process of its own; give the address and the number of calls."""
-    context = multiprocessing.get_context("spawn")
-    receive, send = context.Pipe()
-    calls = context.Value("q", 0, lock=False)
-    process = context.Process(target=serve, args=(send, delay, calls), daemon=True)
-    process.start()
-    yield f"http://127.0.0.1:{receive.recv()}", calls
-    process.terminate()
-    process.join()
-
 
 # Who calls.
 
@@ -125,7 +40,7 @@ def ours(url: str, rows: int, concurrency: int, store: Any) -> None:
     from cozeloop_magic import batch, new_client
 
     table = [{"text": f"row {next(NUMBERS)}"} for _ in range(rows)]
-    with new_client(url, "73917", TOKEN) as client:
+    with new_client(url, WORKSPACE, TOKEN) as client:
         answers = batch(client, table, KEY, version="1.0.0", concurrency=concurrency, store=store)
     assert all(row["answer"] == "a short answer" for row in answers)
 
@@ -137,7 +52,7 @@ NUMBERS = count()
 def sdk_client(url: str) -> Any:
     import cozeloop
 
-    return cozeloop.new_client(api_base_url=url, workspace_id="73917", api_token=TOKEN)
+    return cozeloop.new_client(api_base_url=url, workspace_id=WORKSPACE, api_token=TOKEN)
 
 
 def sdk_threads(url: str, rows: int, concurrency: int, store: Any) -> None:
@@ -189,12 +104,12 @@ def timed(run: Callable[..., None], url: str, concurrency: int, path: Path | Non
 def apart(work: Callable[..., Any], *arguments: Any) -> Any:
     """Do it in a process of its own: no arm inherits another's threads, loops or connections."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(work, *arguments).result(timeout=300)
+        return pool.submit(work, *arguments).result()
 
 
 def speed(home: Path) -> None:
     print(f"rows a second and CPU of a row, {DELAY * 1000:.0f} ms a call")
-    with server(DELAY) as (url, _):
+    with stub(DELAY) as (url, _):
         for concurrency in CONCURRENT:
             ideal = concurrency / DELAY
             arms = {
@@ -216,14 +131,14 @@ def resume(url: str, path: Path, rows: int) -> float:
     from cozeloop_magic.store.runs import RunStore
 
     table = [{"text": f"resumed {number}"} for number in range(rows)]
-    with new_client(url, "73917", TOKEN) as client, RunStore.open(path) as store:
+    with new_client(url, WORKSPACE, TOKEN) as client, RunStore.open(path) as store:
         began = time.perf_counter()
         batch(client, table, KEY, version="1.0.0", concurrency=64, store=store)
         return time.perf_counter() - began
 
 
 def resumed(home: Path) -> None:
-    with server(0.0) as (url, calls):
+    with stub(0.0) as (url, calls):
         apart(resume, url, home / "resume.db", DRILL)
         before = calls.value
         seconds = apart(resume, url, home / "resume.db", DRILL)
@@ -245,7 +160,7 @@ def long_table(url: str, source: Path, target: Path, rows: int) -> tuple[list[fl
             worked.append(time.process_time())
             held.append(resident())
 
-    with new_client(url, "73917", TOKEN) as client:
+    with new_client(url, WORKSPACE, TOKEN) as client:
         batch(client, source, KEY, version="1.0.0", to=target, concurrency=16, store=False, progress=look)
     with target.open() as file:
         assert sum(1 for _ in file) == rows
@@ -258,7 +173,7 @@ def resident() -> float:
 
 
 def flat(home: Path, rows: int) -> None:
-    with server(0.0) as (url, _):
+    with stub(0.0) as (url, _):
         rates, work, held = apart(long_table, url, home / "in.csv", home / "out.jsonl", rows)
     print(
         f"from file to file, {rows:,} rows: {rates[0]:,.0f} rows/s in the first tenth, {rates[-1]:,.0f} in the last"
@@ -268,7 +183,7 @@ def flat(home: Path, rows: int) -> None:
 
 
 def together(home: Path) -> None:
-    with server(0.0) as (url, calls), ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as pool:
+    with stub(0.0) as (url, calls), ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as pool:
         began = time.perf_counter()
         for done in [pool.submit(resume_part, url, home / "together.db", number) for number in range(4)]:
             done.result()
@@ -280,13 +195,13 @@ def resume_part(url: str, path: Path, part: int) -> None:
     from cozeloop_magic.store.runs import RunStore
 
     table = [{"text": f"part {part} row {number}"} for number in range(1000)]
-    with new_client(url, "73917", TOKEN) as client, RunStore.open(path) as store:
+    with new_client(url, WORKSPACE, TOKEN) as client, RunStore.open(path) as store:
         assert all(row["answer"] for row in batch(client, table, KEY, version="1.0.0", store=store))
 
 
-def killed(home: Path, rows: int) -> None:
+def killed(home: Path, rows: int = DRILL) -> None:
     context = multiprocessing.get_context("spawn")
-    with server(0.01) as (url, calls):
+    with stub(0.01) as (url, calls):
         process = context.Process(target=resume, args=(url, home / "killed.db", rows))
         process.start()
         while calls.value < rows / 2:
@@ -297,16 +212,23 @@ def killed(home: Path, rows: int) -> None:
         print(f"killed at half of {rows:,} rows and run again: {calls.value:,} calls, {calls.value / rows:.4f} x")
 
 
+PARTS: dict[str, Callable[..., None]] = {
+    "speed": speed,
+    "resumed": resumed,
+    "killed": killed,
+    "together": together,
+    "flat": flat,
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all, unless named")
     parser.add_argument("--rows", type=int, default=100_000, help="of the table from file to file")
-    rows = parser.parse_args().rows
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
-        speed(Path(home))
-        resumed(Path(home))
-        killed(Path(home), DRILL)
-        together(Path(home))
-        flat(Path(home), rows)
+        for part in args.parts or PARTS:
+            PARTS[part](Path(home), **({"rows": args.rows} if part == "flat" else {}))
 
 
 if __name__ == "__main__":

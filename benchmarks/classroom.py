@@ -1,7 +1,8 @@
 """How long a class waits: the fair queue of the embedded Loop, against llama.cpp's own, which goes by arrival.
 
-Thirty students ask at once; then nine ask while a table of forty rows runs. Both queues serve both, one after the
-other, with the same model in this process. The first ratio is what the nine wait, the second what all get.
+Thirty students ask at once; then nine ask while a table of forty rows runs. Both queues serve both, twice and in
+turn, with the same model in this process. The first ratio is what those who look on wait, the second what all get.
+At last, the thirty ask a class as `cozeloop-magic serve --class` has it: what that takes of memory beyond the model.
 
     python benchmarks/classroom.py
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import statistics
 import tempfile
 import threading
@@ -19,12 +21,17 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from benchmarks.streaming import served
 from cozeloop_magic.entities.prompt import ExecuteResult
 from cozeloop_magic.local import weights
 from cozeloop_magic.local.calls import Loop
+from cozeloop_magic.local.classroom import open_class
 from cozeloop_magic.local.llama import PARALLEL_CALLS, LlamaModel
+from cozeloop_magic.local.paths import HOME_VARIABLE
 from cozeloop_magic.local.queue import FairQueue
+from cozeloop_magic.local.roster import Member
 from cozeloop_magic.local.seeds import read_seeds
 from cozeloop_magic.local.spans import Spans
 from cozeloop_magic.local.store import Store
@@ -59,14 +66,33 @@ class Outcome:
     calls: list[Call] = field(default_factory=list)
 
     @property
-    def tokens_per_second(self) -> float:
-        began, ended = min(call.asked for call in self.calls), max(call.last for call in self.calls)
-        return sum(call.tokens for call in self.calls) / (ended - began)
+    def seconds(self) -> float:
+        return max(call.last for call in self.calls) - min(call.asked for call in self.calls)
 
-    def waits(self) -> tuple[float, float]:
-        """Median and worst of those who look on."""
-        waits = [call.wait for call in self.calls if not call.row]
-        return statistics.median(waits), max(waits)
+    @property
+    def waits(self) -> list[float]:
+        """Of those who look on."""
+        return [call.wait for call in self.calls if not call.row]
+
+
+@dataclass
+class Outcomes:
+    """What a queue made of it, each time."""
+
+    outcomes: list[Outcome]
+
+    @property
+    def tokens_per_second(self) -> float:
+        tokens = sum(call.tokens for outcome in self.outcomes for call in outcome.calls)
+        return tokens / sum(outcome.seconds for outcome in self.outcomes)
+
+    @property
+    def median_wait(self) -> float:
+        return statistics.median(wait for outcome in self.outcomes for wait in outcome.waits)
+
+    @property
+    def worst_wait(self) -> float:
+        return max(wait for outcome in self.outcomes for wait in outcome.waits)
 
 
 def ask(port: int, workspace_id: str, call: Call) -> None:
@@ -122,23 +148,50 @@ def measured(model: LlamaModel, store: Store, queue: FairQueue, groups: Callable
         return crowd(port, store.workspace_id, groups())
 
 
+def memory() -> float:
+    """Megabytes of this process that are in memory."""
+    return float(psutil.Process().memory_info().rss) / 1e6
+
+
+def class_memory(model: LlamaModel, store: Store) -> float:
+    """Let a class ask all at once, and give the megabytes in memory while its stores and spans are open."""
+    members = [Member(name, name) for name in ("teacher", *(f"student{number}" for number in range(STUDENTS)))]
+    loops = open_class(Loop(store, [model], "", store.workspace_id, Spans(), FairQueue(PARALLEL_CALLS)), members)
+    with served(loops) as port:
+        crowd(port, store.workspace_id, at_once())
+    taken = memory()
+    for loop in loops[1:]:
+        loop.store.close()
+    return taken
+
+
 def main() -> None:
+    before = memory()
     model = LlamaModel(weights.ensure(print), default_system=weights.DEFAULT_SYSTEM)
     model.load()
     with tempfile.TemporaryDirectory() as directory, closing(Store(Path(directory) / "prompts.db")) as store:
+        os.environ[HOME_VARIABLE] = directory
         store.seed(read_seeds())
+        measured(model, store, FairQueue(PARALLEL_CALLS), lambda: [at_once()[0][:PARALLEL_CALLS]])  # warm up
+        alone = memory()
         for name, groups in ((f"{STUDENTS} at once", at_once), (f"{BESIDE} beside a table", beside_a_table)):
-            in_order = measured(model, store, FairQueue(), groups)
-            fair = measured(model, store, FairQueue(PARALLEL_CALLS), groups)
-            for queue, outcome in (("in order", in_order), ("fair", fair)):
-                median, worst = outcome.waits()
+            outcomes: dict[str, list[Outcome]] = {"in order": [], "fair": []}
+            for queue in ("in order", "fair", "fair", "in order"):  # so that a drift of the computer's is in both
+                slots = PARALLEL_CALLS if queue == "fair" else None
+                outcomes[queue].append(measured(model, store, FairQueue(slots), groups))
+            in_order, fair = (Outcomes(outcomes[queue]) for queue in ("in order", "fair"))
+            for queue, both in (("in order", in_order), ("fair", fair)):
                 print(
-                    f"{name:<16} {queue:<9} first token after {median:6.1f} s, at worst {worst:6.1f} s; "
-                    f"{outcome.tokens_per_second:6.1f} tokens/s"
+                    f"{name:<16} {queue:<9} first token after {both.median_wait:6.1f} s, at worst "
+                    f"{both.worst_wait:6.1f} s; {both.tokens_per_second:6.1f} tokens/s"
                 )
-            waits = fair.waits()[0] / in_order.waits()[0]
+            waits = fair.median_wait / in_order.median_wait
             tokens = fair.tokens_per_second / in_order.tokens_per_second
             print(f"ratio            waits {waits:.2f}, tokens {tokens:.2f}")
+        more = class_memory(model, store) - alone
+        print(
+            f"memory           {alone - before:.0f} MB with the model; {more:.0f} MB more for a class of {STUDENTS}"
+        )
 
 
 if __name__ == "__main__":

@@ -12,11 +12,8 @@ measured in a process of its own, the server is another one, and the ratio is of
 
 from __future__ import annotations
 
-import asyncio
-import json
 import multiprocessing
 import os
-import socket
 import statistics
 import sys
 import tempfile
@@ -33,6 +30,7 @@ from playwright.sync_api import sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.stub import TOKEN, WORKSPACE, stub
 from benchmarks.view import browser_cpu
 from cozeloop_magic import Client, compare, new_client
 from cozeloop_magic.entities.prompt import ExecuteRequest, ExecuteResult
@@ -51,72 +49,6 @@ PIECES = 20
 WAYS = ("bare pool", "compare, nothing kept", "compare")
 
 
-class Answering(asyncio.Protocol):
-    """Just enough of a Loop to cost next to nothing: any version of one prompt, and an answer in pieces."""
-
-    pause = 0.0
-
-    def connection_made(self, transport: Any) -> None:
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.transport, self.data = transport, b""
-
-    def data_received(self, data: bytes) -> None:
-        self.data += data
-        head, end, body = self.data.partition(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0] or 0)
-        if not end or len(body) < length:
-            return
-        self.data = b""
-        if b"mget" in head.split(b"\r\n")[0]:
-            self.transport.write(whole({"items": [{"query": {}, "prompt": prompt(json.loads(body))}]}))
-        elif self.pause:
-            asyncio.get_running_loop().call_later(self.pause, self.transport.write, ANSWER)
-        else:
-            self.transport.write(ANSWER)
-
-
-def prompt(asked: Any) -> Any:
-    query = asked["queries"][0]
-    variables = [{"key": "text", "type": "string"}]
-    template = {"template_type": "normal", "messages": [], "variable_defs": variables}
-    return {"prompt_key": query["prompt_key"], "version": query["version"], "prompt_template": template}
-
-
-def whole(data: Any) -> bytes:
-    body = json.dumps({"code": 0, "msg": "", "data": data}).encode()
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
-    return head + body
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%s\r\n" % (len(data), data)
-
-
-def piece(content: str, **more: Any) -> bytes:
-    body = {"message": {"role": "assistant", "content": content}, **more}
-    return chunk(b"event: data\ndata: " + json.dumps(body).encode() + b"\n\n")
-
-
-ANSWER = b"".join(
-    [
-        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
-        *[piece("word ")] * PIECES,
-        piece("", finish_reason="stop", usage={"input_tokens": 5, "output_tokens": PIECES}),
-        chunk(b""),
-    ]
-)
-
-
-def serve(ready: Any, milliseconds: int) -> None:
-    async def run() -> None:
-        Answering.pause = milliseconds / 1000
-        server = await asyncio.get_running_loop().create_server(Answering, "127.0.0.1", 0, backlog=512)
-        ready.send(server.sockets[0].getsockname()[1])
-        await server.serve_forever()
-
-    asyncio.run(run())
-
-
 def pooled(client: Client, inputs: list[dict[str, str]], threads: int) -> list[ExecuteResult]:
     """Do the same calls with a thread pool and nothing else."""
 
@@ -128,10 +60,10 @@ def pooled(client: Client, inputs: list[dict[str, str]], threads: int) -> list[E
         return list(pool.map(run, requests))
 
 
-def measure(told: Any, way: str, port: int, threads: int) -> None:
+def measure(told: Any, way: str, url: str, threads: int) -> None:
     """Run one way once, and tell its milliseconds, those of its processor, and kilobytes, each of a trial."""
     inputs = [{"text": f"text {n}"} for n in range(INPUTS)]
-    with tempfile.TemporaryDirectory() as home, new_client(f"http://127.0.0.1:{port}", "7", "token") as client:
+    with tempfile.TemporaryDirectory() as home, new_client(url, WORKSPACE, TOKEN) as client:
         os.environ["COZELOOP_MAGIC_HOME"] = home
         versions = [f"greet@{version}" for version in VERSIONS]
         compare(client, versions, inputs[:20], concurrency=threads)  # what is loaded once
@@ -149,21 +81,9 @@ def measure(told: Any, way: str, port: int, threads: int) -> None:
 
 
 def kernel() -> None:
-    spawn = multiprocessing.get_context("spawn")
     for milliseconds, threads in THREADS.items():
-        ours, server = spawn.Pipe(duplex=False)
-        serving = spawn.Process(target=serve, args=(server, milliseconds), daemon=True)
-        serving.start()
-        port = ours.recv()
-        found: dict[str, list[list[float]]] = {way: [] for way in WAYS}
-        for _ in range(ROUNDS[milliseconds]):
-            for way in WAYS:
-                hears, tells = spawn.Pipe(duplex=False)
-                process = spawn.Process(target=measure, args=(tells, way, port, threads))
-                process.start()
-                found[way].append(hears.recv())
-                process.join()
-        serving.terminate()
+        with stub(milliseconds / 1000, ["word "] * PIECES) as (url, _):
+            found = measured(url, threads, ROUNDS[milliseconds])
         print(f"\n{INPUTS:,} inputs × {len(VERSIONS)}, answers after {milliseconds} ms, {threads} at once\n")
         print(f"{'':24}{'ms a trial':>12}{'/ pool':>8}{'CPU ms':>10}{'/ pool':>8}{'kB a trial':>12}")
         middle = {
@@ -175,11 +95,25 @@ def kernel() -> None:
             print(f"{way:24}{spent:12.2f}{ratios[0]:8.2f}{computed:10.2f}{ratios[1]:8.2f}{grown:12.1f}")
 
 
+def measured(url: str, threads: int, rounds: int) -> dict[str, list[list[float]]]:
+    """Run each way some times, in turn."""
+    spawn = multiprocessing.get_context("spawn")
+    found: dict[str, list[list[float]]] = {way: [] for way in WAYS}
+    for _ in range(rounds):
+        for way in WAYS:
+            hears, tells = spawn.Pipe(duplex=False)
+            process = spawn.Process(target=measure, args=(tells, way, url, threads))
+            process.start()
+            found[way].append(hears.recv())
+            process.join()
+    return found
+
+
 # The page.
 
 STREAMS = 24
 TOKENS = 1_000
-TOKEN = "word "
+SAID = "word "
 END = "the end."
 WATCH = """([cell, ends, end]) => {
     const seen = (window.seen = { at: null });
@@ -223,7 +157,7 @@ def answers(gone: dict[str, float]) -> FakeLoop:
     def reply(version: str, text: str) -> Script:
         def pieces() -> Iterator[bytes]:
             for _ in range(TOKENS):
-                yield delta(TOKEN)
+                yield delta(SAID)
             gone["at"] = time.time()
             yield delta(END)
             yield last()
@@ -279,7 +213,7 @@ def page() -> None:
             one_by_one = shown(notebook, received, gone, list(range(4, 4 + STREAMS)), 1)
         browser.close()
     loop.server.stop()
-    text = STREAMS * (TOKENS * len(TOKEN) + len(END)) / 1e6
+    text = STREAMS * (TOKENS * len(SAID) + len(END)) / 1e6
     print(f"\n{STREAMS} answers of {TOKENS:,} tokens at full speed, {text:.2f} MB of text\n")
     print(f"{'':24}{'MB':>8}{'/ text':>8}{'browser s':>11}{'final ms':>10}{'seconds':>9}")
     for name, cost in (("side by side", side_by_side), ("one by one", one_by_one)):

@@ -7,7 +7,7 @@
     ├── InvalidRequest            the request cannot be sent as it is written; nothing was sent
     │   ├── VariableError         a variable is missing, unknown, of another type, or has no JSON form
     │   └── CellError             a cell body is neither variables nor messages
-    ├── DraftConflict             a prompt has another draft, which was not overwritten
+    ├── DraftConflict             a prompt has another draft, or a newer version
     ├── ClientClosed              the client was closed
     ├── LocalLoopError            the embedded Loop cannot start
     ├── StoreError                runs cannot be kept, or kept ones not be read
@@ -111,6 +111,8 @@ class LoopError(Exception):
     """Whether the same call may be made again at once: the server has not begun it, or asks to come again."""
     retry_after: float | None = None
     """Seconds the server asks to be left alone before that, where it names any."""
+    result: object = None
+    """What came of many calls before it ended them: a comparison."""
 
     def __init__(
         self,
@@ -178,20 +180,20 @@ class CellError(InvalidRequest):
 
 
 class DraftConflict(LoopError):
-    """A prompt has another draft, which was not overwritten.
+    """A prompt has another draft, which was not overwritten, or a newer version than what was to be saved.
 
     Parameters
     ----------
     message : str
-        Whose draft it is.
+        Whose draft or version it is.
     draft_info : DraftInfo or None
         The draft that is there.
     """
 
     hint = "Commit it or look at it first; passing its draft_info as `replaces` overwrites it."
 
-    def __init__(self, message: str, *, draft_info: DraftInfo | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, draft_info: DraftInfo | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
         self.draft_info = draft_info
 
 
@@ -214,7 +216,7 @@ class TapeError(LoopError):
 
 
 class RequirementNotMet(LoopError):
-    """A comparison did not show what it was required to; the calls themselves went well."""
+    """A comparison did not show what it was required to, or too many rows of a table failed."""
 
 
 class TransportError(LoopError):

@@ -70,12 +70,12 @@ def _draft_of(client: Client, found: PromptSummary) -> PromptRecord:
     return replace(record, prompt_commit=PromptCommit(commit, draft.detail))
 
 
-def read_labels(client: Client, record: PromptRecord) -> dict[str, str]:
-    """Give the version that each label marks; of a platform, only those that every workspace has can be asked for."""
+def read_labels(client: Client, record: PromptRecord, also: str = "") -> dict[str, str]:
+    """Give the version that each label marks; of a platform, those that every workspace has, and `also` this one."""
     if record.labels is not None:
         return dict(record.labels)
     found = {}
-    for label in LABELS:
+    for label in dict.fromkeys((*LABELS, *filter(None, [also]))):
         try:
             found[label] = client.get_prompt(record.prompt_key, label=label).version or ""
         except LabelNotFound:

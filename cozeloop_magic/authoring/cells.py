@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from cozeloop_magic.authoring.catalog import find_prompt, get_version
-from cozeloop_magic.authoring.define import prompt_text
+from cozeloop_magic.authoring.plan import prompt_text
 from cozeloop_magic.client.client import Client
 from cozeloop_magic.entities.prompt import VariableDef, VariableType
 from cozeloop_magic.errors import LoopError, PromptNotFound
@@ -54,7 +54,10 @@ def define_cell(client: Client, prompt_key: str) -> str:
         model = _model_id(client)
         begun = _STARTER.format(model=f"model: {{model_id: {model!r}, temperature: 0.2}}\n" if model else "")
         return f"%%loop_define {prompt_key} --version 0.1.0\n{begun}"
-    return f"%%loop_define {prompt_key} --bump minor\n{prompt_text(get_version(client, prompt_key))}"
+    latest = get_version(client, prompt_key)
+    commit = latest.prompt_commit
+    base = f" --base {commit.commit_info.version}" if commit and commit.commit_info else ""
+    return f"%%loop_define {prompt_key} --bump minor{base}\n{prompt_text(latest)}"
 
 
 def variable_line(variable: VariableDef) -> str:

@@ -17,6 +17,7 @@ Run = tuple[str, str, str]
 
 _WORD = re.compile(r"\s+|\d+(?:\.\d+)+|\w+|[^\w\s]")  # a number is one word
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
+_MANY = 1000  # lines
 _MOST = 4_000_000  # pairs of words; beyond them a comparison takes seconds, and says little
 
 
@@ -27,8 +28,11 @@ def word_changes(before: str, after: str) -> Iterator[Change]:
 
 
 def _in_lines(old: Sequence[str], new: Sequence[str]) -> Iterator[Change]:
-    """Compare lines first: words are compared only where lines differ."""
-    for kind, i, j, k, m in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+    """Compare lines first: words are compared only where lines differ.
+
+    Among many, lines that come again and again, such as empty ones, are no landmarks.
+    """
+    for kind, i, j, k, m in difflib.SequenceMatcher(None, old, new, autojunk=len(new) > _MANY).get_opcodes():
         if kind == "equal":
             yield "same", "".join(old[i:j])
         else:

@@ -1,20 +1,29 @@
-"""From the text of a definition to a version on a Loop server: checked, compared with the last version, committed."""
+"""From a plan to a version on a Loop server: the draft is saved and committed, and nothing of others is lost."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
-from cozeloop_magic.authoring.changes import Change, word_changes
-from cozeloop_magic.authoring.definition import Definition, format_definition, literal, parse_definition
-from cozeloop_magic.authoring.slips import find_slips
+from cozeloop_magic.authoring.definition import Definition
+from cozeloop_magic.authoring.plan import Plan
 from cozeloop_magic.client.client import Client
 from cozeloop_magic.entities.authoring import DraftInfo, PromptDetail, PromptRecord
-from cozeloop_magic.errors import AlreadyExists, DraftConflict, InvalidRequest, PromptNotFound, VersionNotFound
+from cozeloop_magic.errors import (
+    AlreadyExists,
+    BadRequest,
+    DraftConflict,
+    InvalidRequest,
+    LoopError,
+    PromptNotFound,
+    VersionNotFound,
+)
+from cozeloop_magic.printable import printable
 
-__all__ = ["Defined", "Drafts", "Plan", "commit", "plan", "prompt_text", "save"]
+__all__ = ["Defined", "Drafts", "commit", "save"]
 
 _SEMVER = re.compile(
     r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
@@ -24,63 +33,24 @@ _SEMVER = re.compile(
 )  # as https://semver.org has it
 _PARTS = ("major", "minor", "patch")
 
+Place = tuple[str, str, str]
+"""Where a prompt is: the server, the workspace and the key. The embedded Loop is one server, whatever its port."""
+
 
 @dataclass
 class Drafts:
-    """The drafts that were saved from here: these may be written over, others are somebody's work.
+    """What was saved from here: these drafts may be written over, others are somebody's work.
 
     Attributes
     ----------
     saved : dict
-        By the key of a prompt: its id, and the draft as it was when it was saved.
+        By where a prompt is: its id, and the draft as it was when it was saved.
+    committed : dict
+        By where a prompt is: the last version that was committed from here.
     """
 
-    saved: dict[str, tuple[str, DraftInfo]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a definition would do to a prompt; nothing is done yet.
-
-    Attributes
-    ----------
-    prompt_key : str
-        The prompt.
-    definition : Definition
-        What the text says.
-    detail : dict
-        What would be saved: with the last version's model settings where the text names none.
-    record : PromptRecord or None
-        The prompt as it is; None for a new one.
-    base_version : str
-        The version it is compared with; empty for a new prompt.
-    changes : tuple of (str, str)
-        Its text against that version's, as ``word_changes`` gives it.
-    slips : tuple of str
-        What is probably not meant.
-    notes : tuple of str
-        What of the text will have no effect.
-    """
-
-    prompt_key: str
-    definition: Definition
-    detail: Mapping[str, Any]
-    record: PromptRecord | None
-    base_version: str
-    changes: tuple[Change, ...]
-    slips: tuple[str, ...]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def changed(self) -> bool:
-        """Whether it differs from the last version."""
-        return any(kind != "same" for kind, _ in self.changes)
-
-    @property
-    def variables(self) -> list[dict[str, Any]]:
-        """The variables with their types."""
-        declared: list[dict[str, Any]] = self.detail["prompt_template"]["variable_defs"]
-        return declared
+    saved: dict[Place, tuple[str, DraftInfo]] = field(default_factory=dict)
+    committed: dict[Place, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,27 +75,6 @@ class Defined:
     plan: Plan
 
 
-def plan(client: Client, prompt_key: str, text: str, evaluate: Callable[[str], Any] = literal) -> Plan:
-    """Read a definition and compare it with what the server has.
-
-    Raises
-    ------
-    CellError
-        If the text cannot be read.
-    """
-    definition = parse_definition(text, evaluate)
-    if definition.name == prompt_key:  # what a prompt is called that has no other name
-        definition = replace(definition, name="")
-    record = _find(client, prompt_key)
-    latest = (record.prompt_basic.latest_version or "") if record and record.prompt_basic else ""
-    detail = _with_model_of(definition.detail, record)
-    named = _named(definition, detail, record)
-    before = prompt_text(record) if record is not None and latest else ""
-    changes = tuple(word_changes(before, format_definition(named)))
-    slips, notes = tuple(find_slips(definition)), tuple(_notes(definition, named))
-    return Plan(prompt_key, definition, detail, record, latest, changes, slips, notes)
-
-
 def commit(
     client: Client,
     planned: Plan,
@@ -134,6 +83,7 @@ def commit(
     version: str = "",
     bump: str = "",
     message: str = "",
+    base: str = "",
     as_is: bool = False,
     replace_draft: bool = False,
 ) -> Defined:
@@ -146,6 +96,8 @@ def commit(
         begins with 0.1.0.
     message : str
         Why it changed.
+    base : str
+        The version that the text was begun from; where another is the latest, nothing is saved.
     as_is : bool
         Whether to commit it with its slips.
     replace_draft : bool
@@ -158,34 +110,38 @@ def commit(
     AlreadyExists
         If there is such a version; nothing was saved.
     DraftConflict
-        If there is another draft, which is left as it is.
+        If there is another draft, which is left as it is, or a newer version.
     """
     number = _next(version, bump, planned.base_version)
     _refuse_taken(client, planned.record, number)
     if planned.slips and not as_is:
         told = "; ".join(planned.slips)
-        raise InvalidRequest(f"Nothing was saved: {told}.", hint="Mend it, or add --as-is to commit it like this.")
+        end = "" if told.endswith("?") else "."
+        raise InvalidRequest(
+            f"Nothing was saved: {told}{end}", hint="Mend it, or add --as-is to commit it like this."
+        )
     if not planned.changed:
         return Defined(planned.prompt_key, "", False, planned)
-    prompt_id = save(client, planned, drafts, replace_draft=replace_draft)
+    prompt_id = save(client, planned, drafts, base=base, replace_draft=replace_draft)
     client.prompts.commit_draft(prompt_id, number, message)
-    drafts.saved.pop(planned.prompt_key, None)
+    place = _place(client, planned.prompt_key)
+    drafts.saved.pop(place, None)
+    drafts.committed[place] = number
     return Defined(planned.prompt_key, number, False, planned)
 
 
-def save(client: Client, planned: Plan, drafts: Drafts, *, replace_draft: bool = False) -> str:
+def save(client: Client, planned: Plan, drafts: Drafts, *, base: str = "", replace_draft: bool = False) -> str:
     """Save the draft, and give the prompt's id; the prompt is made if it is not there.
 
     Raises
     ------
     DraftConflict
-        If there is another draft, which is left as it is.
+        If there is another draft, which is left as it is, or a version that the text was not begun from.
     """
-    key, record, definition = planned.prompt_key, planned.record, planned.definition
-    known_id, known = drafts.saved.get(key, ("", None))
-    prompt_id = (record.id if record else "") or known_id
-    if not prompt_id:
-        prompt_id = _created(client, key, definition)
+    key, record, place = planned.prompt_key, planned.record, _place(client, planned.prompt_key)
+    _refuse_moved(client, planned, base, drafts.committed.get(place, ""))
+    known_id, known = _still_there(client, drafts, place) if record is None else drafts.saved.get(place, ("", None))
+    prompt_id = (record.id if record else "") or known_id or _created(client, key, planned.definition)
     replaces = _replaceable(record, planned.detail, known, replace_draft)
     try:
         info = client.prompts.save_draft(
@@ -194,8 +150,62 @@ def save(client: Client, planned: Plan, drafts: Drafts, *, replace_draft: bool =
     except DraftConflict as error:
         error.hint = f"%loop diff {key} {planned.base_version or 'draft'} draft shows it; --replace-draft drops it."
         raise
-    drafts.saved[key] = prompt_id, info
+    except LoopError as error:
+        if record is None and not known_id:
+            _take_back(client, prompt_id)
+        if isinstance(error, BadRequest):
+            error.hint = "Mend the text; nothing was saved."
+        raise
+    drafts.saved[place] = prompt_id, info
     return prompt_id
+
+
+def _place(client: Client, key: str) -> Place:
+    endpoint = client.connect()
+    return "" if endpoint.local else endpoint.base_url, endpoint.workspace_id, key
+
+
+def _refuse_moved(client: Client, planned: Plan, base: str, own: str) -> None:
+    """Refuse to save over a version that the text was not begun from.
+
+    That is the latest one where it is neither `base` nor the last that was committed from here, or where it was
+    committed since the text was compared.
+    """
+    key, seen = planned.prompt_key, planned.base_version
+    record = client.prompts.get(planned.record.id or "") if planned.record else None
+    now = (record.prompt_basic.latest_version or "") if record and record.prompt_basic else ""
+    known = {base, own if now else ""} - {""}  # one that was deleted may be made anew
+    if now == seen and seen in (known or {seen}):
+        return
+    begun = (base or own) if now == seen else seen
+    if not now:
+        raise DraftConflict(
+            f"{key} has no version, and this text was begun from {begun}; nothing was saved.",
+            hint="Without --base it is a new prompt.",
+        )
+    commit = record.prompt_commit if record else None
+    whose = _in_one_line(commit.commit_info.committed_by) if commit and commit.commit_info else ""
+    raise DraftConflict(
+        f"{key} @ {now} was committed{whose and f' by {whose}'}, and this text was begun from {begun or 'nothing'}; "
+        "nothing was saved.",
+        hint=f"%loop diff {key} {begun or now} {now} shows it; --base {now} saves this text all the same.",
+    )
+
+
+def _in_one_line(text: str | None) -> str:
+    return printable(" ".join((text or "").split()))[:80]
+
+
+def _still_there(client: Client, drafts: Drafts, place: Place) -> tuple[str, DraftInfo | None]:
+    """Give the draft that was saved from here of a prompt without a version, unless it was deleted since."""
+    prompt_id, draft = drafts.saved.get(place, ("", None))
+    try:
+        if prompt_id:
+            client.prompts.get(prompt_id)
+    except PromptNotFound:
+        del drafts.saved[place]
+        return "", None
+    return prompt_id, draft
 
 
 def _created(client: Client, key: str, definition: Definition) -> str:
@@ -206,22 +216,15 @@ def _created(client: Client, key: str, definition: Definition) -> str:
             "It has no version yet, so the API does not find it: commit it on its page, or choose another key."
         )
         raise
+    except BadRequest as error:
+        error.hint = "Choose another key, name or description; nothing was saved."
+        raise
 
 
-def prompt_text(record: PromptRecord) -> str:
-    """Return the text of a prompt's version, as a definition writes it."""
-    commit = record.prompt_commit
-    return format_definition(
-        _named(Definition(), commit.detail.to_json() if commit and commit.detail else {}, record)
-    )
-
-
-def _find(client: Client, prompt_key: str) -> PromptRecord | None:
-    try:
-        found = client.prompts.find(prompt_key)
-    except PromptNotFound:
-        return None
-    return client.prompts.get(found.id or "", found.latest_version or "", with_draft=True)
+def _take_back(client: Client, prompt_id: str) -> None:
+    """Delete a prompt that was made a moment ago and could not be written: nobody would find it."""
+    with suppress(LoopError):
+        client.prompts.delete(prompt_id)
 
 
 def _replaceable(
@@ -236,34 +239,9 @@ def _replaceable(
     return draft.draft_info if any_draft or kept else known
 
 
-def _with_model_of(detail: Mapping[str, Any], record: PromptRecord | None) -> dict[str, Any]:
-    """Return a detail with the last version's model where the text names none: its id is not for people to know."""
-    commit = record.prompt_commit if record else None
-    last = dict(commit.detail.model_config or {}) if commit and commit.detail else {}
-    model = detail.get("model_config")
-    if model is None:
-        return {**detail, "model_config": last} if last else dict(detail)
-    named = {"model_id": last["model_id"]} if "model_id" in last and "model_id" not in model else {}
-    return {**detail, "model_config": {**named, **model}}
-
-
-def _named(definition: Definition, detail: Mapping[str, Any], record: PromptRecord | None) -> Definition:
-    """Return a definition as the server will tell it: the name and description of a prompt that is there stay."""
-    basic = record.prompt_basic if record else None
-    if record is None or basic is None:
-        return replace(definition, detail=dict(detail))
-    name = basic.display_name or ""
-    return Definition(dict(detail), "" if name == record.prompt_key else name, basic.description or "")
-
-
-def _notes(definition: Definition, named: Definition) -> list[str]:
-    fields = [name for name in ("name", "description") if getattr(definition, name) not in ("", getattr(named, name))]
-    stay = "stays as it is: it is" if len(fields) == 1 else "stay as they are: they are"
-    return [f"the {' and '.join(fields)} {stay} changed on the prompt's page"] if fields else []
-
-
 def _next(version: str, bump: str, latest: str) -> str:
     """Return the version to commit."""
+    version, bump = version.strip(), bump.strip()
     if version and bump:
         raise InvalidRequest("Both a version and a part to raise are named.", hint="Name one of them.")
     if version:

@@ -28,9 +28,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
+from cozeloop_magic.authoring.settings import MESSAGE_HINT, SEPARATOR, dump_settings, read_settings, read_variable
 from cozeloop_magic.authoring.variables import infer_variables
+from cozeloop_magic.cell.parse import take_expression
+from cozeloop_magic.cell.slips import check_mark, refuse_typo
 from cozeloop_magic.entities.prompt import ContentPart, Message, Role, TemplateType, VariableType
 from cozeloop_magic.errors import CellError
 
@@ -38,14 +39,13 @@ __all__ = ["Definition", "format_definition", "literal", "parse_definition"]
 
 Json = dict[str, Any]
 
-_SEPARATOR = "---"
-_SETTINGS = ("name", "description", "template", "model", "variables", "tools", "tool_call_config", "more")
+_ROLES = ("user", "assistant", "system", "tool", "placeholder", "message")
 _WRITTEN = ("system", "user", "assistant", "tool")
 _MARK = re.compile(
     r"@(?P<role>system|user|assistant|tool|placeholder|message)(?:[ \t]+(?P<argument>[^\s=]+))?"
     r"[ \t]*(?:=(?!=)[ \t]*(?P<code>\S.*))?$"
 )
-_HINT = "A message begins with a line @system, @user, @assistant or @placeholder NAME; its text stands below."
+_MERGE = re.compile(r"(<{7}|>{7}) \S")  # what git leaves where two versions of a file met
 _WIDTH = 100
 
 
@@ -68,7 +68,10 @@ class Definition:
 
 def literal(code: str) -> Any:
     """Return what a Python literal says; the way to read expressions where no notebook is."""
-    return ast.literal_eval(code)
+    try:
+        return ast.literal_eval(code)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        raise CellError("outside of a notebook only text, a list or an object can stand behind `=`.") from None
 
 
 def parse_definition(text: str, evaluate: Callable[[str], Any] = literal) -> Definition:
@@ -87,14 +90,14 @@ def parse_definition(text: str, evaluate: Callable[[str], Any] = literal) -> Def
         With the line of what cannot be read.
     """
     lines = _lines(text)
-    settings, below = _parse_settings(lines)
+    settings, below = read_settings(lines)
     messages = _parse_messages(lines, below, evaluate)
-    template_type = settings.get("template", TemplateType.NORMAL.value)
+    template_type = settings.get("template") or TemplateType.NORMAL.value
     more: Json = settings.get("more") or {}
     template = {
         "template_type": template_type,
         "messages": messages,
-        "variable_defs": _declared(settings.get("variables"), messages, template_type),
+        "variable_defs": _declared(settings.get("variables"), messages, template_type, lines),
         **more.get("prompt_template", {}),
     }
     detail: Json = {"prompt_template": template}
@@ -102,98 +105,29 @@ def parse_definition(text: str, evaluate: Callable[[str], Any] = literal) -> Def
         if settings.get(setting) is not None:
             detail[name] = settings[setting]
     detail |= {name: value for name, value in more.items() if name != "prompt_template"}
-    return Definition(detail, str(settings.get("name") or ""), str(settings.get("description") or ""))
+    return Definition(detail, settings.get("name") or "", settings.get("description") or "")
 
 
 def _lines(text: str) -> list[str]:
-    return text.replace("\r\n", "\n").split("\n")
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
 
 
-# Settings.
-
-
-def _parse_settings(lines: Sequence[str]) -> tuple[Json, int]:
-    """Read what stands above ``---``; return it with the index of the first line below."""
-    first = next((line for line in lines if line.strip()), "")
-    if _MARK.match(first):
-        return {}, 0
-    end = next((at for at, line in enumerate(lines) if line.rstrip() == _SEPARATOR), None)
-    if end is None:
-        raise CellError("there is no message.", line=len(lines), hint=f"Settings end with a line `---`. {_HINT}")
-    settings = _read_yaml("\n".join(lines[:end]))
-    for name in settings:
-        if name not in _SETTINGS:
-            close = difflib.get_close_matches(str(name), _SETTINGS, n=1)
-            meant = f" (did you mean {close[0]}?)" if close else ""
-            raise CellError(
-                f"there is no setting {name}{meant}.", line=_line_of(lines, str(name)),
-                hint=f"The settings are {', '.join(_SETTINGS)}.",
-            )  # fmt: skip
-    _check_settings(settings, lines)
-    return settings, end + 1
-
-
-def _read_yaml(text: str) -> Json:
-    try:
-        settings = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        problem = error.problem or "it cannot be read"
-        source = dict(enumerate(text.split("\n"), 1)).get(line, "")
-        raise CellError(f"the settings are no YAML: {problem}.", line=line, source=source) from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise CellError(f"the settings are no YAML: {str(error).splitlines()[0]}.", line=1) from None
-    if settings is not None and not isinstance(settings, dict):
-        raise CellError("the settings must be `name: value` lines.", line=1, hint=_HINT)
-    return settings or {}
-
-
-def _check_settings(settings: Json, lines: Sequence[str]) -> None:
-    kinds = {
-        "template": (str, "normal or jinja2"),
-        "model": (dict, "an object such as {temperature: 0.2}"),
-        "variables": (dict, "an object such as {review: {type: string}}"),
-        "tools": (list, "a list of objects"),
-        "tool_call_config": (dict, "an object such as {tool_choice: auto}"),
-        "more": (dict, "an object"),
-    }
-    for name, (kind, expected) in kinds.items():
-        value = settings.get(name)
-        if value is not None and not isinstance(value, kind):
-            raise CellError(f"{name} must be {expected}.", line=_line_of(lines, name))
-    template = settings.get("template", "normal")
-    if template not in [str(kind) for kind in TemplateType]:
-        raise CellError(f"template is {template!r}; it must be normal or jinja2.", line=_line_of(lines, "template"))
-
-
-def _line_of(lines: Sequence[str], name: str) -> int:
-    return next((at for at, line in enumerate(lines, 1) if line.startswith(f"{name}:")), 1)
-
-
-def _declared(written: Json | None, messages: Sequence[Json], template_type: str) -> list[Json]:
+def _declared(written: Json | None, messages: Sequence[Json], template_type: str, lines: Sequence[str]) -> list[Json]:
     """Return the variables' definitions: those that are written first, then those that the text tells."""
-    inferred = infer_variables(messages, template_type)
+    try:
+        inferred = infer_variables(messages, template_type)
+    except CellError as error:
+        raise CellError(error.message, line=_line_of(error.source, lines), source=error.source) from None
     declared = []
     for key, said in (written or {}).items():
         if said is not None:
-            declared.append(_variable(str(key), said, inferred.get(str(key), VariableType.STRING.value)))
+            declared.append(read_variable(key, said, inferred.get(key, VariableType.STRING.value), lines))
     rest = [{"key": key, "type": kind} for key, kind in inferred.items() if key not in (written or {})]
     return declared + rest
 
 
-def _variable(key: str, said: Any, inferred: str) -> Json:
-    fields = {"type": said} if isinstance(said, str) else dict(said) if isinstance(said, dict) else None
-    if fields is None:
-        raise CellError(f"the variable {key} is neither a type nor an object.", line=1, hint="Write {type: string}.")
-    kind = fields.pop("type", inferred)
-    types = [str(each) for each in VariableType]
-    if kind not in types:
-        raise CellError(
-            f"the variable {key} has the type {kind!r}.", line=1, hint=f"The types are {', '.join(types)}."
-        )
-    if "description" in fields:
-        fields = {"desc": fields.pop("description"), **fields}
-    return {"key": key, "type": kind, **fields}
+def _line_of(source: str, lines: Sequence[str]) -> int:
+    return next((at for at, line in enumerate(lines, 1) if line == source), 1)
 
 
 # Messages.
@@ -206,15 +140,39 @@ def _parse_messages(lines: Sequence[str], below: int, evaluate: Callable[[str], 
         mark = _MARK.match(lines[at])
         if mark is None:
             if lines[at].strip():
-                raise CellError("this text belongs to no message.", line=at + 1, source=lines[at], hint=_HINT)
+                _refuse_slip(lines[at], at)
+                raise CellError("this text belongs to no message.", line=at + 1, source=lines[at], hint=MESSAGE_HINT)
             at += 1
             continue
-        end = next((i for i in range(at + 1, len(lines)) if _MARK.match(lines[i])), len(lines))
+        end = _end_of_text(lines, at + 1)
         message, at = _parse_message(mark, lines, at, end, evaluate)
         messages.append(message)
     if not messages:
-        raise CellError("there is no message.", line=len(lines), hint=_HINT)
+        raise CellError("there is no message.", line=len(lines), hint=MESSAGE_HINT)
     return messages
+
+
+def _end_of_text(lines: Sequence[str], at: int) -> int:
+    """Give the index of the next mark; a text may hold no line that was probably meant as one."""
+    for i in range(at, len(lines)):
+        if _MARK.match(lines[i]):
+            return i
+        _refuse_slip(lines[i], i)
+    return len(lines)
+
+
+def _refuse_slip(line: str, at: int) -> None:
+    refuse_typo(line, at, _ROLES)
+    named = re.match(r"@(\w+)[ \t]+\w+\s*$", line)
+    if named and difflib.get_close_matches(named[1].lower(), ["placeholder"], cutoff=0.75):
+        raise CellError(
+            f"there is no role {named[1]!r}.", line=at + 1, source=line, hint="Did you mean @placeholder?"
+        )
+    if _MERGE.match(line):
+        raise CellError(
+            "a merge left its marks in this text.", line=at + 1, source=line,
+            hint="Choose between both texts; as a text of its own, write `@user = '...'`.",
+        )  # fmt: skip
 
 
 def _parse_message(
@@ -231,41 +189,30 @@ def _parse_message(
             )
         return {"role": role, "content": argument}, at + 1
     if argument and role != Role.TOOL:
-        raise CellError("this begins no message.", line=at + 1, source=lines[at], hint=_HINT)
+        raise CellError("this begins no message.", line=at + 1, source=lines[at], hint=MESSAGE_HINT)
+    if role == Role.TOOL:
+        check_mark(Role.TOOL, argument, at, lines[at])
     message: Json = {} if role == "message" else {"role": role}
     if argument:
         message["tool_call_id"] = argument
     if code is not None:
-        expression, after = _expression(code, lines, at, evaluate)
-        return {**message, **_fields(expression, lines, at)}, after
+        expression, after = take_expression(lines, at, mark.start("code") + 1)
+        return {**message, **_fields(_evaluated(expression, lines[at], at, evaluate), lines, at)}, after
     content = "\n".join(lines[at + 1 : end]).strip("\n")
     if not content.strip():
         raise CellError(f"the @{role} message is empty.", line=at + 1, source=lines[at])
     return {**message, "content": content}, end
 
 
-def _expression(code: str, lines: Sequence[str], at: int, evaluate: Callable[[str], Any]) -> tuple[Any, int]:
-    """Evaluate the Python that begins on a line; brackets go over several. Return it with the index after it."""
-    taken = [code]
-    while True:
-        after = at + len(taken)
-        text = "\n".join(taken)
-        try:
-            ast.parse(text, mode="eval")
-        except SyntaxError as error:
-            if after >= len(lines):
-                message = f"this is no Python expression: {error.msg}."
-                raise CellError(message, line=at + 1, source=lines[at]) from None
-            taken.append(lines[after])
-            continue
-        try:
-            return evaluate(text), after
-        except CellError:
-            raise
-        except Exception as error:
-            raise CellError(
-                f"the expression raised {type(error).__name__}: {error}.", line=at + 1, source=lines[at]
-            ) from error
+def _evaluated(code: str, line: str, at: int, evaluate: Callable[[str], Any]) -> Any:
+    try:
+        return evaluate(code)
+    except CellError as error:
+        raise CellError(error.message, line=at + 1, source=line, hint=error.hint) from None
+    except Exception as error:
+        raise CellError(
+            f"the expression raised {type(error).__name__}: {error}.", line=at + 1, source=line
+        ) from error
 
 
 def _fields(value: Any, lines: Sequence[str], at: int) -> Json:
@@ -305,9 +252,9 @@ def format_definition(definition: Definition) -> str:
         "tool_call_config": detail.pop("tool_call_config", None),
         "more": detail | ({"prompt_template": template} if template else {}),
     }
-    head = _dump({name: value for name, value in settings.items() if value})
+    head = dump_settings({name: value for name, value in settings.items() if value})
     body = "\n".join(map(_format_message, messages))
-    return f"{head}{_SEPARATOR}\n{body}" if head else body
+    return f"{head}{SEPARATOR}\n{body}" if head else body
 
 
 def _written(definitions: Sequence[Json], inferred: Mapping[str, str]) -> Json:
@@ -354,20 +301,6 @@ def _python(fields: Json) -> str:
             "(\n" + "".join(f"    {line!r}\n" for line in lines) + ")" if len(lines) > 1 else repr(fields["content"])
         )
     return pprint.pformat(fields["parts"] if fields.keys() == {"parts"} else fields, width=_WIDTH)
-
-
-def _dump(settings: Json) -> str:
-    """Write each setting on a line of its own; what is within one is flow where it is short."""
-    return "".join(
-        yaml.safe_dump(
-            {name: value},
-            sort_keys=False,
-            allow_unicode=True,
-            default_flow_style=None if isinstance(value, (dict, list)) else False,
-            width=_WIDTH,
-        )
-        for name, value in settings.items()
-    )
 
 
 def _without_nothing(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from cozeloop_magic.authoring.catalog import find_prompt
-from cozeloop_magic.authoring.define import Defined, Drafts, Plan, commit, plan, prompt_text
+from cozeloop_magic.authoring.define import Defined, Drafts, commit
+from cozeloop_magic.authoring.plan import Plan, plan, prompt_text
 from cozeloop_magic.client.client import Client
 from cozeloop_magic.entities.prompt import PromptSummary
 from cozeloop_magic.errors import CellError, InvalidRequest, LoopError
@@ -23,6 +25,7 @@ __all__ = [
     "export_prompts",
     "file_name",
     "import_prompts",
+    "left_over",
     "plan_import",
     "read_text",
 ]
@@ -148,22 +151,41 @@ def plan_import(client: Client, directory: Path) -> list[Imported]:
     InvalidRequest
         If there is no such directory, or no file of a prompt in it.
     """
-    if not directory.is_dir():
-        raise InvalidRequest(f"There is no directory {directory}.", hint="%loop export --all DIR makes one.")
-    paths = sorted(
-        path for path in directory.iterdir() if path.name.endswith(SUFFIX) and not path.name.startswith(".")
-    )
+    try:
+        if not directory.is_dir():
+            raise InvalidRequest(f"There is no directory {directory}.", hint="%loop export --all DIR makes one.")
+        paths = _files_of(directory)
+    except OSError as error:
+        raise _unusable("The directory", directory, error) from None
     if not paths:
         raise InvalidRequest(
             f"There is no file *{SUFFIX} in {directory}.", hint="%loop export --all DIR writes them."
         )
+    number = Counter(map(_key_of, paths))
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return list(pool.map(lambda path: _planned(client, path), paths))
+        return list(pool.map(lambda path: _planned(client, path, alone=number[_key_of(path)] == 1), paths))
 
 
-def _planned(client: Client, path: Path) -> Imported:
-    key = unquote(path.name.removesuffix(SUFFIX), errors="surrogatepass")
+def left_over(exported: Sequence[Exported], directory: Path) -> list[str]:
+    """Give the names of files whose prompts are not among those that were exported: an import would make them."""
+    return [path.name for path in _files_of(directory) if path.name not in {each.file for each in exported}]
+
+
+def _files_of(directory: Path) -> list[Path]:
+    return sorted(
+        path for path in directory.iterdir() if path.name.endswith(SUFFIX) and not path.name.startswith(".")
+    )
+
+
+def _key_of(path: Path) -> str:
+    return unquote(path.name.removesuffix(SUFFIX), errors="surrogatepass")
+
+
+def _planned(client: Client, path: Path, *, alone: bool) -> Imported:
+    key = _key_of(path)
     try:
+        if not alone:
+            raise CellError(f"another file is of the prompt {key}, too.")
         return Imported(key, path.name, plan(client, key, read_text(path)))
     except CellError as error:
         error.message = f"{path.name}: {error.message}"

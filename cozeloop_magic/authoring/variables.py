@@ -12,10 +12,13 @@ from cozeloop_magic.errors import CellError, ConfigurationError, to_install
 if TYPE_CHECKING:
     from jinja2 import nodes
 
-__all__ = ["blank_tags", "infer_variables", "texts_of"]
+__all__ = ["blank_tags", "infer_variables", "jinja_tags", "normal_tags", "texts_of"]
 
 _TAG = re.compile(r"\{\{([^{}]*)\}\}")
 _NAME = re.compile(r"[^\W\d]\w*")
+
+_OPEN = re.compile(r"\{[{%#]")
+_CLOSES = {"{{": "}}", "{%": "%}", "{#": "#}"}
 
 Message = Mapping[str, Any]
 
@@ -52,6 +55,26 @@ def blank_tags(messages: Sequence[Message]) -> list[str]:
     return list(dict.fromkeys(tag[0] for tag in tags if tag[1] != tag[1].strip() and _NAME.fullmatch(tag[1].strip())))
 
 
+def normal_tags(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where the tags of a ``normal`` template begin and end."""
+    return (tag.span() for tag in _TAG.finditer(text))
+
+
+def jinja_tags(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where tags, blocks and comments of a ``jinja2`` template begin and end, in one pass over the text."""
+    after, without = 0, set[str]()
+    for found in _OPEN.finditer(text):
+        close = _CLOSES[found[0]]
+        if found.start() < after or close in without:
+            continue
+        end = text.find(close, found.end())
+        if end < 0:
+            without.add(close)  # nor is there one further on
+            continue
+        after = end + len(close)
+        yield found.start(), after
+
+
 def texts_of(message: Message) -> Iterator[str]:
     """Yield the texts of a message that a server renders."""
     if message.get("role") in (Role.TOOL, Role.PLACEHOLDER):
@@ -66,7 +89,22 @@ def texts_of(message: Message) -> Iterator[str]:
 def _in_text(text: str, template_type: str) -> list[tuple[str, str]]:
     if template_type == TemplateType.JINJA2:
         return list(_in_jinja(text).items())
+    if template_type != TemplateType.NORMAL:  # whose grammar only the platform knows
+        return []
     return [(tag[1], VariableType.STRING.value) for tag in _TAG.finditer(text) if _NAME.fullmatch(tag[1])]
+
+
+class _Any(dict[str, Any]):
+    """Knows every name: a platform may have filters that Jinja2 has not, and which there are it tells itself."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __missing__(self, name: str) -> Any:
+        return str
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self[name]
 
 
 def _in_jinja(text: str) -> dict[str, str]:
@@ -75,14 +113,17 @@ def _in_jinja(text: str) -> dict[str, str]:
     except ImportError:
         raise ConfigurationError("Reading a jinja2 template needs Jinja2.", hint=f"{to_install('local')}.") from None
     try:
-        tree = Environment(autoescape=False).parse(text)  # parsed only, never rendered
+        environment = Environment(autoescape=False)
+        tree = environment.parse(text)  # parsed only, never rendered
+        environment.filters = _Any(environment.filters)
+        environment.tests = _Any(environment.tests)
+        free = meta.find_undeclared_variables(tree)
     except TemplateSyntaxError as error:
         raise CellError(
-            f"the jinja2 template cannot be parsed: {error.message}.",
+            f"the jinja2 template cannot be parsed: {(error.message or '').rstrip('.')}.",
             line=1,
             source=text.split("\n")[error.lineno - 1],
         ) from None
-    free = meta.find_undeclared_variables(tree)
     names = [name.name for name in tree.find_all(nodes.Name) if name.name in free]
     return {name: _type_in(tree, name) for name in dict.fromkeys(names)}
 

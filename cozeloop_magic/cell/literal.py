@@ -17,7 +17,7 @@ import yaml
 
 from cozeloop_magic.errors import CellError
 
-__all__ = ["BLANKS", "BLOCK", "common_indent", "opens", "parse_block", "parse_value", "refuse_path"]
+__all__ = ["BLANKS", "BLOCK", "common_indent", "opens", "parse_block", "parse_value", "parse_yaml", "refuse_path"]
 
 BLANKS = " \t"
 """What around a value is no part of it; other blanks, such as U+3000, are text."""
@@ -26,6 +26,7 @@ BLOCK = re.compile(r"[|>][-+]?")
 """What stands after ``name:`` where the text is indented below it."""
 
 _WINDOWS_PATH = re.compile(r'"(?:[A-Za-z]:|\.{1,2}|\\)?\\[^\\"]')
+_TEXT = "tag:yaml.org,2002:str"
 _ESCAPES_ALONE = re.compile(r'"(?:\\[nrt])+"')
 _PATH_WITHIN = re.compile(r'"(?:[A-Za-z]:|\.{1,2})(?:\\[^\\/:*?"<>|\r\n]+)+\\?"')
 """A whole text that no Windows path is not: its backslashes are single ones, and nothing in it stands in no path."""
@@ -237,7 +238,7 @@ def _construct(node: yaml.Node | None, at: int) -> Any:
 
 def _refuse_comments(node: yaml.Node | None, lines: Sequence[str]) -> None:
     """Refuse a plain text that YAML would cut at `` #``: a value must not lose its end without a word."""
-    if isinstance(node, yaml.ScalarNode) and node.style is None:
+    if isinstance(node, yaml.ScalarNode) and node.style is None and node.tag == _TEXT:
         line = lines[node.end_mark.line] if node.end_mark.line < len(lines) else ""
         if re.match(r"[ \t]+#", line[node.end_mark.column :]):
             raise yaml.MarkedYAMLError(
@@ -270,6 +271,18 @@ def parse_block(lines: Sequence[str], at: int, after: int, rest: str) -> Any:
             raise _no_block(lines, at, rest)
         return lines[at + 1].strip(BLANKS)
     return _construct(node, at)
+
+
+def parse_yaml(text: str) -> Any:
+    """Read YAML of any lines, by the same rules; a number with a fraction is a `Decimal`.
+
+    Raises
+    ------
+    CellError
+        With the line of what cannot be read.
+    """
+    node = _compose(text, 0)
+    return None if node is None else _construct(node, 0)
 
 
 def common_indent(lines: Sequence[str]) -> str:

@@ -31,7 +31,7 @@ from cozeloop_magic.cell.unseen import UNSEEN, WIDE_BLANKS, bare
 from cozeloop_magic.entities.prompt import Role
 from cozeloop_magic.errors import CellError
 
-__all__ = ["CellSpec", "Expression", "MessageSpec", "Value", "Variable", "parse_cell"]
+__all__ = ["CellSpec", "Expression", "MessageSpec", "Value", "Variable", "parse_cell", "take_expression"]
 
 _SEPARATOR = "---"
 # What nobody sees comes along where a cell is pasted. Around a name, a mark and a separator it means nothing.
@@ -190,7 +190,7 @@ def _parse_entry(lines: Sequence[str], at: int) -> tuple[Variable, int]:
         raise not_an_entry(line, at)
     name, rest, column = match["name"], match["rest"].rstrip(BLANKS), match.start("rest") + 1
     if match["sign"] == "=":
-        code, after = _take_expression(lines, at, column)
+        code, after = take_expression(lines, at, column)
         return Variable(name, Expression(code, at + 1, column), at + 1), after
     after = _end_of_block(lines, at, rest)
     if after > at + 1:
@@ -208,7 +208,7 @@ def _parse_entry(lines: Sequence[str], at: int) -> tuple[Variable, int]:
     return Variable(name, Value(parse_value(rest, at + 1, column, line)), at + 1), after
 
 
-def _take_expression(lines: Sequence[str], at: int, column: int) -> tuple[str, int]:
+def take_expression(lines: Sequence[str], at: int, column: int) -> tuple[str, int]:
     """Take the lines of an expression: brackets and triple quotes may go over several."""
     first = lines[at][column - 1 :].strip()
     taken = _logical_line(first, lines[at + 1 :])
@@ -326,7 +326,7 @@ def _parse_messages(lines: Sequence[str], below: int) -> list[MessageSpec]:
         check_mark(role, tool_call_id, at, line)
         at += 1
         if mark["code"]:
-            code, at = _take_expression(lines, at - 1, mark.start("code") + 1)
+            code, at = take_expression(lines, at - 1, mark.start("code") + 1)
             messages.append(MessageSpec(role, Expression(code, marked, mark.start("code") + 1), tool_call_id))
             role, tool_call_id, marked = Role.USER, None, 0
     flush()

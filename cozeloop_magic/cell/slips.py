@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from cozeloop_magic.cell.unseen import UNSEEN, bare
 from cozeloop_magic.entities.prompt import Role
 from cozeloop_magic.errors import CellError
 
-__all__ = ["check_mark", "not_an_entry", "refuse_typo"]
+__all__ = ["check_mark", "is_like_separator", "not_an_entry", "refuse_typo"]
 
 _LIKE_SEPARATOR = re.compile(r"[-\u2010-\u2015\u2212\ufe58\ufe63\uff0d\u3161\u30fc]{1,}\s*")
 _ROLES = ("user", "assistant", "system", "tool")
@@ -49,7 +50,7 @@ def not_an_entry(line: str, at: int) -> CellError:
         name = re.sub(f"[{UNSEEN}]", "", torn["name"])
         hint = f"{unicodedata.name(unseen[0])} stands in the name, and cannot be seen. Write `{name}` anew."
         return CellError(_EXPECTED + ".", line=at + 1, column=unseen.start() + 1, source=line, hint=hint)
-    if _LIKE_SEPARATOR.fullmatch(line):
+    if is_like_separator(line):
         return CellError("this is no separator.", line=at + 1, source=line, hint="Write three plain hyphens: `---`.")
     quoted = re.match(r"([\"'])([^\W\d][\w-]*)\1\s*:", line)
     if quoted:
@@ -70,6 +71,11 @@ def not_an_entry(line: str, at: int) -> CellError:
     return CellError(_EXPECTED + ".", line=at + 1, source=line, hint="Is the line with `---` missing above it?")
 
 
+def is_like_separator(line: str) -> bool:
+    """Tell whether a line was meant as ``---``: more or fewer hyphens, or dashes."""
+    return _LIKE_SEPARATOR.fullmatch(line) is not None
+
+
 def check_mark(role: Role, tool_call_id: str | None, at: int, line: str) -> None:
     """Refuse a tool message that answers no call."""
     if role is Role.TOOL and not tool_call_id:
@@ -81,13 +87,13 @@ def check_mark(role: Role, tool_call_id: str | None, at: int, line: str) -> None
         )
 
 
-def refuse_typo(line: str, at: int) -> None:
+def refuse_typo(line: str, at: int, roles: Sequence[str] = _ROLES) -> None:
     """Refuse what was meant to begin a message and does not; other lines that begin with @ are text.
 
     That is a role with something after it, ``@usr`` or ``@human`` alone on a line, a role behind a blank or a wide @,
     and ``@anything = ...``.
     """
-    if re.match(r"@(user|assistant|system|tool)(?![\w.-])", line):
+    if re.match(rf"@({'|'.join(roles)})(?![\w.-])", line):
         raise CellError(
             "this begins no message.",
             line=at + 1,
@@ -115,7 +121,7 @@ def refuse_typo(line: str, at: int) -> None:
         )  # fmt: skip
     if not line.startswith("@"):
         return
-    for role in difflib.get_close_matches(word.lower(), _ROLES, n=1, cutoff=0.75):
+    for role in difflib.get_close_matches(word.lower(), roles, n=1, cutoff=0.75):
         raise CellError(
             f"there is no role {word!r}.", line=at + 1, column=2, source=line, hint=f"Did you mean @{role}?"
         )

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from cozeloop_magic.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from cozeloop_magic.authoring.define import Defined, Plan
+    from cozeloop_magic.authoring.define import Defined
+    from cozeloop_magic.authoring.plan import Plan
     from cozeloop_magic.client.client import Client
 
 __all__ = ["add_commands"]
@@ -51,6 +52,7 @@ def add_commands(commands: Any) -> None:
     define.add_argument("file", help="its text; - reads it from stdin")
     define.add_argument("-v", "--version", default="", help="the version to commit; a new prompt begins with 0.1.0")
     define.add_argument("--bump", default="", metavar="PART", help="raise the last version's major, minor or patch")
+    define.add_argument("--base", default="", metavar="VERSION", help="fail if another version is the latest")
     define.add_argument("--draft", action="store_true", help="save without committing")
     define.add_argument("--replace-draft", action="store_true", help="write over a draft that is there")
     _changes(define)
@@ -145,8 +147,9 @@ def _diff(client: Client, args: Namespace) -> int:
 
 
 def _define(client: Client, args: Namespace) -> int:
-    from cozeloop_magic.authoring.define import Defined, Drafts, commit, plan, save
+    from cozeloop_magic.authoring.define import Defined, Drafts, commit, save
     from cozeloop_magic.authoring.files import read_text
+    from cozeloop_magic.authoring.plan import plan
     from cozeloop_magic.view.defined import defined_changes
 
     if args.draft and (args.version or args.bump):
@@ -154,10 +157,10 @@ def _define(client: Client, args: Namespace) -> int:
     text = sys.stdin.read() if args.file == "-" else read_text(Path(args.file))
     planned = plan(client, args.prompt_key, text)
     if args.draft:
-        save(client, planned, Drafts(), replace_draft=args.replace_draft)
+        save(client, planned, Drafts(), base=args.base, replace_draft=args.replace_draft)
         defined = Defined(args.prompt_key, "", True, planned)
     else:
-        asked = {"version": args.version, "bump": args.bump, "message": args.message}
+        asked = {"version": args.version, "bump": args.bump, "message": args.message, "base": args.base}
         flags = {"as_is": args.as_is, "replace_draft": args.replace_draft}
         defined = commit(client, planned, Drafts(), **asked, **flags)
     _tell(args, defined_changes(defined), _defined(defined))
@@ -179,14 +182,15 @@ def _planned(planned: Plan) -> dict[str, object]:
 
 
 def _export(client: Client, args: Namespace) -> int:
-    from cozeloop_magic.authoring.files import export_prompts
+    from cozeloop_magic.authoring.files import export_prompts, left_over
     from cozeloop_magic.view.files import exported_files
 
     *keys, directory = args.names
     if args.all == bool(keys):
         raise InvalidRequest("It is not clear what to export.", hint="Write KEY DIR, or --all DIR.")
     exported = export_prompts(client, None if args.all else keys, Path(directory))
-    _tell(args, exported_files(exported, directory), [vars(each) for each in exported])
+    gone = left_over(exported, Path(directory)) if args.all else ()
+    _tell(args, exported_files(exported, directory, gone), [vars(each) for each in exported])
     return 0
 
 

@@ -131,7 +131,7 @@ def client_for(
         connect, transport = _replaying(settings)
     else:
         connect, transport = _calling(settings, headers)
-    if recorded and RECORDING.writer is not None:
+    if recorded and RECORDING.writer is not None and not settings.tape:  # a copy would tell a wrong day
         connect, transport = _recording(connect, transport, RECORDING.writer)
     return Client(connect, transport, timeouts, max_retries=max_retries, prompt_cache=prompt_cache)
 

@@ -54,6 +54,8 @@ def encode(key: str, value: Any) -> VariableVal:
         If the value, or something in it, has no JSON form: NaN, bytes, an unknown object, or if the name or the value
         holds half a character. Nothing was sent.
     """
+    if type(value) is str and value.isascii() and key.isascii():
+        return VariableVal(key, value)  # most are, and there may be very many
     encoded = _encoded(key, value)
     if _HALF.search(json.dumps(encoded.to_json(), ensure_ascii=False, default=str)):
         raise VariableError(

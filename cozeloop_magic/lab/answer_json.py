@@ -53,7 +53,9 @@ class AnswerFields:
             wanted = _read(schema)
             kind = jsonschema.validators.validator_for(wanted, jsonschema.Draft202012Validator)
             kind.check_schema(wanted)
-        except (OSError, ValueError, TypeError, jsonschema.SchemaError) as error:
+        except OSError as error:
+            raise InvalidRequest(f"There is no schema {schema} ({error.strerror}).", hint=_SHAPES) from None
+        except (ValueError, TypeError, jsonschema.SchemaError) as error:
             said = str(error).partition("\n")[0]
             raise InvalidRequest(f"The schema cannot be used: {said}.", hint=_SHAPES) from None
         names = wanted.get("properties", {})

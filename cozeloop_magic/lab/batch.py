@@ -13,7 +13,7 @@ from cozeloop_magic.client.client import Client
 from cozeloop_magic.entities.prompt import Message
 from cozeloop_magic.errors import InvalidRequest
 from cozeloop_magic.lab.answer_json import AnswerFields
-from cozeloop_magic.lab.checks import Check, parse_check
+from cozeloop_magic.lab.checks import Check, check_expected, parse_check
 from cozeloop_magic.lab.columns import RowColumns
 from cozeloop_magic.lab.inputs import iterate_table
 from cozeloop_magic.lab.limiter import Limiter
@@ -134,13 +134,19 @@ def batch(
     """
     if sample is not None and sample < 1:
         raise InvalidRequest(f"A sample of {sample} rows shows nothing.", hint="Write sample=5 (--sample 5).")
+    if fail_above is not None and not 0 <= fail_above <= 1:
+        raise InvalidRequest(
+            f"fail_above is {fail_above}; it must be a share, from 0 to 1.", hint="Write 0.2 for a fifth of the rows."
+        )
     made = [check if isinstance(check, Check) else parse_check(check, functions) for check in checks]
+    check_expected(made, expect)
     fields = AnswerFields.of(schema) if schema is not None else AnswerFields() if json_columns else None
     limiter = Limiter(concurrency, rpm=rpm, tpm=tpm)
     writer = writer_for(data, to)
     stop = stop or Stop()
     (prompt,), _ = resolve_variants(client, [Variant(prompt_key, version, label)], timeout=timeout)
     columns = RowColumns(prompt, variables or {}, constants or {}, out, made, expect, fields)
+    writer.names = columns.names
     with ExitStack() as resources:
         told = resources.enter_context(_drawn(progress))
         resources.enter_context(writer)

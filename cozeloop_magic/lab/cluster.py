@@ -48,8 +48,8 @@ class Job(Protocol):
     def body_of(self, key: str) -> Mapping[str, Any]:
         """Give what goes over the wire."""
 
-    def keep(self, key: str, run: RunState) -> None:
-        """Keep a run that ended."""
+    def keep(self, runs: Sequence[tuple[str, RunState]]) -> None:
+        """Keep runs that ended."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,11 @@ def run_partition(partition: Partition) -> str:
             if asked.wait(timeout="500ms"):
                 stop()
 
-    def tell(key: str, run: RunState) -> None:
-        if run.phase in (Phase.DONE, Phase.FAILED):
-            record = asdict(RunRecord.of(key, run, body={})) | {"phase": run.phase.value}
-            worker.log_event(partition.topic, json.dumps(record))
+    def tell(runs: Sequence[tuple[str, RunState]]) -> None:
+        for key, run in runs:
+            if run.phase in (Phase.DONE, Phase.FAILED):
+                record = asdict(RunRecord.of(key, run, body={})) | {"phase": run.phase.value}
+                worker.log_event(partition.topic, json.dumps(record))
 
     Thread(target=listen, name="cozeloop-listen", daemon=True).start()
     scheduler: Scheduler[str] = Scheduler(
@@ -318,7 +319,7 @@ class _Handing:
         events = record.events(as_kept=False)
         for event in events:
             state = fold(state, event)
-        self._job.keep(record.key, state)
+        self._job.keep([(record.key, state)])
         return [Told(record.key, event) for event in events]
 
     def _settle(self) -> None:

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from cozeloop_magic.client.client import Client
+from cozeloop_magic.client.request import execute_body
 from cozeloop_magic.entities.prompt import Message
-from cozeloop_magic.errors import InvalidRequest
-from cozeloop_magic.lab.checks import Check, parse_check
+from cozeloop_magic.errors import InvalidRequest, LoopError, RequirementNotMet
+from cozeloop_magic.lab.checks import Check, check_expected, parse_check
 from cozeloop_magic.lab.comparison import Comparison
 from cozeloop_magic.lab.events import Told
 from cozeloop_magic.lab.judging import Judge, judge_pairs
 from cozeloop_magic.lab.limiter import Limiter
-from cozeloop_magic.lab.measures import check_measure
+from cozeloop_magic.lab.measures import check_by, check_measure
 from cozeloop_magic.lab.plan import Plan, Trial, make_plan
 from cozeloop_magic.lab.scheduler import Scheduler
 from cozeloop_magic.lab.state import (
@@ -30,6 +31,7 @@ from cozeloop_magic.lab.state import (
 )
 from cozeloop_magic.lab.variants import Variant
 from cozeloop_magic.lab.verdict import inputs_to_show_anything, what_can_be_shown
+from cozeloop_magic.run.answer import Answer
 from cozeloop_magic.run.drive import Stop
 from cozeloop_magic.run.state import Interrupted, Phase, RunState
 from cozeloop_magic.store.jobs import Job, JobState
@@ -132,46 +134,73 @@ def compare(
     InvalidRequest
         If it cannot be run as it is asked for; nothing was run.
     RequirementNotMet
-        If it does not show what is required.
+        If it does not show what is required; its ``result`` is the comparison.
     LoopError
-        If a prompt cannot be had, or runs cannot be kept. A failed call raises nothing: its trial says why.
+        If a prompt cannot be had, or runs cannot be kept; then ``result`` is the comparison as far as it came. A
+        failed call raises nothing: its trial says why.
     """
-    if require not in (None, *_VERDICTS):
-        raise InvalidRequest(f"{require!r} cannot be required.", hint=f"Require {' or '.join(_VERDICTS)}.")
     made = [check if isinstance(check, Check) else parse_check(check, functions) for check in checks]
-    _check_expected(made, expect)
+    check_expected(made, expect)
     measure = decide or ("judge" if judge and not made else "pass")
     check_measure(measure, [check.name for check in made], concurrency)
+    check_by(by, measure)
+    _check_requirement(require, nothing=measure == "pass" and not made)
     asked = [variants] if isinstance(variants, (str, Variant)) else variants
     plan = make_plan(
         client, asked, inputs, variables=variables, map=map, expect=expect, messages=messages,
         repeat=repeat, seed=seed, max_runs=max_runs, timeout=timeout,
     )  # fmt: skip
+    if require and len(plan.variants) == 1:
+        raise InvalidRequest(
+            f"There is one variant alone, {plan.variants[0].name}; nothing can be required of it.",
+            hint="Name the one it is to be compared with, as the first.",
+        )
     jury = Judge.of(client, judge, plan) if judge else None
     if measure == "judge" and jury is None:
         raise InvalidRequest("No judge is named to decide by.", hint="Name one: --judge KEY@VERSION.")
     with opened(store) as kept:
         experiment = _Experiment(client, plan, made, measure, by, kept, view, stop or Stop(), concurrency)
-        with experiment.stop.on_interrupt(), experiment.finished():
+        with _with_what_came(experiment, prices, store), experiment.stop.on_interrupt(), experiment.finished():
             experiment.run(fresh, retry_errors, cache, timeout, interval)
             if jury is not None and not experiment.stop.asked:
                 experiment.judge(jury, fresh, timeout)
-            comparison = Comparison(experiment.state, measure, by, experiment.look, concurrency, prices, store, view)
+            comparison = experiment.comparison(prices, store)
             said = [Noted(note) for note in (comparison.judge_note, comparison.check_note) if note]
             experiment.shown(*said, Decided(tuple(comparison.decide_all())))
             comparison = comparison.with_state(experiment.state)
     if require:
-        comparison.require(require)
+        _require(comparison, require)
     return comparison
 
 
-def _check_expected(checks: Iterable[Check], expect: str | None) -> None:
-    for check in checks:
-        if check.needs_expected and expect is None:
-            raise InvalidRequest(
-                f"The check {check.name} compares with what is expected, and no column says that.",
-                hint=f"Name it with expect=... (--expect COLUMN), or write {check.name}:VALUE.",
-            )
+@contextmanager
+def _with_what_came(
+    experiment: _Experiment, prices: Mapping[str, float] | None, store: RunStore | bool
+) -> Iterator[None]:
+    """Have an error that ends a comparison early, a full disk say, hold it as far as it came."""
+    try:
+        yield
+    except LoopError as error:
+        error.result = experiment.comparison(prices, store)
+        raise
+
+
+def _require(comparison: Comparison, verdict: str) -> None:
+    try:
+        comparison.require(verdict)
+    except RequirementNotMet as error:
+        error.result = comparison
+        raise
+
+
+def _check_requirement(require: str | None, *, nothing: bool) -> None:
+    if require not in (None, *_VERDICTS):
+        raise InvalidRequest(f"{require!r} cannot be required.", hint=f"Require {' or '.join(_VERDICTS)}.")
+    if require and nothing:
+        raise InvalidRequest(
+            f"Nothing could show that a variant is {require.replace('-', ' ')}.",
+            hint="Name a check (--check), a judge, or --decide human, tokens or latency.",
+        )
 
 
 @dataclass
@@ -212,6 +241,12 @@ class _Experiment:
         for batch in scheduler.run(todo, interval):
             self.shown(*batch)
 
+    def comparison(self, prices: Mapping[str, float] | None, store: RunStore | bool) -> Comparison:
+        """Give it as far as it has come."""
+        return Comparison(
+            self.state, self.measure, self.by, self.look, self.concurrency, prices, store, self.view
+        )  # fmt: skip
+
     def judge(self, jury: Judge, fresh: bool, timeout: float | None) -> None:
         """Have the answers judged; what was judged before is not asked again."""
         limiter = Limiter(self.concurrency)
@@ -223,6 +258,8 @@ class _Experiment:
     def _promise(self) -> str:
         """Say what it can show."""
         inputs, variants = len(self.plan.inputs), len(self.plan.variants)
+        if variants == 1:
+            return "There is nothing to compare it with; this is a look, not a test."
         if self.measure == "pass" and not self.checks and inputs >= inputs_to_show_anything():
             return "No check is named to decide by; this is a look, not a test."
         shares = self.measure not in ("tokens", "latency")
@@ -238,7 +275,8 @@ class _Experiment:
             yield
         except BaseException:
             under_way = [trial for trial, each in self.state.trials.items() if each.run.phase is Phase.STREAMING]
-            self._finish(fold(self.state, *(Told(trial, Interrupted(0.0)) for trial in under_way)))
+            self.state = fold(self.state, *(Told(trial, Interrupted(0.0)) for trial in under_way))
+            self._finish(self.state)
             raise
         self._finish(self.state)
         if self.store is not None and self.job is not None:
@@ -262,22 +300,31 @@ class _Experiment:
         found = self.store.find(keys.values(), job=self.job)
         kept = {trial: found[key] for trial, key in keys.items() if key in found}
         done_only = retry_errors or self.job is None
-        return {trial: run for trial, run in kept.items() if run.phase is Phase.DONE or not done_only}
+        kept = {trial: run for trial, run in kept.items() if run.phase is Phase.DONE or not done_only}
+        if latest is not None and latest.question == self._question and len(kept) == len(keys):
+            self.job = latest.id  # the same answers to the same question: no further look
+        return kept
+
+    @property
+    def _question(self) -> str:
+        return f"{self.measure} ±{self.by:g} {[check.name for check in self.checks]}"
 
     def _begin(self) -> None:
         if self.store is None:
             return
         inputs = [each.digest for each in self.plan.inputs]
         plan = self.plan
-        question = f"{self.measure} ±{self.by:g} {[check.name for check in self.checks]}"
-        job = Job("compare", plan.digest, plan.subject, question, len(plan), time.time())
+        job = Job("compare", plan.digest, plan.subject, self._question, len(plan), time.time())
         self.job = self.job or self.store.jobs.begin(job, inputs)
         self.look = self.store.jobs.count_looks(job, inputs, before=self.job) + 1
 
-    def _keep(self, trial: Trial, run: RunState) -> None:
-        if self.store is not None and run.phase in (Phase.DONE, Phase.FAILED):
-            label = self.plan.variants[trial.variant].asked.label
-            self.store.put(RunRecord.of(self.plan.key(trial), run, job=self.job, label=label))
+    def _keep(self, runs: Iterable[tuple[Trial, RunState]]) -> None:
+        if self.store is not None:
+            self.store.put_all(self._record(trial, run) for trial, run in runs if run.received)
+
+    def _record(self, trial: Trial, run: RunState) -> RunRecord:
+        label, body = self.plan.variants[trial.variant].asked.label, execute_body(run.request)
+        return RunRecord.of(self.plan.key(trial, body), run, job=self.job, label=label, body=body)
 
     def shown(self, *events: Event) -> None:
         """Fold what happened and what the checks say of it, and draw it."""
@@ -292,7 +339,7 @@ class _Experiment:
             each = self.state.trials[trial]
             if each.run.phase is Phase.DONE and not each.scores:
                 given = self.plan.inputs[trial.input]
-                scores = (check(each.run.result, given.row.values, given.expected) for check in self.checks)
+                scores = (check(Answer(each.run), given.row.values, given.expected) for check in self.checks)
                 yield Scored(trial, tuple(score for made in scores for score in made))
 
 

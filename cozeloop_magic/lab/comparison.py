@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cozeloop_magic.errors import InvalidRequest, RequirementNotMet
 from cozeloop_magic.lab.judge import Agreement, agreement
-from cozeloop_magic.lab.measures import PREFERENCES, decide_by, decide_by_preference, passed
+from cozeloop_magic.lab.measures import PREFERENCES, check_by, decide_by, decide_by_preference, passed
 from cozeloop_magic.lab.plan import Plan, Trial
 from cozeloop_magic.lab.ratings import BlindRating, read_ratings, with_equal_answers
 from cozeloop_magic.lab.state import ExperimentState, ExperimentView, TrialState
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison"]
 
+_BY = 0.1  # the smallest difference worth acting on, where nobody says
 _ENOUGH = 4  # answers, of which to remark that all are alike
 _SAID = 40  # characters of an answer in a remark
 _NOT_WORSE = (Verdict.BETTER, Verdict.NO_DIFFERENCE_THAT_MATTERS)
@@ -116,7 +117,10 @@ class Comparison:
 
     def decide_all(self, measure: str | None = None, *, by: float | None = None) -> list[Decision]:
         """Return what it shows of every variant against the baseline; see `decide`."""
-        name, smallest = measure or self.decided_by, self.by if by is None else by
+        name = measure or self.decided_by
+        is_of_it = name == self.decided_by or self.by <= 1  # else it is in the unit of a check
+        smallest = by if by is not None else self.by if is_of_it else _BY
+        check_by(smallest, name)
         if name in PREFERENCES:
             preferences = self._preferences(name)
             return decide_by_preference(self.plan, name, preferences, by=smallest, look=self.look)

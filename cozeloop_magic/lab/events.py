@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Generic, TypeVar
 
 from cozeloop_magic.entities.prompt import ExecuteRequest, ExecuteResult
-from cozeloop_magic.run.state import Arrived, Event, Prepared, RunState, fold, join_arrived
+from cozeloop_magic.run.state import Arrived, Event, Prepared, RunState, fold, join_arrived, speaks
 
 __all__ = ["OngoingRun", "Paced", "Task", "Told", "join_told"]
 
@@ -33,16 +32,27 @@ class Paced:
 
 
 class OngoingRun(Generic[Task]):
-    """One task's call under way, in a worker's thread."""
+    """One task's call under way, in a worker's thread.
+
+    Attributes
+    ----------
+    told : bool
+        Whether anybody was told of a piece.
+    """
 
     def __init__(self, task: Task, request: ExecuteRequest, origin: str) -> None:
         self.task = task
         self.request = request
-        self.came = False
         self._begun = time.monotonic()
         self._prepared = Prepared(origin, request.version)
-        self._pieces: list[Arrived] = []
-        self._told = False
+        self._pieces = 0
+        self._first = self._last = 0.0
+        self._spoke = self.told = False
+
+    @property
+    def came(self) -> bool:
+        """Whether a piece of an answer came."""
+        return self._pieces > 0
 
     def clock(self) -> float:
         """Give the seconds since it began."""
@@ -50,31 +60,31 @@ class OngoingRun(Generic[Task]):
 
     def arrived(self, piece: ExecuteResult, tell: Callable[[list[Told[Task]]], object] | None) -> None:
         """Take a piece, and tell it at once where it is shown."""
-        event = Arrived(self.clock(), piece)
-        self._pieces.append(event)
+        self._last = at = self.clock()
+        self._pieces += 1
+        if not self._spoke:
+            self._spoke = speaks(piece)
+            if self._spoke or self._pieces == 1:
+                self._first = at
         if tell is not None:
-            tell(
-                [Told(self.task, event)] if self._told else [Told(self.task, self._prepared), Told(self.task, event)]
-            )
-            self._told = True
-        self.came = True
+            event = Told(self.task, Arrived(at, piece))
+            tell([event] if self.told else [Told(self.task, self._prepared), event])
+            self.told = True
 
-    def ended(self, end: Event) -> RunState:
-        """Give the run as it ended."""
-        state = RunState(self.request)
-        for event in (self._prepared, *self._answer, end):
-            state = fold(state, event)
-        return state
+    def ended(self, answer: ExecuteResult | None, end: Event) -> RunState:
+        """Give the run as it ended.
 
-    def untold(self, end: Event) -> list[Told[Task]]:
-        """Give the events that nobody has been told."""
-        events = (end,) if self._told else (self._prepared, *self._answer, end)
-        return [Told(self.task, event) for event in events]
-
-    @cached_property
-    def _answer(self) -> Sequence[Event]:
-        """All pieces, joined once they are all there."""
-        return [join_arrived(self._pieces)] if self._pieces else []
+        Parameters
+        ----------
+        answer : ExecuteResult or None
+            All pieces, joined.
+        end : Event
+            How it ended.
+        """
+        state = RunState(self.request, origin=self._prepared.origin, version=self._prepared.version)
+        if answer is not None:
+            state = fold(state, Arrived(self._first, answer, self._pieces, self._last))
+        return fold(state, end)
 
 
 def join_told(batch: Iterable[Told[Task] | Paced]) -> list[Told[Task] | Paced]:

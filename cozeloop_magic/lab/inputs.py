@@ -18,9 +18,13 @@ from typing import Any
 from cozeloop_magic.errors import InvalidRequest, to_install
 from cozeloop_magic.printable import printable
 
-__all__ = ["Row", "is_missing", "iterate_table", "read_table"]
+__all__ = ["EmptyCell", "Row", "is_missing", "iterate_table", "read_table"]
 
 _SHAPES = "Give a data frame, a list of dicts, or the path of a CSV or JSONL file."
+
+
+class EmptyCell(InvalidRequest):
+    """A cell whose value is needed holds nothing: its row cannot be asked, the others can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +50,10 @@ class Row:
 
         Raises
         ------
+        EmptyCell
+            If it is empty.
         InvalidRequest
-            If it is empty, or there is no such column.
+            If there is no such column.
         """
         if column not in self.values:
             close = difflib.get_close_matches(column, self.values, n=1)
@@ -58,7 +64,7 @@ class Row:
             )
         value = self.values[column]
         if is_missing(value):
-            raise InvalidRequest(
+            raise EmptyCell(
                 printable(f"The column {column} is empty in {self.where} ({value})."),
                 hint='Fill it or leave the row out, for example with .dropna(); "" is text that is empty on purpose.',
             )
@@ -181,15 +187,27 @@ def _csv_rows(file: Iterable[str], path: Path) -> Iterator[tuple[int, dict[str, 
     reader = csv.reader(file, strict=True)
     try:
         columns = _columns(next(reader, []), path.name)
+        _check_separator(columns, path)
         begun = reader.line_num + 1
         for cells in reader:
             if cells and len(cells) != len(columns):
-                raise _bad_line(path, begun, f"it has {len(cells)} cells and the first line {len(columns)}")
+                cells_there = f"{len(cells)} cell{'' if len(cells) == 1 else 's'}"
+                raise _bad_line(path, begun, f"it has {cells_there} and the first line {len(columns)}")
             if cells:
                 yield begun, {name: cell or None for name, cell in zip(columns, cells, strict=True)}
             begun = reader.line_num + 1
     except csv.Error as error:
         raise _bad_line(path, reader.line_num, str(error)) from None
+
+
+def _check_separator(columns: list[str], path: Path) -> None:
+    """See that a table which spreadsheets of some countries have written is not taken for one of a single column."""
+    for sign, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(columns) == 1 and sign in columns[0]:
+            raise InvalidRequest(
+                f"The cells of {path.name} are separated by {name}, not by commas.",
+                hint=f"Read it with pandas.read_csv({path.name!r}, sep={sign!r}), and give the data frame.",
+            )
 
 
 def _json_rows(file: Iterable[str], path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

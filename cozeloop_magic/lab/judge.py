@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from cozeloop_magic.entities.prompt import TokenUsage
 from cozeloop_magic.lab.statistics import Interval, wilson_interval
 
 __all__ = ["Agreement", "Judgement", "agreement", "combine", "judge_variables", "parse_preference"]
@@ -34,12 +35,15 @@ class Judgement:
         What could not be read.
     equal : bool
         Whether both answers are the same: a tie, of which nobody was asked.
+    usages : tuple of TokenUsage
+        What asking in both orders cost, as far as the server told.
     """
 
     preference: int | None
     flipped: bool = False
     error: str = ""
     equal: bool = False
+    usages: tuple[TokenUsage, ...] = ()
 
     def __str__(self) -> str:
         if self.preference is None:

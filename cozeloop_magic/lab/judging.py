@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from cozeloop_magic.client.client import Client
@@ -106,9 +106,10 @@ def judge_pairs(
     yield [Judged(*pair, Judgement(0, equal=True)) for pair in pairs if pair not in asked]
     yield list(_judged(runs, asked))
 
-    def keep(question: _Question, run: RunState) -> None:
-        if store is not None and run.phase in (Phase.DONE, Phase.FAILED):
-            store.put(RunRecord.of(keys[question], run, label=judge.prompt.asked.label))
+    def keep(ended: Iterable[tuple[_Question, RunState]]) -> None:
+        if store is not None:
+            label = judge.prompt.asked.label
+            store.put_all(RunRecord.of(keys[each], run, label=label) for each, run in ended if run.received)
 
     scheduler = Scheduler(client, lambda each: runs[each].request, limiter, stop, keep=keep, timeout=timeout)
     for batch in scheduler.run([each for each in questions if not runs[each].ended]):
@@ -141,7 +142,8 @@ def _judged(runs: Mapping[_Question, RunState], pairs: Iterable[tuple[int, int]]
     for pair in pairs:
         both = runs[_Question(*pair, False)], runs[_Question(*pair, True)]
         if all(run.ended for run in both):
-            yield Judged(*pair, _judgement(*both))
+            usages = tuple(run.result.usage for run in both if run.result.usage is not None)
+            yield Judged(*pair, replace(_judgement(*both), usages=usages))
 
 
 def _judgement(baseline_first: RunState, variant_first: RunState) -> Judgement:

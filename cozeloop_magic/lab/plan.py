@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from cozeloop_magic.client.client import Client
+from cozeloop_magic.client.request import execute_body
 from cozeloop_magic.entities.prompt import ExecuteRequest, Message
 from cozeloop_magic.entities.variables import encode_all
 from cozeloop_magic.errors import InvalidRequest, VariableError
 from cozeloop_magic.lab.inputs import Row, read_table
 from cozeloop_magic.lab.variants import ResolvedVariant, Variant, resolve_variants
-from cozeloop_magic.store.key import Place, digest_of, place_of, run_key
+from cozeloop_magic.store.key import Place, body_key, digest_of, place_of
 from cozeloop_magic.template.check import check_variables
 
 __all__ = ["Input", "Plan", "Trial", "make_plan"]
@@ -125,11 +126,12 @@ class Plan:
             custom_model_config=variant.model_config,
         )
 
-    def key(self, trial: Trial) -> str:
-        """Give the key that a run is kept under; it is made once."""
+    def key(self, trial: Trial, body: Mapping[str, Any] | None = None) -> str:
+        """Give the key that a run is kept under; it is made once. `body` is its request's, where somebody has it."""
         if trial not in self._keys:
             variant = self.variants[trial.variant]
-            self._keys[trial] = run_key(self.place, self.request(trial), variant.definition, trial.repeat)
+            body = execute_body(self.request(trial)) if body is None else body
+            self._keys[trial] = body_key(self.place, body, variant.definition, trial.repeat)
         return self._keys[trial]
 
     def input_of_row(self, number: int) -> int:

@@ -66,6 +66,8 @@ class BatchProgress:
         What all of the table would cost, once a sample tells.
     last_error : str
         Why the last row failed that did.
+    replaced : str
+        The table's own columns that those of the answers take the place of.
     """
 
     done: int = 0
@@ -79,11 +81,17 @@ class BatchProgress:
     look: FirstLook | None = None
     to_come: str = ""
     last_error: str = ""
+    replaced: str = ""
 
     @property
     def ended(self) -> int:
         """Rows that need nothing more."""
         return self.done + self.failed
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is anything to tell: an error before that says all."""
+        return self.ended > 0 or self.look is not None
 
     @property
     def rate(self) -> float | None:

@@ -10,7 +10,7 @@ import heapq
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from queue import Empty, SimpleQueue
@@ -20,9 +20,10 @@ from cozeloop_magic.client.client import Client
 from cozeloop_magic.entities.prompt import ExecuteRequest, ExecuteResult
 from cozeloop_magic.errors import ClientClosed, LoopError
 from cozeloop_magic.lab.events import OngoingRun, Paced, Task, Told, join_told
+from cozeloop_magic.lab.keeper import Keeper
 from cozeloop_magic.lab.limiter import Limiter
 from cozeloop_magic.run.drive import Stop
-from cozeloop_magic.run.state import Event, Failed, Finished, Interrupted, Phase, Preparing, RunState
+from cozeloop_magic.run.state import Event, Failed, Finished, Interrupted, Phase, Preparing, Ran, RunState
 from cozeloop_magic.transport.call import Calls
 from cozeloop_magic.transport.retry import asks_for_patience
 
@@ -33,6 +34,7 @@ _PATIENCE = 0.1  # seconds of one wait: on Windows no signal is heard before it 
 _QUIET = 0.2  # seconds beyond a batch's time after which an empty one is given
 _PARTING = 1.0  # seconds for threads to notice that their call was ended
 _UNTOLD = 1024  # runs that may have ended without the caller having taken notice
+_ENDS = (Ran, Finished, Failed, Interrupted)
 _BACKOFF, _LONGEST_BACKOFF = 0.25, 2.0  # seconds a task waits that was refused twice in a row, and at most
 
 
@@ -45,6 +47,7 @@ class _Turn(Generic[Task]):
     task: Task = field(compare=False)
     refusals: int = field(default=0, compare=False)
     begun: float = field(default=0.0, compare=False)
+    end: Event | None = field(default=None, compare=False)  # where all before it was told already
 
 
 class Scheduler(Generic[Task]):
@@ -61,7 +64,9 @@ class Scheduler(Generic[Task]):
     stop : Stop
         What stops all of it.
     keep : callable, optional
-        Called in a worker's thread with each run that ended, before anybody is told; what it raises ends the job.
+        Called in a thread of its own with runs that ended, before anybody is told; what it raises ends the job. What
+        ends while it keeps some, and for a moment after, is kept together: a commit costs as much for many as for
+        one.
     shows : callable, optional
         Whether a task's pieces are wanted as they come, asked when it begins; else they are told at its end, joined.
     stream : bool
@@ -79,7 +84,7 @@ class Scheduler(Generic[Task]):
         limiter: Limiter,
         stop: Stop,
         *,
-        keep: Callable[[Task, RunState], object] | None = None,
+        keep: Callable[[Sequence[tuple[Task, RunState]]], object] | None = None,
         shows: Callable[[Task], bool] | None = None,
         stream: bool = True,
         timeout: float | None = None,
@@ -89,7 +94,7 @@ class Scheduler(Generic[Task]):
         self._request_of = request_of
         self._limiter = limiter
         self._stop = stop
-        self._keep = keep or (lambda task, state: None)
+        self._keep = keep or (lambda runs: None)
         self._shows = shows or (lambda task: False)
         self._stream = stream
         self._timeout = timeout
@@ -98,7 +103,7 @@ class Scheduler(Generic[Task]):
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._changed = threading.Condition()
         self._calls: dict[int, Calls] = {}
-        self._running: dict[int, tuple[Task, float]] = {}
+        self._running: dict[int, tuple[Task, float]] = {}  # by the number of the turn, until they are kept
         self._again: list[_Turn[Task]] = []
         self._numbers = count()
         self._untold = 0
@@ -127,7 +132,8 @@ class Scheduler(Generic[Task]):
         self._tasks = iter(tasks)
         self._origin = self._client.connect().origin
         self._answered_at = time.monotonic()
-        self._alive = self._limiter.concurrency
+        self._alive = self._limiter.concurrency if _HAS_THREADS else 1
+        self._keeper = Keeper(self._keep_some, self._kept, at_once=self._alive == 1)
         self._stop.wakes(self._cancel)
         self._start()
         try:
@@ -141,7 +147,7 @@ class Scheduler(Generic[Task]):
             for number in range(self._alive):
                 threading.Thread(target=self._work, args=(number,), name="cozeloop-trial", daemon=True).start()
         else:
-            self._alive, self._own_turns = 1, self._turns(0)
+            self._own_turns = self._turns(0)
 
     # In any thread, also in a signal's handler: no lock of the scheduler's is taken.
 
@@ -182,7 +188,7 @@ class Scheduler(Generic[Task]):
                 self._error = self._error or item
             elif isinstance(item, list):
                 batch += item
-                runs += isinstance(item[-1].event, (Finished, Failed, Interrupted))
+                runs += sum(isinstance(told.event, _ENDS) for told in item)
             elif item is not None:
                 batch.append(item)
             over = over or item is None
@@ -236,27 +242,34 @@ class Scheduler(Generic[Task]):
     def _turns(self, number: int) -> Iterator[None]:
         """Make one call after the other, until there is none for this worker."""
         try:
-            while (turn := self._next(number)) is not None:
+            while (turn := self._next()) is not None:
                 self._call(number, turn)
                 yield
         except BaseException as error:
             self._queue.put(error)
         with self._changed:
             self._alive -= 1
-            if not self._alive:
-                self._queue.put(None)
-                self._bell.put(None)
+            is_last = not self._alive
+        if is_last:
+            self._keeper.close()
+            self._queue.put(None)
+            self._bell.put(None)
 
-    def _next(self, number: int) -> _Turn[Task] | None:
+    @property
+    def _has_room(self) -> bool:
+        """Whether what has ended is told and kept fast enough."""
+        return self._untold < _UNTOLD and not self._keeper.is_full
+
+    def _next(self) -> _Turn[Task] | None:
         """Wait for a task's turn; None if there will be none for this thread."""
         with self._changed:
             while not self._ended:
                 now = time.monotonic()
-                wait = self._limiter.seconds_to_wait(now) if self._untold < _UNTOLD else None
+                wait = self._limiter.seconds_to_wait(now) if self._has_room else None
                 if wait == 0.0 and (turn := self._take(now)) is not None:
                     self._limiter.begin(now)
                     turn.begun = now
-                    self._running[number] = turn.task, now
+                    self._running[turn.number] = turn.task, now
                     return turn
                 if self._exhausted and not self._again:
                     return None
@@ -271,6 +284,7 @@ class Scheduler(Generic[Task]):
             for task in self._tasks:
                 return _Turn(0.0, next(self._numbers), task)
             self._exhausted = True
+            self._keeper.hurry()
         return None
 
     def _call(self, number: int, turn: _Turn[Task]) -> None:
@@ -280,23 +294,33 @@ class Scheduler(Generic[Task]):
         calls = self._calls[number] = Calls(paced=True)
         if self._ended:
             calls.cancel()
+        answer: ExecuteResult | None = None
         try:
             with calls:
-                for piece in self._pieces(run.request):
-                    run.arrived(piece, tell)
+                answer = self._answer(run, tell)
             end: Event = Finished(run.clock())
         except LoopError as error:
+            answer = error.partial
             ended = self._ended or isinstance(error, ClientClosed)  # a stream that was cut says that it broke off
             end = Interrupted(run.clock()) if ended else Failed(run.clock(), error)
-        if not self._waits(number, turn, run, end):
-            self._settle(number, turn, run, end)
+        if not self._waits(turn, run, end):
+            turn.end = end if run.told else None
+            self._settle(turn, run.ended(answer if run.came else None, end))
 
-    def _pieces(self, request: ExecuteRequest) -> Iterable[ExecuteResult]:
-        if self._stream:
-            return self._client.stream(request, self._timeout)
-        return [self._client.run(request, self._timeout)]
+    def _answer(
+        self, run: OngoingRun[Task], tell: Callable[[list[Told[Task]]], object] | None
+    ) -> ExecuteResult | None:
+        """Make the call, take its pieces and give the answer that they make."""
+        if not self._stream:
+            answer = self._client.run(run.request, self._timeout)
+            run.arrived(answer, tell)
+            return answer
+        reader = self._client.stream(run.request, self._timeout)
+        for piece in reader:
+            run.arrived(piece, tell)
+        return reader.partial
 
-    def _waits(self, number: int, turn: _Turn[Task], run: OngoingRun[Task], end: Event) -> bool:
+    def _waits(self, turn: _Turn[Task], run: OngoingRun[Task], end: Event) -> bool:
         """Have a task wait for another turn, if the server asks for patience; tell whether it does."""
         if not isinstance(end, Failed) or run.came or not asks_for_patience(end.error):
             return False
@@ -311,26 +335,35 @@ class Scheduler(Generic[Task]):
             wait = self._limiter.refused(turn.begun, now, end.error.retry_after)
             turn.ready = now + backoff
             heapq.heappush(self._again, turn)
-            del self._running[number]
+            del self._running[turn.number]
             self._queue.put(Paced(self._limiter.concurrency, wait))
         self._queue.put([Told(turn.task, Preparing("the server asks for patience"))])
         return True
 
-    def _settle(self, number: int, turn: _Turn[Task], run: OngoingRun[Task], end: Event) -> None:
-        """Keep a run that ended, and tell it."""
-        state = run.ended(end)
-        try:
-            self._keep(turn.task, state)
-        finally:
-            with self._changed:
-                before = self._limiter.concurrency
-                self._count(turn, state)
-                del self._running[number]
-                self._untold += 1
-                if self._limiter.concurrency != before:
-                    self._queue.put(Paced(self._limiter.concurrency))
-                self._changed.notify(2)  # one for this turn, one for what the answer may have allowed
-            self._queue.put(run.untold(end))
+    def _settle(self, turn: _Turn[Task], state: RunState) -> None:
+        """Have a run that ended kept and told."""
+        with self._changed:
+            before = self._limiter.concurrency
+            self._count(turn, state)
+            self._untold += 1
+            if self._limiter.concurrency != before:
+                self._queue.put(Paced(self._limiter.concurrency))
+            self._changed.notify(2)  # one for this turn, one for what the answer may have allowed
+        self._keeper.put(turn, state)
+
+    def _keep_some(self, some: Sequence[tuple[_Turn[Task], RunState]]) -> None:
+        self._keep([(turn.task, run) for turn, run in some])
+
+    def _kept(self, some: Sequence[tuple[_Turn[Task], RunState]], failure: BaseException | None) -> None:
+        """Tell runs that were kept; those that cannot be are told all the same, and nothing more is begun."""
+        self._over = self._over or failure is not None
+        with self._changed:
+            for turn, _ in some:
+                del self._running[turn.number]
+            self._changed.notify(len(some))  # those that waited for these to be kept
+        self._queue.put([Told(turn.task, turn.end or Ran(run)) for turn, run in some])
+        if failure is not None:
+            self._queue.put(failure)
 
     def _count(self, turn: _Turn[Task], state: RunState) -> None:
         now = time.monotonic()

@@ -113,7 +113,7 @@ class ExperimentState:
     """
 
     plan: Plan
-    trials: Mapping[Trial, TrialState] = field(repr=False)
+    trials: MappingProxyType[Trial, TrialState] = field(repr=False)
     concurrency: int = 1
     wait: float = 0.0
     notes: tuple[str, ...] = ()
@@ -162,11 +162,12 @@ def fold(state: ExperimentState, *events: Event) -> ExperimentState:
     for event in events:
         match event:
             case Told(trial, happened):
-                trials = dict(state.trials) if trials is None else trials
-                trials[trial] = replace(trials[trial], run=fold_run(trials[trial].run, happened))
+                trials = state.trials.copy() if trials is None else trials
+                before = trials[trial]
+                trials[trial] = TrialState(fold_run(before.run, happened), before.scores)
             case Scored(trial, scores):
-                trials = dict(state.trials) if trials is None else trials
-                trials[trial] = replace(trials[trial], scores=scores)
+                trials = state.trials.copy() if trials is None else trials
+                trials[trial] = TrialState(trials[trial].run, scores)
             case Paced(concurrency, wait):
                 state = replace(state, concurrency=concurrency, wait=wait)
             case Judged(number, variant, judgement):

@@ -15,11 +15,11 @@ from cozeloop_magic.entities.prompt import ExecuteRequest, Message
 from cozeloop_magic.errors import LoopError, RequirementNotMet
 from cozeloop_magic.lab.columns import RowColumns
 from cozeloop_magic.lab.events import Paced, Told
-from cozeloop_magic.lab.inputs import Row
+from cozeloop_magic.lab.inputs import EmptyCell, Row
 from cozeloop_magic.lab.progress import BatchProgress, FirstLook, duration
 from cozeloop_magic.lab.tables import TableWriter
 from cozeloop_magic.run.drive import Stop
-from cozeloop_magic.run.state import Failed, Finished, Interrupted, Phase, RunState
+from cozeloop_magic.run.state import Failed, Finished, Interrupted, Phase, Ran, RunState
 from cozeloop_magic.store.jobs import Job, JobState
 from cozeloop_magic.store.key import Place, body_key, digest_of
 from cozeloop_magic.store.record import RunRecord
@@ -167,8 +167,8 @@ class TableJob:
                 counted[call.key] = counted.get(call.key, 0) + 1
                 if remember:
                     self._looked_at[row.number] = call
-            except LoopError:
-                if row.number == 0:
+            except LoopError as error:
+                if row.number == 0 and not isinstance(error, EmptyCell):
                     raise
                 bad += 1
         kept = {} if self._store is None or self._fresh else self._store.phases(counted)
@@ -240,10 +240,12 @@ class TableJob:
 
     def _checked_call(self, row: Row) -> Call | None:
         """Return a row's call; a row that cannot be sent is written with what is wrong with it."""
+        if row.number == 0:
+            self._change(replaced=", ".join(self._columns.replaced(row)))
         try:
             return self._looked_at.pop(row.number, None) or self._call(row)
         except LoopError as error:
-            if row.number == 0:
+            if row.number == 0 and not isinstance(error, EmptyCell):
                 raise  # most likely all rows are like this one
             self._settle([row], None, str(error))
             return None
@@ -270,23 +272,25 @@ class TableJob:
             self._calls.setdefault(call.key, call)
         return is_new
 
-    def keep(self, key: str, run: RunState) -> None:
-        """Keep a run that ended, in a worker's thread."""
-        if run.phase not in (Phase.DONE, Phase.FAILED):
-            return
-        self._ended[key] = run
+    def keep(self, runs: Sequence[tuple[str, RunState]]) -> None:
+        """Keep runs that ended, in a worker's thread; of one that was stopped, what came."""
+        ended = {key: run for key, run in runs if run.phase in (Phase.DONE, Phase.FAILED)}
+        self._ended.update(ended)
         if self._store is not None:
-            label = self._columns.prompt.asked.label
-            self._store.put(RunRecord.of(key, run, job=self._job, label=label, body=self._calls[key].body))
-            return
-        with self._lock:
-            self._recent[key] = run
-            if len(self._recent) > _RECENT:
-                self._recent.popitem(last=False)
+            self._store.put_all(self._record(key, run) for key, run in runs if run.received)
+        else:
+            with self._lock:
+                self._recent.update(ended)
+                while len(self._recent) > _RECENT:
+                    self._recent.popitem(last=False)
+
+    def _record(self, key: str, run: RunState) -> RunRecord:
+        label = self._columns.prompt.asked.label
+        return RunRecord.of(key, run, job=self._job, label=label, body=self._calls[key].body)
 
     def _take(self, told: Told[str]) -> None:
         """Take the end of a run, which was kept as a whole before it was told; nothing else is of interest."""
-        if not isinstance(told.event, (Finished, Failed, Interrupted)):
+        if not isinstance(told.event, (Ran, Finished, Failed, Interrupted)):
             return
         with self._lock:
             equal = self._waiting.pop(told.task)

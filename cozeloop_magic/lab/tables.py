@@ -17,9 +17,16 @@ __all__ = ["TableWriter", "writer_for"]
 
 
 class TableWriter:
-    """Takes rows in any order, from any thread, and makes a table of them in theirs."""
+    """Takes rows in any order, from any thread, and makes a table of them in theirs.
+
+    Attributes
+    ----------
+    names : sequence of str
+        Columns that are added whatever comes, also where there is no row.
+    """
 
     def __init__(self) -> None:
+        self.names: Sequence[str] = ()
         self._added: dict[int, tuple[Row, Mapping[str, Any]]] = {}
         self._lock = threading.Lock()
 
@@ -44,7 +51,7 @@ class TableWriter:
             yield self._added[number]
 
     def _names(self) -> list[str]:
-        return list(dict.fromkeys(name for _, added in self._in_order() for name in added))
+        return list(dict.fromkeys([*self.names, *(name for _, added in self._in_order() for name in added)]))
 
 
 class _FrameWriter(TableWriter):

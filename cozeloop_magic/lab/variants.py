@@ -21,6 +21,7 @@ from cozeloop_magic.errors import (
 )
 from cozeloop_magic.printable import printable
 from cozeloop_magic.store.key import definition_digest, digest_of
+from cozeloop_magic.transport.call import seconds_error
 
 __all__ = ["ResolvedVariant", "Variant", "resolve_variants"]
 
@@ -155,6 +156,8 @@ def resolve_variants(
     LoopError
         If one is not there; all that are not are named.
     """
+    if timeout is not None and (problem := seconds_error("timeout", timeout)):
+        raise InvalidRequest(problem)  # before each of many calls would say so
     asked = [Variant.parse(each) if isinstance(each, str) else each for each in _listed(variants)]
     found: list[ResolvedVariant] = []
     missing: list[LoopError] = []

@@ -106,6 +106,8 @@ class Decision:
         For yes and no with repeats: how many of the baseline's answers say yes, of how many; and of the variant's.
     look : int
         The how-manieth look at this question it is.
+    why : str
+        Why there is nothing to decide by, where that is known.
     """
 
     verdict: Verdict
@@ -126,6 +128,7 @@ class Decision:
     lost: int = 0
     passes: tuple[tuple[int, int], tuple[int, int]] | None = None
     look: int = 1
+    why: str = ""
 
     @property
     def sentence(self) -> str:
@@ -241,13 +244,22 @@ class _Pairs:
     def interval(self, level: float) -> Interval:
         if self.counts is not None:
             return newcombe_interval(self.counts, level)
-        if not any(self.differences):
-            # Student's would have no width: but an input that differs may just not have been met (rule of three).
-            unseen = 1 - ((1 - level) / 2) ** (1 / len(self.first)) if self.are_shares else math.inf
-            return Interval(-unseen, unseen)
+        if len(self.first) > 1 and self._are_all_alike:
+            # Student's would have no width: but an input of another difference may just not have been met (rule of
+            # three). With shares, the difference on such an input is between -1 and 1.
+            if not self.are_shares:
+                return Interval(-math.inf, math.inf)
+            unseen, same = 1 - ((1 - level) / 2) ** (1 / len(self.first)), self.differences[0]
+            return Interval(same - unseen * (1 + same), same + unseen * (1 - same))
         low, high = t_interval(self.differences, level)
         bounded = self.are_shares and not math.isinf(low)
         return Interval(max(-1.0, low), min(1.0, high)) if bounded else Interval(low, high)
+
+    @property
+    def _are_all_alike(self) -> bool:
+        """Whether every difference is the same, but for the last digits of its floating point."""
+        low, high = min(self.differences), max(self.differences)
+        return high - low <= 1e-12 * max(1.0, abs(low), abs(high))
 
     @property
     def are_shares(self) -> bool:
@@ -257,9 +269,12 @@ class _Pairs:
         if by <= 0 or len(self.first) < 2:
             return None
         if self.counts is not None:
-            return inputs_needed_for_proportions(self.counts.discordant / self.counts.total, by, level)
-        deviation = stdev(self.differences)
-        return inputs_needed_for_means(deviation, by, level) if deviation else None
+            needed = inputs_needed_for_proportions(self.counts.discordant / self.counts.total, by, level)
+        elif self._are_all_alike:
+            return None
+        else:
+            needed = inputs_needed_for_means(stdev(self.differences), by, level)
+        return max(needed, inputs_to_show_anything(level))  # the formulas know nothing of the exact tests' steps
 
 
 def _decide_one(
@@ -277,7 +292,7 @@ def _decide_one(
         verdict = Verdict.TOO_FEW
     elif -by <= interval.low and interval.high <= by and by > 0:
         verdict = Verdict.NO_DIFFERENCE_THAT_MATTERS
-    elif open_yet and pairs.p <= 1 - level + 1e-12 and 0 not in interval:
+    elif open_yet and pairs.p <= 1 - level + 1e-12 and (0 not in interval or math.isinf(interval.low)):
         verdict = Verdict.BETTER if (difference > 0) == measure.higher_is_better else Verdict.WORSE
     else:
         verdict = Verdict.NOT_SHOWN

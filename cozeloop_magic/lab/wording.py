@@ -40,6 +40,10 @@ def _verdict(decision: Decision) -> str:
 
 
 def _nothing(decision: Decision) -> str:
+    if decision.why:
+        return f"There is nothing to decide by: {decision.why}."
+    if decision.measure.judges == JUDGE:
+        return "There is nothing to decide by: no answer of the judge could be read as a, b or tie."
     if decision.measure.judges == PEOPLE:
         return 'There is nothing to decide by yet: nobody has rated. Rate with cmp.rate(), then cmp.decide("human").'
     return "There is nothing to decide by: name a check (--check), ratings, or --decide tokens or latency."

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from cozeloop_magic.entities.strict import misread
 from cozeloop_magic.entities.wire import Wire
 from cozeloop_magic.errors import RemoteError, StoreError, remote_error
 from cozeloop_magic.local.models import INTERNAL, INVALID_PARAMETER, MODEL_ID, Model
@@ -141,14 +142,27 @@ class Call:
         items = self.body.get(name)
         if items is not None and not isinstance(items, list):
             raise invalid(f"{name} must be a list.")
-        try:
-            return [kind.from_json(item) for item in items or () if item is not None]
-        except TypeError:
-            raise invalid(f"{name} must be a list of objects.") from None
+        given = [item for item in items or () if item is not None]
+        return [_read(kind, item, f"{name}[{number}]") for number, item in enumerate(given)]
+
+    def one(self, name: str, kind: type[W]) -> W | None:
+        """Give a wire value of the body; None if it is missing, null or empty."""
+        value = self.object(name)
+        return _read(kind, value, name) if value else None
 
     def check_workspace(self) -> None:
         """Refuse a call for another workspace."""
         check_workspace(self.loop, self.query.get("workspace_id", self.body.get("workspace_id")))
+
+
+def _read(kind: type[W], given: Any, where: str) -> W:
+    """Read what must be of its types: nothing that was asked for is left out without a word."""
+    if not isinstance(given, dict):
+        raise invalid(f"{where} must be an object.")
+    value = kind.from_json(given)
+    if field := misread(value, given):
+        raise invalid(f"{where}.{field} is of another type than it must be.")
+    return value
 
 
 def check_workspace(loop: Loop, given: Any) -> None:

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from cozeloop_magic.entities.prompt import ExecuteResult, FunctionCall, Message, Role, TokenUsage, ToolCall, ToolType
 from cozeloop_magic.entities.stream import PieceReader, ResultBuilder
+from cozeloop_magic.entities.wire import as_count
 from cozeloop_magic.local.refusals import EndpointError, error_text
 from cozeloop_magic.local.think_tags import ThinkTags
 
@@ -25,7 +27,12 @@ __all__ = ["UNKNOWN", "AnswerReader", "error_in"]
 UNKNOWN = "unknown"
 """The finish reason of a whole answer that gives none."""
 
-_REASONING = ("reasoning_content", "reasoning", "reasoning_details", "thinking", "thinking_blocks")
+_BROKE_OFF = ("error", "abort", "network_error", "insufficient_system_resource")
+"""Finish reasons of answers that did not come to their end."""
+
+_REASONING = (
+    "reasoning_content", "reasoning", "reasoning_details", "reasoning_text", "thinking", "thinking_blocks",
+)  # fmt: skip
 _TEXT_PARTS = ("text", "output_text", "refusal", None)
 _REASONING_PARTS = ("thinking", "reasoning", "reasoning.text", "reasoning.summary", "summary_text")
 _SILENT_PARTS = ("reasoning.encrypted", "redacted_thinking")  # nothing that a person could read
@@ -59,7 +66,7 @@ class AnswerReader:
         self._refused = self._refused or delta.refused or whole.refused
         said = self._joined(delta, whole) if whole else delta
         reason = choice.get("finish_reason")
-        reason = reason if isinstance(reason, str) else ""
+        reason = reason if isinstance(reason, str) and reason not in _BROKE_OFF else ""
         reason = "refusal" if self._refused and reason == "stop" else reason
         return self._piece(said, reason, _usage(chunk.get("usage")), notes, last=bool(reason))
 
@@ -71,6 +78,11 @@ class AnswerReader:
         reason = UNKNOWN if whole and before.message else ""
         notes = ("the endpoint gave no finish reason",) if reason else ()
         return self._piece(_Said(), reason, None, notes, last=True)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether a finish reason came."""
+        return bool(self._said.result().finish_reason)
 
     def _choice(self, chunk: Mapping[str, Any]) -> tuple[Mapping[str, Any], tuple[str, ...]]:
         """Return the answer that is followed: of several, the first that was seen."""
@@ -139,7 +151,7 @@ class _Said(NamedTuple):
             return cls()
         said = given if isinstance(given, Mapping) else {"content": given}
         parts = _Parts()
-        parts.add(said.get("content"))
+        parts.add(said.get("text") if said.get("content") is None else said["content"])
         named = (_reasoning(said.get(name)) for name in _REASONING)
         reasoning = next(filter(None, named), "") or parts.reasoning
         if refusal := said.get("refusal"):
@@ -170,6 +182,8 @@ class _Parts:
                 self.add(part)
         elif isinstance(content, Mapping):
             self._add_part(content)
+        elif content is not None:
+            self.text += json.dumps(content)
 
     def _add_part(self, part: Mapping[str, Any]) -> None:
         kind = part.get("type")
@@ -177,6 +191,8 @@ class _Parts:
             inner = _Parts()
             inner.add(part.get("thinking") or part.get("reasoning") or part.get("text") or part.get("summary"))
             self.reasoning += inner.reasoning + inner.text
+        elif kind is None and not part.keys() & {"text", "refusal", "content"}:
+            self.text += json.dumps(part, ensure_ascii=False)  # an object that was asked for as JSON, unwritten
         elif kind in _TEXT_PARTS or isinstance(part.get("text"), str):
             self.add(part.get("text") or part.get("refusal") or part.get("content"))
         elif kind not in _SILENT_PARTS:
@@ -239,14 +255,15 @@ def _arguments(call: ToolCall) -> str:
 
 def _calls(said: Mapping[str, Any]) -> Iterator[ToolCall]:
     calls = said.get("tool_calls")
+    calls = [calls] if isinstance(calls, dict) else calls
     if not calls and isinstance(said.get("function_call"), dict):
         calls = [{"index": 0, "function": said["function_call"]}]
     for call in calls if isinstance(calls, list) else ():
         if isinstance(call, dict):
             index, id_ = call.get("index"), call.get("id")
-            function = call.get("function")
-            function = function if isinstance(function, dict) else {}
-            arguments = function.get("arguments")
+            # A tool of the kind `custom` has an input in place of arguments; some write the function without a name.
+            function = next((each for each in map(call.get, ("function", "custom")) if isinstance(each, dict)), call)
+            arguments = function.get("arguments", function.get("input"))
             written = arguments if isinstance(arguments, str) or arguments is None else json.dumps(arguments)
             yield ToolCall(
                 index if isinstance(index, int) else None,
@@ -256,12 +273,23 @@ def _calls(said: Mapping[str, Any]) -> Iterator[ToolCall]:
             )
 
 
+_COUNTS = (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
+
+
+def _count(given: Any) -> int | None:
+    if isinstance(given, bool):
+        return None
+    with suppress(TypeError, ValueError, OverflowError):
+        return as_count(given)
+    return None
+
+
 def _usage(usage: Any) -> TokenUsage | None:
     """Return the tokens, where any count is told: what is not told is not 0."""
     if not isinstance(usage, dict):
         return None
-    given = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
-    counts = [count if isinstance(count, int) and count >= 0 else None for count in given]
+    given = (usage.get(name, usage.get(other)) for name, other in _COUNTS)
+    counts = [_count(each) for each in given]
     return TokenUsage(*counts) if counts != [None, None] else None
 
 
@@ -273,4 +301,6 @@ def error_in(chunk: Mapping[str, Any]) -> EndpointError | None:
     for each in (chunk, *(choices if isinstance(choices, list) else ())):
         if isinstance(each, Mapping) and each.get("error"):
             return EndpointError.of({"error": each["error"]})
+        if isinstance(each, Mapping) and (reason := each.get("finish_reason")) in _BROKE_OFF:
+            return EndpointError(f"it ended with the finish reason {reason}")
     return None

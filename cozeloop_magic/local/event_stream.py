@@ -18,12 +18,12 @@ _FIELDS = ("data", "event", "id", "retry")
 
 
 class Body(NamedTuple):
-    """A part of a body: an event, or all of a body that has none.
+    """A part of a body: an event, or all that is none.
 
     Attributes
     ----------
     text : str
-        The event's data, its lines joined; or the whole body.
+        The event's data, its lines joined; or the body's other lines, at its end.
     event : str
         What kind of event it is; empty where it does not say.
     is_event : bool
@@ -36,7 +36,7 @@ class Body(NamedTuple):
 
 
 def read_body(chunks: Iterable[bytes]) -> Iterator[Body]:
-    """Yield each event as soon as it is there, or else the whole body; what is blank gives nothing.
+    """Yield each event as soon as it is there, and then what is none, if it is not blank.
 
     An event ends at a blank line. Where a server writes none, it ends before the next ``data`` if it is JSON by then.
     """
@@ -63,11 +63,11 @@ def _bodies(chunks: Iterable[bytes]) -> Iterator[Body]:
             data.append(value.removeprefix(" "))
         elif name == "event":
             event = value.strip()
-        elif not streamed and name and name not in _FIELDS:
+        elif name and name not in _FIELDS:
             others.append(line)
     if data:
         yield Body("\n".join(data), event)
-    elif not streamed:
+    if others:
         yield Body("\n".join(others).strip(), is_event=False)
 
 

@@ -45,6 +45,8 @@ _DRAFT_RUNS = "a draft runs: works here, not on the platform"
 _LONGEST_NOTES = 1000  # characters: headers are not long
 _AT_ONCE = 0.2  # seconds in which nobody needs to be told that they wait
 _USUAL_URGENCY = 3
+_UNBUFFERED = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
+"""For proxies: nginx and those like it would hold an answer back until a buffer is full."""
 
 
 async def execute(request: Request) -> Response:
@@ -67,7 +69,7 @@ async def execute_streaming(request: Request) -> Response:
         first, places = None, request.scope["loop"].queue.places(turn)
     headers = _headers(prepared, first)
     events = _events(places, first, pieces)
-    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+    return StreamingResponse(events, media_type="text/event-stream", headers=headers | _UNBUFFERED)
 
 
 class _Prepared(NamedTuple):
@@ -97,10 +99,9 @@ def _is_batch(request: Request, call: Call) -> bool:
 async def _in_turn(turn: Turn, prepared: _Prepared) -> AsyncGenerator[ExecuteResult, None]:
     """Give the answer once it is the call's turn."""
     await turn.wait()
-    pieces = generate(prepared.model, prepared.messages, prepared.parameters)
+    pieces = generate(prepared.model, prepared.messages, prepared.parameters, turn.begun)
     try:
         async for piece in pieces:
-            turn.check()
             turn.pieces += piece.message is not None and bool(piece.message.content)
             turn.tokens = (piece.usage and piece.usage.output_tokens) or turn.tokens
             yield piece
@@ -120,7 +121,7 @@ def _prepare(call: Call, trace: RunTrace) -> _Prepared:
 
 def _rendered(call: Call, trace: RunTrace) -> _Prepared:
     identifier = call.object("prompt_identifier")
-    if not identifier.get("label"):  # an older name for it
+    if identifier.get("label") in (None, ""):  # an older name for it
         identifier = {**identifier, "label": call.body.get("release_label")}
     version = find_version(call.loop, identifier, "prompt_identifier")
     trace.found(version)
@@ -165,9 +166,8 @@ def _parameters(call: Call, prompt: Prompt) -> Parameters:
     # An empty list is no tools; the second name of their configuration is an older one.
     given = call.body.get("custom_tools") is not None
     tools = call.many("custom_tools", Tool) if given else prompt.tools or ()
-    chosen = call.object("custom_tool_call_config") or call.object("custom_tool_config")
-    tool_config = ToolCallConfig.from_json(chosen) if chosen else prompt.tool_call_config
-    return _with_tools(config, tools, tool_config or ToolCallConfig())
+    chosen = call.one("custom_tool_call_config", ToolCallConfig) or call.one("custom_tool_config", ToolCallConfig)
+    return _with_tools(config, tools, chosen or prompt.tool_call_config or ToolCallConfig())
 
 
 def _with_tools(config: LLMConfig, tools: Sequence[Tool], chosen: ToolCallConfig) -> Parameters:

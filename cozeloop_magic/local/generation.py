@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 from cozeloop_magic.entities.prompt import ExecuteResult, Message, Role, TokenUsage
 from cozeloop_magic.local.models import Model, Parameters
@@ -13,19 +13,25 @@ from cozeloop_magic.local.models import Model, Parameters
 __all__ = ["generate"]
 
 Item = ExecuteResult | BaseException | None
+End = Callable[[BaseException], None]
+"""Ends an answer from outside, with what is raised where its pieces are read."""
 
 
 async def generate(
-    model: Model, messages: Sequence[Message], parameters: Parameters
+    model: Model,
+    messages: Sequence[Message],
+    parameters: Parameters,
+    begun: Callable[[End], None] = lambda end: None,
 ) -> AsyncGenerator[ExecuteResult, None]:
     """Let the model answer, and give the pieces as they come.
 
     The last piece, and only that one, has the finish reason and the usage. Whoever stops iterating stops the model.
+    `begun` is told how to end it also while no piece comes; to be called on the event loop.
     """
     finish_reason: str | None = None
     usage: TokenUsage | None = None
     notes: tuple[str, ...] = ()
-    async for piece in _pieces(model, messages, parameters):
+    async for piece in _pieces(model, messages, parameters, begun):
         finish_reason = piece.finish_reason or finish_reason
         usage = piece.usage or usage
         if piece.message is not None:
@@ -37,11 +43,12 @@ async def generate(
 
 
 async def _pieces(
-    model: Model, messages: Sequence[Message], parameters: Parameters
+    model: Model, messages: Sequence[Message], parameters: Parameters, begun: Callable[[End], None]
 ) -> AsyncGenerator[ExecuteResult, None]:
     loop = asyncio.get_running_loop()
     # Unbounded, because the answer is bounded: a slow reader must not hold up a slot of the model.
     queue: asyncio.Queue[Item] = asyncio.Queue()
+    begun(queue.put_nowait)
     nobody_listens = threading.Event()
 
     def put(item: Item) -> None:

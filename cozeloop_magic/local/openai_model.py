@@ -31,6 +31,7 @@ _SETTINGS = {name: name for name in (
 _LIST_TIMEOUT = 5.0  # seconds
 _MOST_LISTED = 10
 _NO_MODEL = re.compile(r"model\b.{0,80}\b(not found|not exist|unknown)|(no such|unknown|invalid) model", re.I | re.S)
+_IS_PAID_FOR = re.compile(r"^(?!.*(retry|later)).*(\bquota|billing|balance|credit|余额|欠费|额度|充值)", re.I | re.S)
 _NO_TOOLS = re.compile(r"not support tool|support tool use|tools?\W+(is|are) not supported", re.IGNORECASE)
 
 
@@ -56,7 +57,8 @@ class OpenAIModel:
 
         self.name = model
         url = urlsplit(base_url)
-        self._address = urlunsplit((url.scheme, url.netloc.rpartition("@")[2], url.path, "", ""))
+        path = re.sub(r"/+(chat/completions/*)?$", "", url.path)  # where calls go, with or without their own path
+        self._address = urlunsplit((url.scheme, url.netloc.rpartition("@")[2], path, "", ""))
         self._keep_think = keep_think
         self._quoted = Quoter((api_key, *_secrets(url.query)))
         self._replaced: dict[str, str] = {}  # parameters that the endpoint refused, by what takes their place
@@ -64,7 +66,9 @@ class OpenAIModel:
         self._proxy = without_password(proxy)
         certificates = ca_certificates()
         try:
-            http = openai.DefaultHttpxClient(trust_env=False, proxy=proxy or None, verify=certificates)
+            http = openai.DefaultHttpxClient(
+                trust_env=False, proxy=proxy or None, verify=certificates, follow_redirects=False
+            )
         except Exception as error:  # the address is the environment's, and what is wrong with it has many names
             socks = isinstance(error, ImportError)
             why = "SOCKS needs the package socksio" if socks else "it must be http://, https:// or socks5://HOST:PORT"
@@ -143,7 +147,8 @@ class OpenAIModel:
 
     def _read(self, response: Any, notes: tuple[str, ...], emit: Emit) -> None:
         reader = AnswerReader(keep_think=self._keep_think)
-        any_piece = is_whole = False
+        any_piece = any_event = is_whole = False
+        unread = ""
 
         def give(piece: ExecuteResult | None) -> bool:
             nonlocal any_piece, notes
@@ -155,8 +160,13 @@ class OpenAIModel:
         for body in read_body(response.iter_bytes()):
             if body.text.strip() == "[DONE]":
                 break
+            if any_event and not body.is_event and not reader.is_finished:  # a server's or a proxy's last words
+                raise EndpointError(readable(body.text))
+            if _says_nothing(body, reader.is_finished):
+                continue
             chunk = self._chunk(body)
-            is_whole = not body.is_event
+            any_event, is_whole = body.is_event, not body.is_event
+            unread = unread or (body.text if chunk and not chunk.get("choices") else "")
             if not give(reader.read(chunk)):
                 return
             if error := error_in(chunk):
@@ -164,21 +174,29 @@ class OpenAIModel:
                 raise error
         give(reader.end(whole=is_whole))
         if not any_piece:
-            raise model_failed(f"{self._who} gave an empty answer; its own log may say why.")
+            raise (
+                self._no_answer(unread)
+                if unread
+                else model_failed(f"{self._who} gave an empty answer; its own log may say why.")
+            )
 
     def _chunk(self, body: Body) -> Mapping[str, Any]:
         """Return the JSON of an event, or of a body that is none."""
         chunk: Any = None
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             chunk = json.loads(body.text)
         if body.event == "error" and not (isinstance(chunk, dict) and error_in(chunk)):
             raise EndpointError(error_text(chunk) or readable(body.text))
         if isinstance(chunk, dict):
             return chunk
-        said = self._quoted(readable(body.text))
         if body.is_event:
+            said = self._quoted(readable(body.text))
             raise model_failed(f"{self._who} answered with what is no part of a chat answer: {said}.")
-        raise model_failed(
+        raise self._no_answer(body.text)
+
+    def _no_answer(self, text: str) -> RemoteError:
+        said = self._quoted(readable(text))
+        return model_failed(
             f"{self._who} answered with what is no chat answer: {said}. "
             f"Check COZELOOP_MAGIC_OPENAI_BASE_URL{self._maybe_v1()}."
         )
@@ -207,6 +225,9 @@ class OpenAIModel:
 
         if isinstance(error, openai.APITimeoutError):
             return model_failed(f"{self._who} did not answer in time: is it overloaded?")
+        cause = error.__cause__  # of httpx, which openai brings under more than one name
+        if any(kind.__name__ == "ProtocolError" for kind in type(cause).__mro__):
+            return model_failed(f"{self._who} does not answer as a web server does: {self._quoted(str(cause))}")
         through = f" through the proxy {self._proxy}" if self._proxy else ""
         hint = "Check the proxy and NO_PROXY" if self._proxy else "Check COZELOOP_MAGIC_OPENAI_BASE_URL"
         return model_failed(f"{self._who} cannot be reached{through}: is it running? {hint}.")
@@ -217,7 +238,7 @@ class OpenAIModel:
         code = MODEL_FAILED
         if error.status in (400, 422):
             code = INVALID_PARAMETER
-        elif error.status == 429:
+        elif error.status == 429 and not _IS_PAID_FOR.search(error.said):
             code = RATE_LIMITED
         status = f" (HTTP {error.status})" if error.status != 200 else ""
         why = self._quoted(error.said).rstrip(".") or "it does not say why"
@@ -229,15 +250,27 @@ class OpenAIModel:
             return " It takes no tools: choose another model, or a version of the prompt without tools."
         if error.parameter == "model" or (error.status in (400, 404, 422) and _NO_MODEL.search(error.said)):
             return f" Check COZELOOP_MAGIC_OPENAI_MODEL{self._listed()}."
+        if 300 <= error.status < 400:
+            return " If that is right, set COZELOOP_MAGIC_OPENAI_BASE_URL to where it leads."
         if error.status in (401, 403):
             return " Check COZELOOP_MAGIC_OPENAI_API_KEY."
         if error.status in (200, 400, 422) and (setting := _SETTINGS.get(named_parameter(error, sent))):
             return f" Change {setting} in the prompt's model settings."
         if (error.status == 404 or not error.in_stream) and (slip := self._maybe_v1()):
             return f" Check COZELOOP_MAGIC_OPENAI_BASE_URL{slip}."
-        if error.status in _PASSING and "again" not in error.said:
+        if error.status in _PASSING and "again" not in error.said and not _IS_PAID_FOR.search(error.said):
             return " That may pass: try again in a while."
         return ""
+
+
+def _says_nothing(body: Body, is_finished: bool) -> bool:
+    """Whether a text is no part of an answer: a ping, or what comes after the end."""
+    if not (is_finished or body.event not in ("", "message", "error")):
+        return False
+    try:
+        return not isinstance(json.loads(body.text), dict)
+    except (ValueError, RecursionError):
+        return True
 
 
 def _error_of(error: Any) -> EndpointError:
@@ -248,7 +281,8 @@ def _error_of(error: Any) -> EndpointError:
     body: Any = None
     with suppress(ValueError):
         body = json.loads(text)
-    said = error_text(body) or readable(text) or str(error)
+    elsewhere = error.response.headers.get("location")
+    said = f"it points to {elsewhere}" if elsewhere else error_text(body) or readable(text) or str(error)
     return EndpointError.of(body, said, status=error.status_code)
 
 

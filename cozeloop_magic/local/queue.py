@@ -11,7 +11,7 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from cozeloop_magic.errors import RemoteError, remote_error
@@ -22,6 +22,8 @@ TOO_MANY = 600502002
 STOPPED = 600505014
 TICK_SECONDS = 1.0
 """How often, at the most, somebody is told where in the line they are."""
+REPEATED_SECONDS = 15.0
+"""How often they are told again though nothing changed: proxies cut off what is silent for a minute."""
 LONGEST_LINE = 50
 """How many places are told apart; working them out takes the square of it."""
 _WEIGHT = 0.3  # of the last answer in the mean of how long answers take
@@ -56,6 +58,7 @@ class Turn:
     tokens: int = 0
     _granted: asyncio.Event = field(default_factory=asyncio.Event)
     _stopped: bool = False
+    _end: Callable[[BaseException], None] | None = None
 
     @property
     def granted(self) -> bool:
@@ -74,18 +77,20 @@ class Turn:
             await asyncio.wait_for(self._granted.wait(), seconds)
         except asyncio.TimeoutError:
             return False
-        self.check()
+        if self._stopped:
+            raise _stopped()
         return True
 
+    def begun(self, end: Callable[[BaseException], None]) -> None:
+        """Take what ends its answer."""
+        self._end = end
+
     def stop(self) -> None:
-        """End it, also in the middle of its answer."""
+        """End it, also in the middle of its answer, or before its first piece."""
         self._stopped = True
         self._granted.set()
-
-    def check(self) -> None:
-        """Raise an error if it was stopped."""
-        if self._stopped:
-            raise remote_error("The teacher has stopped this answer.", code=STOPPED)
+        if self._end is not None:
+            self._end(_stopped())
 
 
 class FairQueue:
@@ -151,13 +156,14 @@ class FairQueue:
         self._grant()
 
     async def places(self, turn: Turn) -> AsyncIterator[str]:
-        """Say where in the line a turn is, each time that changes, until it is granted."""
-        told = ""
+        """Say where in the line a turn is, each time that changes and now and then again, until it is granted."""
+        told, silent = "", 0.0
         while not turn.granted:
             place = self._place(turn)
-            if place != told:
+            if place != told or silent >= REPEATED_SECONDS:
                 yield place
-                told = place
+                told, silent = place, 0.0
+            silent += TICK_SECONDS
             await turn.wait(TICK_SECONDS)
 
     def _grant(self) -> None:
@@ -218,6 +224,10 @@ class FairQueue:
         )
         error.retry_after = float(self._seconds(waiting))
         return error
+
+
+def _stopped() -> RemoteError:
+    return remote_error("The teacher has stopped this answer.", code=STOPPED)
 
 
 def ordinal(number: int) -> str:

@@ -18,12 +18,13 @@ _STATUSES = (200, 400, 404, 422, 500, 501)
 _REFUSES = re.compile(
     r"unsupported|not support|unrecognized|unrecognised|unknown|not permitted|not allowed|extra inputs|invalid|"
     r"unexpected (keyword|argument|parameter|field|property)|only the default|does not accept|cannot be|"
-    r"use '?max_completion_tokens|deprecated|must be verified",
+    r"use '?max_completion_tokens|deprecated|must be verified|不支持|无效|未知|不允许|非法",
     re.IGNORECASE,
 )
 _REFUSES_ONLY_THE_VALUE = re.compile(
     r"between|at most|at least|too (large|small|high|low|long|big|many)|maximum|minimum|exceed|must be (?!verified)|"
-    r"should be|less than|greater than|larger than|smaller than|out of range|in the range|within|[<>]=?\s*-?\d|[≤≥]",
+    r"should be|less than|greater than|larger than|smaller than|out of range|in the range|within|[<>]=?\s*-?\d|[≤≥]|"
+    r"范围|之间|大于|小于|超过|过大|过小|最大|最小|必须",
     re.IGNORECASE,
 )
 _STREAM = re.compile(r"['\"`]stream['\"`]|(parameter|argument|field|property):? stream\b|verified to stream")

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import secrets
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ __all__ = ["TEACHER", "Member", "checked_url", "members_of", "names_in", "number
 TEACHER = "teacher"
 MOST_STUDENTS = 500
 LONGEST_NAME = 80
+_BEGINS_A_FORMULA = "=+-@"  # to a spreadsheet, in which the settings may be opened
 _COLUMNS = ("name", "COZELOOP_API_BASE_URL", "COZELOOP_WORKSPACE_ID", "COZELOOP_API_TOKEN")
 
 
@@ -50,11 +52,12 @@ def names_in(roster: Path) -> list[str]:
         raise LocalLoopError(f"The roster {roster} names nobody; write one name a line.")
     seen: set[str] = set()
     for name in names:
-        if len(name) > LONGEST_NAME or not name.isprintable():
+        if len(name) > LONGEST_NAME or not name.isprintable() or name[0] in _BEGINS_A_FORMULA:
             raise LocalLoopError(f"{name[:LONGEST_NAME]!r} in the roster is no name; write one name a line.")
-        if name.casefold() in seen or name.casefold() == TEACHER:
+        folded = unicodedata.normalize("NFKC", name).casefold()
+        if folded in seen or folded == TEACHER:
             raise LocalLoopError(f"{name} is in the roster twice, or is you; give each student another name.")
-        seen.add(name.casefold())
+        seen.add(folded)
     return _not_too_many(names)
 
 
@@ -115,7 +118,7 @@ def write_settings(members: Sequence[Member], base_url: str, workspace_id: str) 
     path = settings_file()
     left = {name: token for name, token in _known_tokens().items() if name not in {each.name for each in members}}
     written = io.StringIO()
-    table = csv.writer(written)
+    table = csv.writer(written, lineterminator="\n")  # a shell would take another for a part of the token
     table.writerow(_COLUMNS)
     table.writerows((each.name, base_url, workspace_id, each.token) for each in members)
     table.writerows((name, "", "", token) for name, token in left.items())

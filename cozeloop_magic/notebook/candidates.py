@@ -294,6 +294,7 @@ def _files(fragment: str, endings: tuple[str, ...]) -> Iterator[Candidate]:
 _Source = Callable[[Place, str, Given, str], Iterator[Candidate]]
 _SOURCES: dict[str, _Source] = {
     "after": _named_version,
+    "base": _version,
     "before": _named_version,
     "directory": _directory,
     "grid": _grid,

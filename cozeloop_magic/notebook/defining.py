@@ -9,7 +9,8 @@ from typing import Any
 
 from IPython.display import display
 
-from cozeloop_magic.authoring.define import Defined, Plan, commit, plan, save
+from cozeloop_magic.authoring.define import Defined, commit, save
+from cozeloop_magic.authoring.plan import Plan, plan
 from cozeloop_magic.cell.bind import option_to_text
 from cozeloop_magic.client.client import Client
 from cozeloop_magic.entities.prompt import ExecuteRequest, Prompt
@@ -40,7 +41,7 @@ def run_definition(
         For anything that went wrong.
     """
     names = ChainMap(local_names, session.namespace)
-    for option in ("prompt_key", "version", "bump", "message"):
+    for option in ("prompt_key", "version", "bump", "message", "base"):
         setattr(args, option, option_to_text(getattr(args, option) or "", names, option) or "")
     if args.draft and (args.version or args.bump):
         raise InvalidRequest("A draft has no version.", hint="Leave out --draft, or --version and --bump.")
@@ -57,7 +58,7 @@ def run_definition(
     if args.var:
         raise InvalidRequest("Values are given to try a prompt.", hint="Add --try, or leave out --var.")
     if args.draft:
-        save(client, planned, session.drafts, replace_draft=args.replace_draft)
+        save(client, planned, session.drafts, base=args.base, replace_draft=args.replace_draft)
         defined = Defined(args.prompt_key, "", True, planned)
     else:
         defined = commit(
@@ -67,6 +68,7 @@ def run_definition(
             version=args.version,
             bump=args.bump,
             message=args.message,
+            base=args.base,
             as_is=args.as_is,
             replace_draft=args.replace_draft,
         )
@@ -85,7 +87,7 @@ def _try(session: Session, client: Client, planned: Plan, args: Namespace, names
         remarks = (*values.notes, *rendered.remarks)
         show_messages(prompt, rendered.messages, remarks, plain=not session.in_kernel, values=given)
         return
-    save(client, planned, session.drafts, replace_draft=args.replace_draft)
+    save(client, planned, session.drafts, base=args.base, replace_draft=args.replace_draft)
     display(planned_changes(planned, f"{planned.prompt_key} is saved as a draft, and no version yet"))  # type: ignore[no-untyped-call,unused-ignore]
     request = ExecuteRequest(planned.prompt_key, _DRAFT, variable_vals=values.variables)
     run_request(session, client, RunState(request, notes=values.notes), args)

@@ -18,14 +18,15 @@ __all__ = ["export", "import_"]
 @argument("--all", action="store_true", help="All prompts; then only the directory is named.")
 def export(context: Context, args: Namespace) -> object:
     """Write prompts as files KEY.prompt.md, the same bytes for the same prompt."""
-    from cozeloop_magic.authoring.files import export_prompts
+    from cozeloop_magic.authoring.files import export_prompts, left_over
     from cozeloop_magic.view.files import exported_files
 
     *keys, directory = args.names
     if args.all == bool(keys):
         raise InvalidRequest("It is not clear what to export.", hint="Write KEY DIR, or --all DIR.")
-    exported = export_prompts(context.client, None if args.all else keys, Path(directory).expanduser())
-    return exported_files(exported, directory)
+    path = Path(directory).expanduser()
+    exported = export_prompts(context.client, None if args.all else keys, path)
+    return exported_files(exported, directory, left_over(exported, path) if args.all else ())
 
 
 @verb("import")

@@ -25,11 +25,19 @@ def record(context: Context, args: Namespace) -> None:
     Each call is written as it ends: cells, comparisons, tables and listings alike. The tape holds variables, messages
     and answers as text; tokens and keys are left out. While it runs, no kept answer stands in for a call.
     """
+    from cozeloop_magic.client.settings import TAPE_VARIABLE
     from cozeloop_magic.tape import RECORDING
 
     if args.file == _STOP:
         writer = RECORDING.end()
-        print(f"{writer.path} holds {writer.count:,} exchanges; %loop replay {writer.path} plays them.")
+        if writer.count:
+            print(f"{writer.path} holds {writer.count:,} exchanges; %loop replay {writer.path} plays them.")
+        else:
+            print(f"{writer.path} is empty: nothing was asked while it was recorded.")
+    elif os.environ.get(TAPE_VARIABLE):
+        raise InvalidRequest(
+            "A tape is being played, so there is nothing new to record.", hint="End it first: %loop replay stop."
+        )
     else:
         writer = RECORDING.begin(args.file, append=args.append, overwrite=args.overwrite)
         print(f"Recording to {writer.path}; %loop record stop ends it.")
@@ -48,13 +56,15 @@ def replay(context: Context, args: Namespace) -> object:
     """
     from cozeloop_magic.client.settings import SPEED_VARIABLE, TAPE_VARIABLE, read_speed
     from cozeloop_magic.notebook.overview import describe_settings
-    from cozeloop_magic.tape import Tape
+    from cozeloop_magic.tape import RECORDING, Tape
 
     if args.file == _STOP:
         if TAPE_VARIABLE not in os.environ:
             raise InvalidRequest("No tape is being played.", hint="Begin with %loop replay FILE.")
         del os.environ[TAPE_VARIABLE]
         return describe_settings(context)
+    if RECORDING.writer is not None:
+        raise InvalidRequest(f"{RECORDING.writer.path} is being recorded.", hint="End it first: %loop record stop.")
     if args.speed is not None and args.instant:
         raise InvalidRequest("Both --speed and --instant are given.", hint="Name one of them.")
     speed = "instant" if args.instant else args.speed or os.environ.get(SPEED_VARIABLE, "1")

@@ -25,9 +25,11 @@ __all__ = [
     "Phase",
     "Prepared",
     "Preparing",
+    "Ran",
     "RunState",
     "fold",
     "join_arrived",
+    "speaks",
 ]
 
 
@@ -101,6 +103,11 @@ class RunState:
     def ended(self) -> bool:
         """Whether nothing more will come."""
         return self.phase in (Phase.DONE, Phase.INTERRUPTED, Phase.FAILED)
+
+    @property
+    def received(self) -> bool:
+        """Whether there is something to keep: an end of its own, or what came before somebody stopped it."""
+        return self.phase in (Phase.DONE, Phase.FAILED) or self.pieces > 0
 
     @property
     def whole(self) -> bool:
@@ -179,7 +186,14 @@ class Failed:
     error: LoopError
 
 
-Event = Preparing | Prepared | Arrived | Finished | Interrupted | Failed
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """All of it, of a run that nobody watched."""
+
+    run: RunState
+
+
+Event = Preparing | Prepared | Arrived | Finished | Interrupted | Failed | Ran
 
 
 def fold(state: RunState, event: Event) -> RunState:
@@ -189,29 +203,37 @@ def fold(state: RunState, event: Event) -> RunState:
             return replace(state, preparing=text)
         case Prepared(origin, version, notes, config, definition):
             request = replace(state.request, custom_model_config=config) if config else state.request
-            state = replace(state, preparing="", origin=origin, version=version, request=request)
-            return replace(state, notes=state.notes + notes, definition=definition)
+            return replace(
+                state, preparing="", origin=origin, version=version, request=request,
+                notes=state.notes + notes, definition=definition,
+            )  # fmt: skip
         case Arrived(at, piece, pieces, until):
-            result = join_results((state.result, piece))
-            ttft = state.ttft if state.ttft is not None else (at if _speaks(result) else None)
-            state = replace(state, pieces=state.pieces + pieces, at=at if until is None else until)
-            return replace(state, phase=Phase.STREAMING, preparing="", result=result, ttft=ttft)
+            is_joined = pieces > 1 and not state.pieces
+            result = piece if is_joined else join_results((state.result, piece))
+            ttft = state.ttft if state.ttft is not None else (at if speaks(result) else None)
+            return replace(
+                state, phase=Phase.STREAMING, preparing="", result=result, ttft=ttft,
+                pieces=state.pieces + pieces, at=at if until is None else until,
+            )  # fmt: skip
         case Finished(at):
             return replace(state, phase=Phase.DONE, preparing="", latency=at)
         case Interrupted(at):
             return replace(state, phase=Phase.INTERRUPTED, preparing="", latency=at)
         case Failed(at, error):
             return replace(state, phase=Phase.FAILED, preparing="", latency=at, error=error)
+        case Ran(run):
+            return run
 
 
 def join_arrived(batch: Sequence[Arrived]) -> Arrived:
     """Join pieces that came one after the other."""
     if len(batch) == 1:
         return batch[0]
-    first = next((event for event in batch if _speaks(event.piece)), batch[0])
+    first = next((event for event in batch if speaks(event.piece)), batch[0])
     last = batch[-1].at if batch[-1].until is None else batch[-1].until
     return Arrived(first.at, join_results(e.piece for e in batch), sum(e.pieces for e in batch), last)
 
 
-def _speaks(result: ExecuteResult) -> bool:
+def speaks(result: ExecuteResult) -> bool:
+    """Tell whether an answer, or a piece of it, says something; the first piece often names the role alone."""
     return bool(result.text or (result.message and (result.message.reasoning_content or result.message.tool_calls)))

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 from cozeloop_magic import errors
@@ -157,9 +158,7 @@ class RunRecord:
 
     def to_row(self) -> list[Any]:
         """Give its values as the store has them, in the order of `COLUMNS`."""
-        values = {name: getattr(self, name) for name in COLUMNS}
-        values |= {name: _to_text(values[name]) for name in _JSON} | {"phase": self.phase.value}
-        return [replace_surrogates(value) for value in values.values()]
+        return [write(getattr(self, name)) for name, write in _WRITTEN]
 
     @classmethod
     def from_row(cls, row: Any) -> RunRecord:
@@ -185,8 +184,17 @@ class RunRecord:
         return Interrupted(at) if self.phase is Phase.INTERRUPTED else Finished(at)
 
 
+def _to_text(value: Mapping[str, Any] | Sequence[str] | None) -> str | None:
+    return None if value is None else _TO_JSON(value)
+
+
+_TO_JSON = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+
 COLUMNS = tuple(field.name for field in fields(RunRecord) if field.name != "id")
 """What the store has of a run, but for its number."""
+
+_WRITES = dict.fromkeys(_JSON, _to_text) | {"phase": attrgetter("value")}
+_WRITTEN = [(name, _WRITES.get(name, replace_surrogates)) for name in COLUMNS]
 
 
 def request_from_json(body: Mapping[str, Any]) -> ExecuteRequest:
@@ -241,7 +249,3 @@ def _error_from_json(kept: Mapping[str, Any]) -> LoopError:
     details = {name: kept.get(name) for name in ("hint", "log_id", "http_status", "code")}
     error: LoopError = kind(kept["message"], **details)
     return error
-
-
-def _to_text(value: Mapping[str, Any] | Sequence[str] | None) -> str | None:
-    return None if value is None else json.dumps(value, ensure_ascii=True, separators=(",", ":"))

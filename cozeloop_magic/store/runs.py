@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count, islice
+from itertools import chain, islice
 from pathlib import Path
 
 from cozeloop_magic.database import Database
@@ -89,9 +89,11 @@ _TABLES = ("jobs", "runs", "ratings")  # what is carried over from a damaged fil
 _MENDING = ("UPDATE runs SET job = NULL WHERE job NOT IN (SELECT id FROM jobs)",)
 _SAID = dict.fromkeys(("", "1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
 _VALUES = ["(SELECT id FROM jobs WHERE id = ?)" if name == "job" else "?" for name in COLUMNS]  # it may be forgotten
-_INSERT = f"INSERT INTO runs ({', '.join(COLUMNS)}) VALUES ({', '.join(_VALUES)})"
+_ROW = f"({', '.join(_VALUES)})"
+_INSERT = f"INSERT INTO runs ({', '.join(COLUMNS)}) VALUES "
 _BETWEEN_LOOKS = 256  # runs that are kept before the size is looked at again
 _AT_ONCE = 500  # keys in one query: SQLite once allowed no more than 999 values
+_KEPT_AT_ONCE = 999 // len(COLUMNS)
 
 
 def default_path() -> Path:
@@ -151,7 +153,7 @@ class RunStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.history = History(database)
-        self._put = count()
+        self._unlooked = 0
         self.jobs = Jobs(database)
         self.ratings = Ratings(database)
 
@@ -201,9 +203,18 @@ class RunStore:
         StoreError
             If it cannot be kept.
         """
-        values = record.to_row()
-        number = self._database.insert(_INSERT, values)
-        if next(self._put) % _BETWEEN_LOOKS == 0:
+        return self.put_all([record])
+
+    def put_all(self, records: Iterable[RunRecord]) -> int:
+        """Keep runs, some of them in one transaction, and give the number of the last; see `put`."""
+        number = 0
+        rows = map(RunRecord.to_row, records)
+        while some := list(islice(rows, _KEPT_AT_ONCE)):
+            # One statement: between two, whoever else computes has the interpreter for some milliseconds.
+            number = self._database.insert(_INSERT + ", ".join([_ROW] * len(some)), list(chain(*some)))
+            self._unlooked -= len(some)
+        if self._unlooked < 0:
+            self._unlooked = _BETWEEN_LOOKS
             self.history.prune()
         return number
 

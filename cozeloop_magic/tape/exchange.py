@@ -65,6 +65,12 @@ class Fault:
     hint: str = ""
     repeatable: bool = False
 
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Fault:
+        """Read its object."""
+        kind, message, hint = (str(value.get(name) or "") for name in ("kind", "message", "hint"))
+        return cls(kind, message, hint, value.get("repeatable") is True)
+
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
@@ -120,11 +126,11 @@ class Exchange:
 
         Raises
         ------
-        KeyError, TypeError, ValueError
+        KeyError, TypeError, ValueError, AttributeError, OverflowError
             If it is none.
         """
         method, path = line["request"]
-        fault = Fault(**line["fault"]) if "fault" in line else None
+        fault = Fault.from_json(line["fault"]) if "fault" in line else None
         chunks = tuple((float(at), str(text)) for at, text in line.get("chunks") or ())
         return cls(
             str(method),
@@ -132,7 +138,7 @@ class Exchange:
             dict(line["fields"]),
             float(line["at"]),
             0 if fault else int(line["status"]),
-            dict(line.get("headers") or {}),
+            {str(name): str(value) for name, value in dict(line.get("headers") or {}).items()},
             chunks,
             bool(line.get("complete", True)),
             fault,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from cozeloop_magic.tape.exchange import FORMAT, Exchange, Header
 
 __all__ = ["Tape", "TapeWriter"]
 
+_NO_SUCH_LINE = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 _NO_TAPE = "Record one with %loop record FILE, or name another file."
 
 
@@ -47,13 +50,23 @@ class Tape:
         """
         path = Path(path).expanduser()
         try:
-            text = path.read_text(encoding="utf-8")
+            lines = _whole_lines(path)
         except OSError as error:
             raise TapeError(f"The tape {path} cannot be read: {error.strerror}.", hint=_NO_TAPE) from None
         except UnicodeDecodeError:
             raise TapeError(f"{path} is no tape: it is not UTF-8.", hint=_NO_TAPE) from None
-        lines = text.split("\n")[:-1]
+        if lines == [""]:
+            raise TapeError(f"The tape {path} is empty: nothing was asked while it was recorded.", hint=_NO_TAPE)
         return cls(path.name, _header(path, lines[:1]), tuple(_exchanges(path, lines[1:])))
+
+
+def _whole_lines(path: Path) -> list[str]:
+    """Give the lines, however they end; a last one that was cut, as by a kernel that died, is none."""
+    *lines, last = path.read_bytes().split(b"\n")
+    with suppress(ValueError, RecursionError):
+        json.loads(last)
+        lines.append(last)  # an editor took off the file's last line break
+    return b"\n".join(lines).decode("utf-8-sig").replace("\r\n", "\n").split("\n")
 
 
 def _header(path: Path, lines: list[str]) -> Header:
@@ -65,16 +78,18 @@ def _header(path: Path, lines: list[str]) -> Header:
                 hint="Install that version to play it.",
             )
         return Header.from_json(line)
-    except (LookupError, TypeError, ValueError, AttributeError):
+    except _NO_SUCH_LINE:
         raise TapeError(f"{path} is no tape: its first line is no header of one.", hint=_NO_TAPE) from None
 
 
 def _exchanges(path: Path, lines: list[str]) -> list[Exchange]:
     found = []
     for number, line in enumerate(lines, 2):
+        if not line.strip():
+            continue
         try:
             found.append(Exchange.from_json(json.loads(line)))
-        except (LookupError, TypeError, ValueError, AttributeError):
+        except _NO_SUCH_LINE:
             raise TapeError(
                 f"Line {number} of the tape {path} is no exchange.",
                 hint="Take that line out, or record it again.",
@@ -104,14 +119,16 @@ class TapeWriter:
         self.path = Path(path).expanduser()
         self.count = 0
         self._header: Header | None = None
+        self._torn = False  # whether the last line may be half of one, as where the disk was full
         self._lock = threading.Lock()
         self._writing(lambda: self._begin(append, overwrite))
 
     def _begin(self, append: bool, overwrite: bool) -> None:
-        if append and self.path.exists():
+        if append and self.path.exists() and self.path.stat().st_size:
             tape = Tape.read(self.path)
             self._header, self.count = tape.header, len(tape.exchanges)
-        elif self.path.exists() and not overwrite:
+            self._rewrite()  # without a last line that was cut: the next one would go on in it
+        elif self.path.exists() and not (append or overwrite):
             raise TapeError(
                 f"There is a file {self.path} already.", hint="Add --append to go on with it, or --overwrite."
             )
@@ -129,21 +146,27 @@ class TapeWriter:
         with self._lock:
             before = self._header
             self._header = header if before is None else _with_models(before, header.models)
-            if before is None or self._header != before:
+            if before is None or self._header != before or self._torn:
                 self._writing(self._rewrite)
+            self._torn = True
             self._writing(lambda: self._append(exchange.to_json()))
+            self._torn = False
             self.count += 1
 
     def _append(self, line: Mapping[str, Any]) -> None:
+        if not self.path.exists():  # somebody took it away: what follows would have no header
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         with self.path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(_to_line(line))
 
     def _rewrite(self) -> None:
         """Write the header anew, which happens once for each model, and never leave half a file."""
         assert self._header is not None
-        rest = self.path.read_text(encoding="utf-8").partition("\n")[2]
+        lines = [_to_line(self._header.to_json())]
+        lines += (line + "\n" for line in _whole_lines(self.path)[1:])
         fresh = self.path.with_name(self.path.name + ".part")
-        fresh.write_text(_to_line(self._header.to_json()) + rest, encoding="utf-8", newline="\n")
+        with fresh.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(lines)
         os.replace(fresh, self.path)
 
     def _writing(self, write: Any) -> None:

@@ -59,7 +59,7 @@ def map_exception(error: BaseException, endpoint: Endpoint, call: Call) -> LoopE
             f"The SOCKS proxy on the way to {endpoint.origin} needs a part of requests that is not installed.",
             hint='Run: pip install "requests[socks]".',
         )
-    if isinstance(error, (requests.exceptions.InvalidURL, urllib3.exceptions.LocationValueError, TypeError)):
+    if isinstance(error, (ValueError, TypeError)):  # the server's own address, and all headers, were looked at before
         return ConfigurationError(
             f"The proxy on the way to {endpoint.origin} has an address that cannot be used.", hint=_CHECK_PROXY
         )

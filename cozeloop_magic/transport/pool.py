@@ -21,9 +21,9 @@ from cozeloop_magic.errors import (
     InvalidRequest,
 )
 from cozeloop_magic.forks import register_after_fork
+from cozeloop_magic.transport.adapter import Adapter
 from cozeloop_magic.transport.auth import Header
-from cozeloop_magic.transport.call import Call
-from cozeloop_magic.transport.connection import CALL, Adapter
+from cozeloop_magic.transport.call import CALL, Call
 from cozeloop_magic.transport.dial import is_loopback
 from cozeloop_magic.transport.endpoint import Endpoint
 from cozeloop_magic.transport.error_responses import as_sentence

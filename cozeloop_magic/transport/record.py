@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import json
-import os
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
@@ -17,14 +14,13 @@ from cozeloop_magic.errors import TransportError
 from cozeloop_magic.tape import Exchange, Fault, Header, TapeWriter
 from cozeloop_magic.transport.call import Call
 from cozeloop_magic.transport.endpoint import Endpoint
+from cozeloop_magic.transport.scrub import SHORTEST, hidden_in_text, hidden_in_value, secrets_of_environment
 from cozeloop_magic.transport.secret import Secret
 from cozeloop_magic.transport.transport import Transport
 
 __all__ = ["RecordingTransport"]
 
 _HEADERS = ("Content-Type", "Retry-After", "X-Loop-Model", "X-Loop-Notes", "X-Log-ID", "x-tt-logid")
-_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|PRIVATE_KEY|API_KEY|CREDENTIAL", re.IGNORECASE)
-_SHORTEST = 12  # characters of a secret that is looked for in all texts: none has them by chance
 
 
 class RecordingTransport(Transport):
@@ -79,8 +75,8 @@ class RecordingTransport(Transport):
     def _write(self, exchange: Exchange, endpoint: Endpoint) -> None:
         model = exchange.headers.get("X-Loop-Model")
         header = Header(endpoint.origin, self._recorded_at, (model,) if model else ())
-        secrets = [*endpoint.secrets(), *_secrets_of_environment()]
-        if len(endpoint.workspace_id) >= _SHORTEST:
+        secrets = [*endpoint.secrets(), *secrets_of_environment()]
+        if len(endpoint.workspace_id) >= SHORTEST:
             secrets.append(Secret(endpoint.workspace_id))
         self._writer.write(_without_secrets(exchange, secrets), header)
 
@@ -124,33 +120,12 @@ class _RecordedBody:
             keep(self._chunks, complete)
 
 
-def _secrets_of_environment() -> Iterable[Secret]:
-    for name, value in os.environ.items():
-        if _SECRET_NAME.search(name) and len(value) >= _SHORTEST:
-            yield Secret(value)
-
-
 def _without_secrets(exchange: Exchange, secrets: Iterable[Secret]) -> Exchange:
     """Return the exchange with dots where any text of it holds a secret, in whatever pieces that came."""
     line = exchange.to_json()
     if "chunks" in line:
         whole = "".join(text for _, text in exchange.chunks)
-        hidden = _hidden(whole, secrets)
+        hidden = hidden_in_text(whole, secrets)
         if hidden != whole:
             line["chunks"] = [[exchange.chunks[-1][0], hidden]]  # when it was whole: its pieces may each hold a part
-    return Exchange.from_json(_hidden_in(line, secrets))
-
-
-def _hidden_in(value: Any, secrets: Iterable[Secret]) -> Any:
-    if isinstance(value, str):
-        return _hidden(value, secrets)
-    if isinstance(value, Mapping):
-        return {_hidden_in(name, secrets): _hidden_in(each, secrets) for name, each in value.items()}
-    return [_hidden_in(each, secrets) for each in value] if isinstance(value, (list, tuple)) else value
-
-
-def _hidden(text: str, secrets: Iterable[Secret]) -> str:
-    for secret in secrets:
-        for form in (secret, Secret(json.dumps(secret.removeprefix("Bearer "))[1:-1])):  # as JSON writes it, too
-            text = form.hidden_in(text)
-    return text
+    return Exchange.from_json(hidden_in_value(line, secrets))

@@ -21,6 +21,7 @@ from cozeloop_magic.tape import Exchange, Fault, Tape
 from cozeloop_magic.tape.exchange import key_of
 from cozeloop_magic.transport.call import Call
 from cozeloop_magic.transport.endpoint import Endpoint
+from cozeloop_magic.transport.scrub import hidden_in_value, secrets_of_environment
 from cozeloop_magic.transport.transport import Transport
 
 __all__ = ["ReplayTransport"]
@@ -28,6 +29,7 @@ __all__ = ["ReplayTransport"]
 _EXECUTE = "/v1/loop/prompts/execute"
 _MOST_NAMED = 3  # differences from the nearest recorded request
 _WORDS = 60  # characters of a value that an error quotes
+_COMPARED = 500  # characters of a value that tell how like another it is: a value may have millions
 _NOT_GIVEN = "not given"
 
 
@@ -68,7 +70,7 @@ class ReplayTransport(Transport):
         """
         if self._closed:
             raise ClientClosed("The client is closed.")
-        exchange = self._next(method, path, fields)
+        exchange = self._next(method, path, hidden_in_value(fields, tuple(secrets_of_environment())))
         call.attempt()
         call.connected = call.answered = True
         body = _Body(exchange, self._speed, call)
@@ -194,7 +196,8 @@ def _to_text(value: Any) -> str:
 def _likeness(asked: Mapping[str, str], other: Mapping[str, str]) -> tuple[int, float]:
     """Return in how many fields two requests agree, and how like what differs is."""
     same = sum(other.get(name) == value for name, value in asked.items())
-    return same, difflib.SequenceMatcher(None, str(asked), str(other), autojunk=False).quick_ratio()
+    first, second = ([value[:_COMPARED] for value in each.values()] for each in (asked, other))
+    return same, difflib.SequenceMatcher(None, str(first), str(second), autojunk=False).quick_ratio()
 
 
 def _differences(asked: Mapping[str, str], other: Mapping[str, str]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from IPython.display import DisplayHandle, display
+from IPython.display import display
 
 from cozeloop_magic.lab.progress import BatchProgress, duration
 from cozeloop_magic.printable import printable
@@ -13,6 +13,7 @@ from cozeloop_magic.run.drive import Stop
 from cozeloop_magic.run.state import Phase
 from cozeloop_magic.view import control
 from cozeloop_magic.view.front import is_watched
+from cozeloop_magic.view.left_behind import Place, left_in
 from cozeloop_magic.view.render import ROOT, style
 from cozeloop_magic.view.safe_markdown import safe
 from cozeloop_magic.view.widget import Rows, RowsWidget, script, sheet
@@ -47,7 +48,7 @@ class BatchView:
         self._last = BatchProgress()
         self._control = ""
         self._widget: _Widget | None = None
-        self._handle: DisplayHandle | None = None
+        self._place: Place | None = None
         if is_watched():
             self._begin()
 
@@ -60,9 +61,13 @@ class BatchView:
     def finish(self, error: BaseException | None = None) -> None:
         """Put what is kept in the line's place, and close it."""
         lines = ending(self._last, stopped=self._stop.asked, error=error if self._behind else None)
-        show = self._handle.update if self._handle is not None else display
         phase = Phase.FAILED if error is not None else Phase.INTERRUPTED if self._stop.asked else Phase.DONE
-        show(bundle(phase, *lines), raw=True, metadata=self._metadata(phase))  # type: ignore[no-untyped-call]
+        says_more = self._behind or error is None or self._last.has_begun  # than the cell's own error
+        kept, about = bundle(phase, *lines) if says_more else {"text/html": ""}, self._metadata(phase)
+        if self._place is not None:
+            self._place.keep(kept, about)
+        elif says_more:
+            display(kept, raw=True, metadata=about)  # type: ignore[no-untyped-call]
         if self._widget is not None:
             self._widget.close()
         control.forget(self._control)
@@ -79,7 +84,8 @@ class BatchView:
         frame: Rows = {"root": ROOT, "control": self._control, "behind": self._behind}
         hint = "How far the table is appears here; its rows are kept as they come."
         self._widget = _Widget(hint, frame | _rows(self._last), self._stop)
-        self._handle = display(self._widget, display_id=True)  # type: ignore[no-untyped-call]
+        way = "Its rows are kept: run the cell again, and it asks only for what is missing."
+        self._place = Place(self._widget, left_in("a table", way))
 
 
 def _rows(progress: BatchProgress) -> Rows:
@@ -98,7 +104,8 @@ def ending(progress: BatchProgress, *, stopped: bool, error: BaseException | Non
         figures.append("the same cell asks only for what is missing")
     counts = f"stopped at {progress.counts}" if stopped else progress.counts
     line = " · ".join([counts, duration(progress.seconds), *figures])
-    look = " · ".join(filter(None, (_look(progress), progress.to_come)))
+    replaced = progress.replaced and f"new in place of the table's own: {progress.replaced}"
+    look = " · ".join(filter(None, (_look(progress), replaced, progress.to_come)))
     failed = f"The last that failed said: {progress.last_error}" if progress.failed else ""
     if error is not None:
         failed = f"{type(error).__name__}: {error}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cozeloop_magic.authoring.catalog import get_version, list_commits
 from cozeloop_magic.authoring.changes import word_changes
-from cozeloop_magic.authoring.define import prompt_text
+from cozeloop_magic.authoring.plan import prompt_text
 from cozeloop_magic.client.client import Client
 from cozeloop_magic.entities.authoring import CommitInfo, moment
 from cozeloop_magic.entities.prompt import PromptPage

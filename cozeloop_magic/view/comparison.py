@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import escape
 from statistics import fmean
 from typing import Any
 
-from cozeloop_magic.entities.prompt import LLMConfig
+from cozeloop_magic.entities.prompt import LLMConfig, TokenUsage
 from cozeloop_magic.lab.measures import passed
 from cozeloop_magic.lab.state import ExperimentState, TrialState
 from cozeloop_magic.lab.variants import ResolvedVariant
@@ -17,7 +16,7 @@ from cozeloop_magic.lab.wording import interval_svg
 from cozeloop_magic.printable import printable
 from cozeloop_magic.run.state import Phase
 from cozeloop_magic.view import request
-from cozeloop_magic.view.answers import MARKS, PAGE, Answers, figures, said, shortened, to_html
+from cozeloop_magic.view.answers import MARKS, PAGE, Answers, figures, remarks, said, shortened, to_html
 from cozeloop_magic.view.markdown import IGNORED
 from cozeloop_magic.view.render import ROOT, style, without_blank_lines
 
@@ -70,10 +69,15 @@ def to_text(state: ExperimentState, *, concurrency: int = 1, prices: Any = None)
     """Return a comparison as text: the verdict, what each variant cost, and a table of the answers."""
     from tabulate import tabulate
 
-    answers, variants = Answers(state), range(len(state.plan.variants))
-    heads = ["input", *(variant.name for variant in state.plan.variants)]
+    plan, answers = state.plan, Answers(state)
+    expected = any(given.expected is not None for given in plan.inputs)
+    heads = ["input", *(["expected"] if expected else []), *(variant.name for variant in plan.variants)]
     rows = [
-        [shortened(answers.input_text(number), 40), *(_cell_text(answers, number, variant) for variant in variants)]
+        [
+            shortened(answers.input_text(number), 40),
+            *([_wanted(plan.inputs[number].expected)] if expected else []),
+            *(_cell_text(answers, number, variant) for variant in range(len(plan.variants))),
+        ]
         for number in answers.order[:PAGE]
     ]
     more = len(answers.order) - len(rows)
@@ -139,32 +143,30 @@ def _variant_text(variant: ResolvedVariant) -> str:
     return "\n".join(lines)
 
 
+def _wanted(expected: Any) -> str:
+    return "" if expected is None else shortened(str(expected), 40)
+
+
 def _cell_text(answers: Answers, number: int, variant: int) -> str:
-    counted = Counter((said(trial), passed(trial)) for trial in answers.trials(number, variant))
-    lines = [
-        f"{MARKS[ok] + ' ' if ok is not None else ''}{shortened(text, 120)}{f' ×{count}' if count > 1 else ''}"
-        for (text, ok), count in counted.items()
-    ]
+    groups: dict[tuple[str, bool | None], list[TrialState]] = {}
+    for trial in answers.trials(number, variant):
+        groups.setdefault((said(trial), passed(trial)), []).append(trial)
+    lines = []
+    for (text, ok), group in groups.items():
+        count = f" ×{len(group)}" if len(group) > 1 else ""
+        lines.append(f"{MARKS[ok] + ' ' if ok is not None else ''}{shortened(text, 120)}{count}")
+        lines.append(" · ".join(remarks(group)))
     return "\n".join(filter(None, (*lines, answers.judged(number, variant))))
 
 
 def _costs(state: ExperimentState, concurrency: int, prices: Any) -> Iterator[str]:
-    """Say what each variant cost and how long it took: tokens a run, money where prices are known."""
+    """Say what each variant and the judge cost, and how long it took: tokens, and money where prices are known."""
     for number, variant in enumerate(state.plan.variants):
         runs = [each.run for trial, each in state.trials.items() if trial.variant == number]
         done = [run for run in runs if run.phase is Phase.DONE]
         failed = sum(run.phase is Phase.FAILED for run in runs)
-        usages = [run.result.usage for run in done if run.result.usage]
-        counts = [(u.input_tokens, u.output_tokens) for u in usages]
-        told = [(sent, received) for sent, received in counts if sent is not None and received is not None]
         seconds = [run.latency for run in done if run.latency is not None]
-        items = []
-        if told:
-            sent, received = map(fmean, zip(*told, strict=True))
-            items.append(f"{sent:,.0f} → {received:,.0f} tokens a run")
-            if prices:
-                money = (sent * prices.get("input", 0) + received * prices.get("output", 0)) / 1e3
-                items.append(f"{money:,.3g} for 1,000 runs")
+        items = list(_tokens([run.result.usage for run in done], prices, "run"))
         if seconds:
             load = f" under load of {concurrency}" if concurrency > 1 else ""
             items.append(f"{fmean(seconds):.2f} s a run{load}")
@@ -172,8 +174,24 @@ def _costs(state: ExperimentState, concurrency: int, prices: Any) -> Iterator[st
             items.append(f"{failed:,} of {len(runs):,} failed")
         if items:
             yield f"{variant.name}: {' · '.join(items)}"
+    usages = [usage for judgement in state.judgements.values() for usage in judgement.usages]
+    if usages:
+        calls = f"{len(usages):,} {'judgement' if len(usages) == 1 else 'judgements'}"
+        yield f"judge: {' · '.join([calls, *_tokens(usages, prices, 'judgement')])}"
     if concurrency > 1 and any(each.run.phase is Phase.DONE for each in state.trials.values()):
         yield f"Times are of runs {concurrency} at once, which wait for one another; -j 1 compares times."
+
+
+def _tokens(usages: Iterable[TokenUsage | None], prices: Any, one: str) -> Iterator[str]:
+    """Say how many tokens one of them took on average, and what a thousand cost, where that was told."""
+    counts = [(usage.input_tokens, usage.output_tokens) for usage in usages if usage is not None]
+    told = [(sent, received) for sent, received in counts if sent is not None and received is not None]
+    if told:
+        sent, received = map(fmean, zip(*told, strict=True))
+        yield f"{sent:,.0f} → {received:,.0f} tokens a {one}"
+        if prices:
+            money = (sent * prices.get("input", 0) + received * prices.get("output", 0)) / 1e3
+            yield f"{money:,.3g} for 1,000 {one}s"
 
 
 def _escape(text: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cozeloop_magic.authoring.define import Defined, Plan
+from cozeloop_magic.authoring.define import Defined
+from cozeloop_magic.authoring.plan import Plan
 from cozeloop_magic.view.changes import Changes
 
 __all__ = ["defined_changes", "planned_changes"]

@@ -12,10 +12,12 @@ from cozeloop_magic.view.listing import Listing, Listings
 __all__ = ["exported_files", "failed", "imported_files"]
 
 
-def exported_files(exported: Sequence[Exported], directory: str) -> Listing:
-    """List what was written."""
+def exported_files(exported: Sequence[Exported], directory: str, gone: Sequence[str] = ()) -> Listing:
+    """List what was written, and name the files whose prompts are `gone`."""
     written = sum(each.written for each in exported)
     note = f"{written} of {len(exported)} written to {directory}; the others were the same."
+    if gone:
+        note += f" No prompt of this Loop has {', '.join(gone)}; an import would make one of each."
     return Listing(map(vars, exported), ("key", "version", "file", "written"), note=note)
 
 

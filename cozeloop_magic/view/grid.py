@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
-from IPython.display import DisplayHandle, display
+from IPython.display import display
 
 from cozeloop_magic.lab.plan import Trial
 from cozeloop_magic.lab.ratings import BlindRating
@@ -22,6 +22,7 @@ from cozeloop_magic.run.state import Phase
 from cozeloop_magic.view import comparison, control
 from cozeloop_magic.view.answers import Answers, shortened
 from cozeloop_magic.view.front import is_watched
+from cozeloop_magic.view.left_behind import Place, left_in
 from cozeloop_magic.view.pager import Pager
 from cozeloop_magic.view.rating import RatingView, rate_in_terminal
 from cozeloop_magic.view.render import ROOT
@@ -63,7 +64,7 @@ class GridView:
         self._watched = is_watched()
         self._control = ""
         self._widget: _Widget | None = None
-        self._handle: DisplayHandle | None = None
+        self._place: Place | None = None
         self._pager = Pager()
         self._shown: frozenset[Trial] = frozenset()
         self._sent: dict[Trial, tuple[int, int]] = {}  # pieces and characters that the page has
@@ -84,8 +85,10 @@ class GridView:
     def finish(self, state: ExperimentState) -> None:
         """Put what is kept in the widget's place, and close it."""
         kept = comparison.bundle(state, **self._options)
-        show = self._handle.update if self._handle is not None else display
-        show(kept, raw=True, metadata=_metadata(state))  # type: ignore[no-untyped-call]
+        if self._place is not None:
+            self._place.keep(kept, _metadata(state))
+        else:
+            display(kept, raw=True, metadata=_metadata(state))  # type: ignore[no-untyped-call]
         if self._widget is not None:
             self._widget.close()
         control.forget(self._control)
@@ -108,7 +111,8 @@ class GridView:
         hint = "The comparison appears here; use --plain to see it as text."
         self._widget = _Widget(hint, frame | self._drawn(state), self._stop)
         self._widget.on_msg(self._pager.hear)
-        self._handle = display(self._widget, display_id=True)  # type: ignore[no-untyped-call]
+        way = "What came is kept: run the cell again, and it runs only what is missing."
+        self._place = Place(self._widget, left_in("a comparison", way))
 
     def _drawn(self, state: ExperimentState) -> Rows:
         inputs = self._pager.turn(state)

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from typing import Any
 
-from cozeloop_magic.authoring.catalog import DRAFT, get_version, read_labels
-from cozeloop_magic.authoring.define import prompt_text
+from cozeloop_magic.authoring.catalog import DRAFT, LABELS, get_version, read_labels
+from cozeloop_magic.authoring.plan import prompt_text
+from cozeloop_magic.authoring.variables import jinja_tags, normal_tags
 from cozeloop_magic.client.client import Client
 from cozeloop_magic.entities.authoring import CommitInfo, PromptBasic, PromptDetail, PromptRecord, moment
 from cozeloop_magic.entities.prompt import Message, Role, TemplateType, Tool, VariableDef
@@ -19,8 +20,6 @@ from cozeloop_magic.view.render import ROOT, style, without_blank_lines
 
 __all__ = ["ShownPrompt", "show_prompt"]
 
-_TAG = re.compile(r"\{\{[^{}]*\}\}")
-_JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 _NAME = re.compile(r"[^\W\d]\w*")
 _UNTOLD = ("model_id", "model_name")  # told first
 
@@ -28,7 +27,17 @@ _UNTOLD = ("model_id", "model_name")  # told first
 def show_prompt(client: Client, prompt_key: str, version: str = "", label: str = "") -> ShownPrompt:
     """Get a version, by number, by label, or else the latest, with the labels of its prompt."""
     record = get_version(client, prompt_key, version, label)
-    return ShownPrompt(record, read_labels(client, record))
+    labels = read_labels(client, record, label)
+    return ShownPrompt(record, labels, "" if record.labels is not None else _some_labels(client, record, labels))
+
+
+def _some_labels(client: Client, record: PromptRecord, labels: Mapping[str, str]) -> str:
+    """Say that there may be labels which are not shown."""
+    asked = list(dict.fromkeys((*LABELS, *labels)))
+    return (
+        f"This Loop's API lists no labels: {', '.join(asked[:-1])} and {asked[-1]} were asked for, and others stand "
+        f"on the prompt's page, {client.prompts.page_address(record.id or '')}."
+    )
 
 
 class ShownPrompt:
@@ -40,11 +49,14 @@ class ShownPrompt:
         As the server tells it.
     labels : Mapping[str, str]
         The version that each label of the prompt marks.
+    note : str
+        What else is to be known of them.
     text : str
         The version as the body of a ``%%loop_define`` cell.
     """
 
-    def __init__(self, record: PromptRecord, labels: Mapping[str, str]) -> None:
+    def __init__(self, record: PromptRecord, labels: Mapping[str, str], note: str = "") -> None:
+        self.note = note
         self.record = record
         self.labels = labels
         self.text = prompt_text(record)
@@ -70,7 +82,7 @@ class ShownPrompt:
 
     def __str__(self) -> str:
         return printable(
-            "\n\n".join(filter(None, (self.title, self._about(), self._others(), self.text.rstrip("\n"))))
+            "\n\n".join(filter(None, (self.title, self._about(), self._others(), self.note, self.text.rstrip("\n"))))
         )
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
@@ -98,21 +110,23 @@ class ShownPrompt:
     def _html(self) -> str:
         kinds = {each.key: each for each in self.variables}
         template = self._detail.prompt_template
-        jinja = template is not None and template.template_type == TemplateType.JINJA2
+        kind = template.template_type if template else TemplateType.NORMAL
+        jinja = kind == TemplateType.JINJA2
         messages = (_message(each, kinds, jinja) for each in (template and template.messages) or ())
         model = " · ".join(_settings(self._detail.model_config or {}))
         rows = [
-            ("template", "jinja2" if jinja else ""),
+            ("template", str(kind) if kind != TemplateType.NORMAL else ""),
             ("model", model),
             ("tools", ", ".join(map(_tool, self._detail.tools or ()))),
             ("labels", self._others()),
         ]
         facts = "".join(f"<dt>{name}</dt><dd>{_escape(value)}</dd>" for name, value in rows if value)
         about = f'<p class="cozeloop-note">{_escape(self._about())}</p>'
+        note = f'<p class="cozeloop-note">{_escape(self.note)}</p>' if self.note else ""
         return (
             f'<div class="{ROOT} cozeloop-prompt"><style>{style("prompt.css")}</style>'
             f'<p class="cozeloop-title">{_escape(self.title)}</p>{about}'
-            f"{''.join(messages)}{_variables(self.variables)}<dl>{facts}</dl></div>"
+            f"{''.join(messages)}{_variables(self.variables)}<dl>{facts}</dl>{note}</div>"
         )
 
 
@@ -134,17 +148,16 @@ def _message(message: Message, kinds: Mapping[str, VariableDef], jinja: bool) ->
 def _marked(text: str, kinds: Mapping[str, VariableDef], jinja: bool) -> Iterator[str]:
     """Yield a template's text with its tags marked, each as what it stands for."""
     after = 0
-    for tag in (_JINJA if jinja else _TAG).finditer(text):
-        yield _escape(text[after : tag.start()])
-        after = tag.end()
-        inner = tag[0][2:-2]
-        name = _NAME.search(inner) if jinja else _NAME.fullmatch(inner)
-        declared = kinds.get(name[0]) if name else None
+    for start, end in jinja_tags(text) if jinja else normal_tags(text):
+        yield _escape(text[after:start])
+        after, tag, inner = end, text[start:end], text[start + 2 : end - 2]
+        name = _NAME.search(inner) if jinja else None
+        declared = kinds.get(name[0] if name else inner)
         if declared is not None or jinja:
-            yield _variable(tag[0], declared)
+            yield _variable(tag, declared)
         else:
             title = "stays as it is: no variable is declared so"
-            yield f'<span class="cozeloop-strange" title="{title}">{_escape(tag[0])}</span>'
+            yield f'<span class="cozeloop-strange" title="{title}">{_escape(tag)}</span>'
     yield _escape(text[after:])
 
 

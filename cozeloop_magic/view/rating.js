@@ -5,7 +5,6 @@ const KEYS = { ArrowLeft: "first", ArrowRight: "second", "=": "neither", ArrowDo
 function render({ model, el }) {
   el.className = `${model.get("root")} cozeloop-comparison cozeloop-rating`;
   el.tabIndex = 0;
-  el.setAttribute("data-lm-suppress-shortcuts", "true"); // else JupyterLab takes the arrows to fold headings
   el.setAttribute("role", "group");
   el.setAttribute("aria-label", "Which answer is better? Left arrow, right arrow, or = for neither");
   const press = (what) => model.send({ press: what, at: model.get("at") });
@@ -54,17 +53,21 @@ function render({ model, el }) {
     if (!event.repeat) press(what);
   }
 
+  // JupyterLab would take the arrows to fold headings; what is pressed with Ctrl or Cmd, to save say, is its own.
+  const spare = (event) => el.toggleAttribute("data-lm-suppress-shortcuts", !event.ctrlKey && !event.metaKey);
   const forget = onKernelGone(model.widget_manager?.kernel, () => {
     for (const node of buttons) node.remove();
     problem.textContent = "The kernel ended. What was rated is kept: run the comparison with --cache and this cell again.";
   });
   el.addEventListener("keydown", heard);
+  window.addEventListener("keydown", spare, true); // before JupyterLab, which listens on the document
   model.on("change", draw);
   draw();
   requestAnimationFrame(() => el.focus({ preventScroll: true }));
   return () => {
     forget();
     el.removeEventListener("keydown", heard);
+    window.removeEventListener("keydown", spare, true);
     model.off("change", draw);
     for (const node of buttons) node.remove();
   };

@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any, TextIO
 
-from IPython.display import DisplayHandle, display
-
 from cozeloop_magic.errors import LoopError
 from cozeloop_magic.lab.ratings import BlindRating, Pair
 from cozeloop_magic.lab.verdict import Decision
@@ -18,12 +16,14 @@ from cozeloop_magic.printable import printable
 from cozeloop_magic.store.ratings import Preference
 from cozeloop_magic.view.answers import Answers, shortened
 from cozeloop_magic.view.comparison import verdict_html
+from cozeloop_magic.view.left_behind import Place, left_in
 from cozeloop_magic.view.render import ROOT, style, without_blank_lines
 from cozeloop_magic.view.widget import Rows, RowsWidget, script, sheet
 
 __all__ = ["RatingView", "rate_in_terminal"]
 
 _LONGEST = 20_000  # characters of an answer
+_WAY = "What was rated is kept: run this cell again to go on; in a new kernel, the comparison with --cache first."
 _KEYS = {"1": Preference.FIRST, "2": Preference.SECOND, "=": Preference.NEITHER}
 
 Decide = Callable[[], Sequence[Decision]]
@@ -55,7 +55,7 @@ class RatingView:
         hint = f"{len(rating.pairs):,} pairs to rate; run the cell again to go on, what was rated is kept."
         self._widget = _Widget(hint, {"root": ROOT, "problem": "", **self._drawn()}, lambda: None)
         self._widget.on_msg(self._heard)
-        self._handle: DisplayHandle = display(self._widget, display_id=True)  # type: ignore[no-untyped-call]
+        self._place = Place(self._widget, left_in("a rating", _WAY))
 
     def _drawn(self) -> Rows:
         pairs = self._rating.pairs
@@ -99,7 +99,7 @@ class RatingView:
             "text/html": _html(self._rating, self._answers, decisions),
             "text/plain": _text(self._rating, decisions),
         }
-        self._handle.update(kept, raw=True)  # type: ignore[no-untyped-call]
+        self._place.keep(kept)
         self._widget.close()
 
 

@@ -121,11 +121,11 @@ class TestVariables:
         ("@user\n\n@system\nx", 1, "the @user message is empty"),
         ("@placeholder\n", 1, "names its variable"),
         ("@user please\nx", 1, "begins no message"),
-        ("@user = nothing\n", 1, "raised ValueError"),
+        ("@user = nothing\n", 1, "only text, a list or an object"),
         ("@user = (1\n", 1, "no Python expression"),
         ("@user = 7\n", 1, "not of type int"),
         ("variables: {a: text}\n---\n@user\n{{a}}", 1, "has the type 'text'"),
-        ("template: jinja2\n---\n@user\n{% for %}", 1, "cannot be parsed"),
+        ("template: jinja2\n---\n@user\n{% for %}", 4, "cannot be parsed"),
     ],
 )
 def test_what_cannot_be_read_is_told_with_its_line(text: str, line: int, said: str) -> None:

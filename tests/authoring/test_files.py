@@ -14,10 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cozeloop_magic import Client, new_client
-from cozeloop_magic.authoring.files import SUFFIX, export_prompts, file_name, import_prompts, plan_import
+from cozeloop_magic.authoring.files import SUFFIX, export_prompts, file_name, import_prompts, left_over, plan_import
 from cozeloop_magic.cli.commands import main
+from cozeloop_magic.errors import LoopError
 from cozeloop_magic.local.seeds import read_seeds
 from cozeloop_magic.local.store import Store
+from cozeloop_magic.view.files import exported_files
 from tests.authoring import test_definition
 from tests.local.conftest import TOKEN, Parrot, Server
 
@@ -174,6 +176,57 @@ class TestImport:
         assert done["broken"].state == done["bytes"].state == "failed"
         assert "broken.prompt.md" in str(done["broken"].error) and "no text in UTF-8" in str(done["bytes"].error)
         assert here[1].prompt_by_key("chat").latest_version == "1.0.0"
+
+    def test_two_files_of_one_prompt_are_refused(self, here: Any, files: Path) -> None:
+        self.edit(files, "chat", "tutor", "teacher")
+        (files / "%63hat.prompt.md").write_bytes((files / "chat.prompt.md").read_bytes())
+        failed = [each for each in plan_import(here[0], files) if each.state == "failed"]
+        assert [each.file for each in failed] == ["%63hat.prompt.md", "chat.prompt.md"]
+        assert all("another file is of the prompt chat, too" in str(each.error) for each in failed)
+
+    def test_marks_of_a_merge_are_told_and_commit_nothing(self, here: Any, files: Path) -> None:
+        self.edit(files, "chat", "@user\n", "@user\n<<<<<<< HEAD\nHo\n=======\n>>>>>>> other\n")
+        done = {each.key: each for each in import_prompts(here[0], plan_import(here[0], files))}
+        assert done["chat"].state == "failed" and "a merge left its marks" in str(done["chat"].error)
+
+    def test_a_prompt_that_is_gone_is_named_where_its_file_is_left(self, here: Any, files: Path, capsys: Any) -> None:
+        client, store = here
+        store.delete_prompt(store.prompt_by_key("chat").id)
+        exported = export_prompts(client, None, files)
+        assert left_over(exported, files) == ["chat.prompt.md"] and (files / "chat.prompt.md").is_file()
+        assert "No prompt of this Loop has chat.prompt.md" in exported_files(exported, "d", ["chat.prompt.md"]).note
+
+    def test_what_a_link_leads_to_is_read_and_never_written(
+        self, here: Any, files: Path, tmp_path_factory: Any
+    ) -> None:
+        elsewhere = tmp_path_factory.mktemp("elsewhere") / "kept.md"
+        (files / "chat.prompt.md").rename(elsewhere)
+        (files / "chat.prompt.md").symlink_to(elsewhere)
+        assert set(import_all(here[0], files).values()) == {"same"}
+        elsewhere.write_text("mine")
+        export_prompts(here[0], ["chat"], files)
+        assert elsewhere.read_text() == "mine" and not (files / "chat.prompt.md").is_symlink()
+
+    @pytest.mark.parametrize("call", ["is_dir", "iterdir", "read_bytes"])
+    def test_what_may_not_be_read_is_told(self, here: Any, files: Path, monkeypatch: Any, call: str) -> None:
+        def denied(path: Path) -> Any:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(Path, call, denied)
+        try:
+            states = {str(each.error) for each in plan_import(here[0], files)}
+        except LoopError as error:
+            states = {str(error)}
+        assert all("cannot be used: Permission denied" in each for each in states)
+
+    @pytest.mark.parametrize("call", ["mkdir", "write_bytes"])
+    def test_what_may_not_be_written_is_told(self, here: Any, tmp_path: Path, monkeypatch: Any, call: str) -> None:
+        def read_only(path: Path, *args: Any, **kwargs: Any) -> Any:
+            raise OSError(30, "Read-only file system")
+
+        monkeypatch.setattr(Path, call, read_only)
+        with pytest.raises(LoopError, match="cannot be used: Read-only file system"):
+            export_prompts(here[0], ["chat"], tmp_path / "out")
 
     def test_one_that_somebody_drafts_fails_alone(self, here: Any, files: Path) -> None:
         client, store = here

@@ -1,5 +1,5 @@
 /* Gives the kinds of text in answers that stand out too little from what is behind them: below 4.5 (WCAG 2, AA). */
-(which = ":not(style, mjx-container *, [hidden] *)", least = 4.5) => {
+(which = ":not(style, mjx-container *, [hidden] *)", least = 4.5, where = ".cozeloop-run") => {
   const pixel = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const over = (color, behind) => {
     pixel.clearRect(0, 0, 1, 1);
@@ -17,7 +17,7 @@
     return over(getComputedStyle(node).backgroundColor, below);
   };
   const found = {};
-  for (const node of document.querySelectorAll(`.cozeloop-run ${which}`)) {
+  for (const node of document.querySelectorAll(`${where} ${which}`)) {
     if (![...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim())) continue;
     const back = behind(node);
     const [low, high] = [light(back), light(over(getComputedStyle(node).color, back))].sort((a, b) => a - b);

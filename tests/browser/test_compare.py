@@ -175,13 +175,19 @@ def test_pairs_are_rated_blind_by_keyboard(open_notebook: Open, slow: FakeLoop, 
     assert count.count() == 0 and notebook.page.evaluate(CONTRAST) == {}
     notebook.keep(2, f"rated-{theme.lower()}")
     saved = notebook.save()
-    (output,) = [output for output in saved.cells[2].outputs if "data" in output]
-    assert set(output.data) == {"text/html", "text/plain"} and output.data["text/plain"].startswith(said)
+    before, output = (output for output in saved.cells[2].outputs if "data" in output)
+    assert (
+        before.data == {"text/html": ""}
+        and set(output.data) == {"text/html", "text/plain"}
+        and output.data["text/plain"].startswith(said)
+    )
     reopened = open_notebook(f"rating-{theme}", theme=f"JupyterLab {theme}")
     assert reopened.appears(2, ".cozeloop-verdict").inner_text().startswith(said)
 
 
-def test_a_rating_that_is_ended_early_goes_on_where_it_was(open_notebook: Open, slow: FakeLoop) -> None:
+def test_a_rating_that_is_ended_early_or_saved_in_the_middle_goes_on_where_it_was(
+    open_notebook: Open, slow: FakeLoop
+) -> None:
     inputs = "inputs = [{'text': f'text {5 * n}'} for n in range(4)]"
     notebook = open_notebook("rating-end", [f"{load(slow)}\n{inputs}", RATED, "rating = cmp.rate()"])
     for cell in range(3):
@@ -193,3 +199,12 @@ def test_a_rating_that_is_ended_early_goes_on_where_it_was(open_notebook: Open, 
     assert "3 more inputs are not rated." in notebook.appears(2, ".cozeloop-verdict").inner_text()
     notebook.run(2)
     notebook.appears(2, ".cozeloop-count:text('1 of 3')")
+    assert notebook.cell(2).locator(".cozeloop-left").filter(visible=True).count() == 0
+    saved = notebook.save().cells[2].outputs  # by its shortcut, which the rating leaves to the page
+    assert "in the middle of a rating. What was rated is kept" in saved[0].data["text/plain"]
+    notebook.page.evaluate("jupyterapp.shell.currentWidget.context.sessionContext.shutdown()")
+    reopened = open_notebook("rating-end")
+    reopened.cell(2).locator(".cozeloop-left").filter(visible=True).wait_for(timeout=30_000)
+    (said,) = reopened.output(2).filter(visible=True).all_inner_texts()
+    assert "model not found" not in said
+    reopened.keep(2, "rating-left")

@@ -10,8 +10,9 @@ from typing import Any
 import nbformat
 import pytest
 from jupyter_client.blocking import BlockingKernelClient
-from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
+
+from tests.kernel.kernels import running_kernel
 
 pytestmark = pytest.mark.kernel
 
@@ -85,13 +86,10 @@ Message = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def kernel() -> Iterator[BlockingKernelClient]:
-    manager, client = start_new_kernel(kernel_name="python3")
-    client.execute_interactive(DRIVER, timeout=60, output_hook=lambda message: None)
-    yield client
-    client.stop_channels()
-    manager.shutdown_kernel(now=True)
-    manager.cleanup_resources()
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlockingKernelClient]:
+    with running_kernel(tmp_path_factory.mktemp("home")) as (_, client):
+        client.execute_interactive(DRIVER, timeout=60, output_hook=lambda message: None)
+        yield client
 
 
 def execute(kernel: BlockingKernelClient, code: str, front_end: bool = True) -> list[Message]:

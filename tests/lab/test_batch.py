@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,14 @@ import pytest
 
 from cozeloop_magic import Client, batch, new_client
 from cozeloop_magic.errors import InvalidRequest, RequirementNotMet, StoreError, VariableError
+from cozeloop_magic.lab.events import OngoingRun
 from cozeloop_magic.lab.progress import BatchProgress
 from cozeloop_magic.run.drive import Stop
+from cozeloop_magic.run.state import Phase
 from cozeloop_magic.store.runs import RunStore
-from tests.conftest import TOKEN
+from tests.conftest import TOKEN, soon
 from tests.lab.loop import BUSY, FakeLoop, fake_loop, refusal
+from tests.wire_server import delta, stream
 
 
 @pytest.fixture
@@ -81,6 +85,39 @@ class TestTables:
         answers = batch(client, rows, "greet", version="1.0.0", checks=["equals"], expect="want")
         assert [row["equals"] for row in answers] == [True, False]
 
+    def test_a_table_without_rows_has_the_columns_all_the_same(self, client: Client) -> None:
+        for empty in (pd.DataFrame({"text": []}), pl.DataFrame({"text": []}, schema={"text": pl.String})):
+            labelled = batch(client, empty, "greet", version="1.0.0", checks=["finish:stop"])
+            assert len(labelled) == 0 and {"text", "answer", "error", "finish:stop"} <= set(labelled.columns)
+
+    def test_columns_of_the_tables_own_that_are_written_over_are_told(self, client: Client) -> None:
+        told: list[BatchProgress] = []
+        frame = pd.DataFrame({"text": ["a"], "answer": ["old"], "error": ["404"]})
+        labelled = batch(client, frame, "greet", version="1.0.0", progress=told.append)
+        assert list(labelled["answer"]) == ["A"] and told[-1].replaced == "answer, error"
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ({"checks": ["equals"]}, "no column says that"),
+            ({"checks": ["equals"], "expect": "wnat"}, r"There is no column wnat in row 0 \(did you mean want\?\)"),
+            ({"fail_above": 20}, "Write 0.2 for a fifth"),
+            ({"timeout": 0}, "timeout is 0"),
+            ({"constants": {"text": "x"}}, "given for all rows .* and taken from the column text"),
+            ({"constants": {"text": "x"}, "variables": {"text": "want"}}, "taken from the column want"),
+            ({"out": "text"}, "answers would be written over it"),
+            ({"out": "want", "checks": ["equals"], "expect": "want"}, "answers would be written over it"),
+        ],
+    )
+    def test_what_cannot_be_meant_is_told_before_it_is_paid_for(
+        self, client: Client, loop: FakeLoop, options: dict[str, Any], said: str
+    ) -> None:
+        with pytest.raises(InvalidRequest, match=said):
+            batch(client, [{"text": "a", "want": "A"}], "greet", version="1.0.0", **options)
+        assert loop.executions == 0
+
 
 class TestFailures:
     def test_a_failed_row_stops_nothing_and_is_null(self, client: Client) -> None:
@@ -88,8 +125,10 @@ class TestFailures:
         assert frame["answer"].isna().tolist() == [False, True, False] and "too risky" in frame["error"][1]
 
     def test_an_empty_cell_is_an_error_of_its_row(self, client: Client) -> None:
-        answers = batch(client, [{"text": "a"}, {"text": None}], "greet", version="1.0.0")
-        assert answers[1]["answer"] is None and "empty in row 1" in answers[1]["error"]
+        for number, table in enumerate(([{"text": None}, {"text": "a"}], [{"text": "a"}, {"text": None}])):
+            answers = batch(client, table, "greet", version="1.0.0")
+            assert answers[number]["answer"] is None and f"empty in row {number}" in answers[number]["error"]
+            assert answers[1 - number]["answer"] == "A"
 
     def test_what_is_wrong_from_the_first_row_on_is_told_at_once(self, client: Client, loop: FakeLoop) -> None:
         with pytest.raises(VariableError, match="text is missing"):
@@ -157,6 +196,22 @@ class TestKept:
         done = [row for row in answers if row["answer"]]
         assert 5 <= len(done) < 40
 
+    def test_what_came_of_a_row_before_a_stop_is_in_the_history_and_stands_for_no_answer(
+        self, client: Client, loop: FakeLoop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stop, never, came = Stop(), threading.Event(), count(1)
+        arrived = OngoingRun.arrived
+        loop.reply = lambda version, text: stream([delta("half"), never])
+        monkeypatch.setattr(OngoingRun, "arrived", lambda *a: (arrived(*a), next(came) < 4 or stop()))
+        assert batch(client, ROWS, "greet", version="1.0.0", concurrency=4, stop=stop) == []
+        never.set()
+        with RunStore.open() as store:
+            kept = [(each.phase, each.state().text) for each in store.history]
+        assert kept == [(Phase.INTERRUPTED, "half")] * 4
+        loop.reply, asked = lambda version, text: "whole", loop.executions
+        assert {row["answer"] for row in batch(client, ROWS, "greet", version="1.0.0")} == {"whole"}
+        assert loop.executions == asked + 40
+
     def test_a_killed_process_pays_for_nothing_twice(self, loop: FakeLoop, tmp_path: Path) -> None:
         script = tmp_path / "run.py"
         script.write_text(
@@ -172,7 +227,7 @@ class TestKept:
         first.send_signal(signal.SIGKILL)
         first.communicate()
         again = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
-        assert again.stdout.strip() == "400" and loop.executions <= 400 + 16
+        assert again.stdout.strip() == "400" and loop.executions <= 400 + 16 + 16
 
     def test_a_full_disk_stops_it_and_what_was_committed_is_not_asked_for_again(
         self, client: Client, loop: FakeLoop, tmp_path: Path
@@ -183,10 +238,12 @@ class TestKept:
             store._database.read(f"PRAGMA max_page_count = {pages + 60}")
             with pytest.raises(StoreError, match=r"the disk is full.*What was kept before is safe"):
                 batch(client, rows, "greet", version="1.0.0", store=store, concurrency=4)
+            assert soon(lambda: not [each for each in threading.enumerate() if each.name == "cozeloop-trial"])
+            assert soon(lambda: not loop.running)
             kept, asked = len(store.history), loop.executions
             assert 20 < kept <= asked < 200
             store._database.read("PRAGMA max_page_count = 100000")
             told: list[BatchProgress] = []
             batch(client, rows, "greet", version="1.0.0", store=store, progress=told.append)
-        assert loop.executions == asked + 200 - kept
-        assert str(told[0].look) == f"200 rows · {kept} of 200 are in the store"
+        assert told[0].look is not None and kept <= told[0].look.kept <= kept + 4  # those that were under way
+        assert 200 <= loop.executions <= asked + 4 + 200 - kept

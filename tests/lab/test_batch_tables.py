@@ -167,7 +167,9 @@ class TestSchemas:
 
     @pytest.mark.parametrize("schema", [7, "nowhere.json", "{", "{}x", {"type": "no type"}, [1], "[1]"])
     def test_what_is_no_schema_is_told_before_any_call(self, client: Client, loop: FakeLoop, schema: Any) -> None:
-        with pytest.raises(InvalidRequest, match="The schema cannot be used"):
+        with pytest.raises(
+            InvalidRequest, match=r"The schema cannot be used|There is no schema nowhere\.json|no schema \[1\]"
+        ):
             batch(client, rows("a"), "greet", version="1.0.0", schema=schema)
         assert loop.executions == 0
 

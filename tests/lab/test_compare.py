@@ -28,6 +28,7 @@ from cozeloop_magic.lab.verdict import Verdict
 from cozeloop_magic.run.drive import Stop
 from cozeloop_magic.run.state import Phase
 from cozeloop_magic.store.runs import RunStore, default_path
+from cozeloop_magic.view.comparison import to_text
 from tests.conftest import TOKEN
 from tests.lab.loop import BUSY, FakeLoop, fake_loop, refusal
 from tests.wire_server import delta, stream
@@ -128,8 +129,32 @@ class TestVerdict:
 
     def test_what_is_required_and_not_shown_is_an_error(self, client: Client) -> None:
         run(client, require="better")
-        with pytest.raises(RequirementNotMet, match=r"was required to be not worse\. 1\.0\.0 is worse than 2\.0\.0"):
+        with pytest.raises(
+            RequirementNotMet, match=r"was required to be not worse\. 1\.0\.0 is worse than 2\.0\.0"
+        ) as caught:
             run(client, variants=VERSIONS[::-1], require="not-worse")
+        assert caught.value.result.verdict is Verdict.WORSE
+
+    def test_checks_that_cannot_decide_say_why(self, client: Client) -> None:
+        def raises(answer: Any, row: Any) -> bool:
+            return bool(row["nothing"])
+
+        def length(answer: Any, row: Any) -> int:
+            return len(answer)
+
+        few = run(client, checks=[raises]).decide()
+        assert (few.verdict, few.dropped) == (Verdict.TOO_FEW, 12)
+        numbers = run(client, checks=[length]).decide()
+        assert str(numbers) == (
+            "There is nothing to decide by: the checks give numbers alone; --decide length goes by one."
+        )
+
+    def test_the_smallest_difference_may_be_in_a_checks_own_unit(self, client: Client) -> None:
+        def points(answer: Any, row: Any) -> int:
+            return len(answer.text)
+
+        cmp = run(client, checks=[points], decide="points", by=5)
+        assert cmp.decide().by == 5 and cmp.decide("tokens").by < 1
 
     def test_a_second_look_is_judged_more_strictly(self, client: Client) -> None:
         assert [run(client).decide().look for _ in range(3)] == [1, 2, 3]
@@ -161,6 +186,11 @@ class TestRefusals:
             ({"decide": "latency"}, "times measure the queue"),
             ({"expect": None}, "compares with what is expected"),
             ({"require": "best"}, "cannot be required"),
+            ({"require": "better", "checks": []}, "Nothing could show that a variant is better"),
+            ({"require": "better", "variants": VERSIONS[:1]}, "nothing can be required of it"),
+            ({"by": 5}, "Write 0.05 for 5 points"),
+            ({"by": float("nan")}, "must be a share, from 0 to 1"),
+            ({"timeout": -1}, "timeout is -1"),
             ({"checks": ["equal"]}, "did you mean equals"),
             ({"decide": "judge"}, "No judge is named"),
             ({"concurrency": 0}, "The concurrency is 0"),
@@ -196,6 +226,8 @@ class TestKept:
         cmp = run(client, cache=True)
         assert loop.executions == 48 and cmp.verdict is Verdict.BETTER
         assert "24 of 24 runs are in the store." in cmp.state.notes
+        assert cmp.look == 2 and run(client, cache=True).look == 2  # the same answers are no further look
+        assert run(client, cache=True, decide="tokens").look == 1 and run(client).look == 3
         assert all("kept answer of" in trial.run.notes[0] for _, trial in cmp)
 
     def test_only_what_failed_runs_again(self, client: Client, loop: FakeLoop) -> None:
@@ -288,15 +320,21 @@ class TestUnderWay:
         assert cmp.state.phases == {Phase.INTERRUPTED: 4, Phase.WAITING: 4} and view.finished == [cmp.state]
         assert {trial.run.text for _, trial in cmp if trial.run.phase is Phase.INTERRUPTED} == {"half"}
         assert cmp.to_pandas()["error"].isna().all()
+        with RunStore.open() as store:
+            kept = [(each.phase, each.state().text, each.job) for each in store.history]
+        assert len(kept) == 4 and {each[:2] for each in kept} == {(Phase.INTERRUPTED, "half")} and kept[0][2]
+        loop.reply = lambda version, text: "whole"
+        assert run(client, TEXTS[:4]).state.phases == {Phase.DONE: 8} and loop.executions == 12
 
     def test_an_error_in_the_middle_still_draws_what_came(self, client: Client) -> None:
         view = Recorder()
         with RunStore.open() as store:
-            put, kept = store.put, []
-            store.put = lambda record: kept.append(put(record)) if len(kept) < 5 else full()  # type: ignore[method-assign,assign,return-value]
-            with pytest.raises(StoreError, match="no room"):
+            put, kept = store.put_all, []
+            store.put_all = lambda records: kept.append(put(records)) if len(kept) < 5 else full()  # type: ignore[method-assign,assign,return-value]
+            with pytest.raises(StoreError, match="no room") as ended:
                 run(client, store=store, view=view, concurrency=1)
         (state,) = view.finished
+        assert ended.value.result.state is state  # type: ignore[attr-defined]
         assert state.phases[Phase.DONE] >= 5 and state.phases[Phase.STREAMING] == 0
 
     def test_an_interrupt_while_the_judge_is_asked_is_a_stop(self, client: Client, loop: FakeLoop) -> None:
@@ -320,7 +358,7 @@ class TestUnderWay:
 
     def test_each_key_is_made_once(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         made = []
-        monkeypatch.setattr(plan, "run_key", lambda *a: made.append(a[1]) or str(len(made)))  # type: ignore[func-returns-value]
+        monkeypatch.setattr(plan, "body_key", lambda *a: made.append(a[1]) or str(len(made)))  # type: ignore[func-returns-value]
         run(client, cache=True)
         assert len(made) == 24
 
@@ -336,6 +374,11 @@ class TestUnderWay:
         loop.reply = lambda version, text: "a" if version == "3.0.0" else quick(version, text)
         cmp = run(client, judge="judge@3.0.0", decide="judge")
         assert cmp.flips == (12, 12) and cmp.verdict is Verdict.NOT_SHOWN
+        costs = to_text(cmp.state, prices={"input": 1, "output": 2})
+        assert "judge: 24 judgements · 5 → 3 tokens a judgement · 0.011 for 1,000 judgements" in costs
+        loop.reply = lambda version, text: "I like both of them a lot" if version == "3.0.0" else quick(version, text)
+        unread = run(client, judge="judge@3.0.0", decide="judge", fresh=True)
+        assert str(unread.decide()).endswith("no answer of the judge could be read as a, b or tie.")
         assert cmp.state.notes[-1].startswith("The judge's preference went with the order in 12 of 12 pairs")
         assert "the judge prefers 2.0.0 on 0 of 12 inputs, 1.0.0 on 0, neither on 12" in str(cmp.decide())
 

@@ -140,9 +140,10 @@ def test_an_empty_cell_of_a_file_is_told_by_its_line(file: Write) -> None:
     ("name", "content", "said"),
     [
         ("a.csv", "a,b\n1,2\n1,2,3\n", "Line 3 of a.csv .* 3 cells and the first line 2"),
-        ("a.csv", "a,b\n1\n", "Line 2 of a.csv .* 1 cells"),
+        ("a.csv", "a,b\n1\n", "Line 2 of a.csv .* 1 cell and"),
         ("a.csv", 'a,b\n"x\n', "Line 2 of a.csv cannot be read"),
         ("a.csv", "a,a\n1,2\n", "a.csv has more than one column a"),
+        ("a.csv", "text;label\nx;1\n", r"separated by semicolons, .* pandas\.read_csv\('a\.csv', sep=';'\)"),
         ("a.csv", "", "has no rows"),
         ("a.csv", "a,b\n", "has no rows"),
         ("a.csv", b"a\nx\n\xe9t\xe9\n", "Line 3 of a.csv is not in UTF-8"),

@@ -107,6 +107,18 @@ class TestSentences:
         decision = compared(once([4.0] * 8), once([4.0] * 8), TOKENS, by=0.4)
         assert decision.verdict is Verdict.NOT_SHOWN and "no interval can be given" in decision.sentence
 
+    def test_differences_that_are_all_the_same_have_no_interval_without_width(self) -> None:
+        gained = compared([[False, False]] * 12, [[True, True]] * 12)
+        assert gained.verdict is Verdict.BETTER and "(95 % interval +47 to +100)" in gained.sentence
+        thirds = compared([[1, 0, 0], [1, 1, 0]] * 6, [[1, 1, 0], [1, 1, 1]] * 6)  # alike but for the last digit
+        assert thirds.interval is not None and thirds.interval.high - thirds.interval.low > 0.5
+        shorter = compared(once([9.0] * 8), once([7.0] * 8), TOKENS, by=1)
+        assert shorter.verdict is Verdict.BETTER and "-2 tokens to which no interval can be given" in shorter.sentence
+
+    def test_no_number_of_inputs_is_named_that_can_show_nothing(self) -> None:
+        few = compared(once([0.0] * 4), once([0.5, -0.5, 0.5, 1.5]), Measure("score", unit=" "), by=9)
+        assert few.verdict is Verdict.TOO_FEW and few.inputs_needed == 6
+
     def test_with_many_inputs_tenths_of_a_point_are_told(self) -> None:
         assert "+1.5 points (95 % interval +0.7 to +2.3)" in compared(passing(500, 1000), passing(515, 1000)).sentence
 

@@ -33,6 +33,7 @@ class Endpoint:
         self.paths: list[str] = []
         self.listed: Any = None  # what it says of its models
         self.announced_length = 0  # of a body, where it is to be told
+        self.headers: dict[str, str] = {}  # more of an answer
         endpoint = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -43,6 +44,8 @@ class Endpoint:
                 status, kind, text = respond(body)
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
+                for name, value in endpoint.headers.items():
+                    self.send_header(name, value)
                 if endpoint.announced_length:
                     self.send_header("Content-Length", str(endpoint.announced_length))
                 self.end_headers()

@@ -69,6 +69,10 @@ def call(index: int | None, id_: str | None, name: str | None, arguments: str | 
         ([delta(content=[{"type": "output_text", "text": "Hi"}]), STOP], "Hi", None, "stop"),
         ([delta(content=[{"type": "refusal", "refusal": "No"}]), STOP], "No", None, "stop"),
         ([delta(audio={"id": "a", "transcript": "Hi"}), STOP], "Hi", None, "stop"),
+        ([delta(content=4), delta(content=False), STOP], "4false", None, "stop"),
+        ([delta(content={"a": [1, "é"]}), STOP], '{"a": [1, "é"]}', None, "stop"),
+        ([delta(text="Hi"), STOP], "Hi", None, "stop"),
+        ([delta(reasoning_text="T"), delta(content="Hi"), STOP], "Hi", "T", "stop"),
         # The answer with another index than 0.
         ([{"choices": [{"index": 1, "delta": {"content": "Hi"}}]},
           {"choices": [{"index": 1, "delta": {}, "finish_reason": "stop"}]}], "Hi", None, "stop"),
@@ -192,6 +196,24 @@ def test_a_whole_answer_without_a_finish_reason_is_complete_and_its_reason_unkno
     )
 
 
+@pytest.mark.parametrize("data", ["[done]", '"[DONE]"', "bye", "7"])
+def test_what_comes_after_the_end_is_no_part_of_an_answer(serve: Any, data: str) -> None:
+    body = f"data: {json.dumps(delta('stop', content='Hi'))}\n\ndata: {data}\n\nbye"
+    assert ask(serve(lambda _: (200, "text/event-stream", body))).text == "Hi"
+
+
+def test_a_ping_is_none_either(serve: Any) -> None:
+    body = f"event: ping\ndata: 12:30\n\ndata: {json.dumps(delta('stop', content='Hi'))}\n\n"
+    assert ask(serve(lambda _: (200, "text/event-stream", body))).text == "Hi"
+
+
+@pytest.mark.parametrize("path", ["/v1", "/v1/", "/v1//", "/v1/chat/completions", "/v1/chat/completions/"])
+def test_an_address_may_end_with_the_path_of_its_calls(serve: Any, path: str) -> None:
+    endpoint = serve(stream(delta("stop", content="Hi")))
+    assert ask(endpoint, path=path).text == "Hi"
+    assert endpoint.paths == ["/v1/chat/completions"]
+
+
 def test_a_whole_body_that_is_cut_off_is_an_error(serve: Any) -> None:
     with pytest.raises(RemoteError, match="no chat answer"):
         ask(serve(lambda _: (200, "application/json", json.dumps(WHOLE)[:-9])))
@@ -238,7 +260,10 @@ def test_one_whole_answer_where_a_stream_was_asked_for_is_an_answer(serve: Any) 
         ([{"prompt_tokens": None, "completion_tokens": 0}], "? → 0"),
         ([{"prompt_tokens": 5}, {"completion_tokens": 2}], "5 → 2"),
         ([{"prompt_tokens": 5, "completion_tokens": 2, "alone": True}], "5 → 2"),
-        ([{"prompt_tokens": -1, "completion_tokens": "2"}], "None"),
+        ([{"prompt_tokens": -1, "completion_tokens": "2"}], "? → 2"),
+        ([{"prompt_tokens": 5.0, "completion_tokens": True}], "5 → ?"),
+        ([{"input_tokens": 5, "output_tokens": 2}], "5 → 2"),
+        ([{"total_tokens": 7}], "None"),
         ([{}, None, 7], "None"),
     ],
 )
@@ -278,6 +303,18 @@ class TestToolCalls:
             {"function": {"name": "g", "arguments": {"p": 2}}},
         ]
         assert self.calls(ask(serve(stream(delta(tool_calls=both), STOP)))) == [("f", "{}"), ("g", '{"p": 2}')]
+
+    @pytest.mark.parametrize(
+        ("given", "calls"),
+        [
+            ({"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}, [("f", "{}")]),
+            ([{"index": 0, "id": "a", "name": "f", "arguments": "{}"}], [("f", "{}")]),
+            ([{"index": 0, "id": "a", "type": "custom", "custom": {"name": "f", "input": "x"}}], [("f", "x")]),
+            ([{"id": "a", "function": None, "name": "f", "input": {"p": 1}}], [("f", '{"p": 1}')]),
+        ],
+    )
+    def test_one_written_in_another_way_is_read(self, serve: Any, given: Any, calls: list[tuple[str, str]]) -> None:
+        assert self.calls(ask(serve(stream(delta(tool_calls=given), delta("tool_calls"))))) == calls
 
     @pytest.mark.parametrize(
         ("pieces", "calls"),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from contextlib import ExitStack
 
 import pytest
 import requests
 
+from cozeloop_magic.entities.prompt import ExecuteResult
 from cozeloop_magic.local.app import ROUTES
 from cozeloop_magic.local.classroom import CLASS_ROUTES
 from cozeloop_magic.local.roster import Member
@@ -229,7 +231,9 @@ class TestNothingOfAnothers:
         }
 
     def test_every_route_was_thought_of(self):
-        assert set(self.attempts(1, "x")) == {route.path for route in (*ROUTES, *CLASS_ROUTES)}
+        tried = {(call[0], path) for path, calls in self.attempts(1, "x").items() for call in calls}
+        routes = {(method, route.path) for route in (*ROUTES, *CLASS_ROUTES) for method in route.methods}
+        assert tried == {(method, path) for method, path in routes if method != "HEAD"}
 
     def test_no_route_reads_or_writes_it(self, school, anna_has):
         teacher, anna, bob = school
@@ -281,6 +285,20 @@ class TestNothingOfAnothers:
         assert found >= {f"/v1/loop/prompts/{path}" for path in reading} | {"/v1/loop/spans/search"}
 
 
+class Silent(Parrot):
+    """A model that says nothing until it is stopped."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = threading.Event()
+
+    def generate(self, messages, parameters, emit):
+        self.asked.set()
+        while emit(ExecuteResult()):
+            time.sleep(0.01)
+        self.stopped_early.set()
+
+
 class TestTheTeachersPage:
     @pytest.fixture
     def lesson(self, start, people):
@@ -315,6 +333,22 @@ class TestTheTeachersPage:
         running.join(20)
         assert "The teacher has stopped this answer" in got[0]["msg"]
         assert teacher.call("POST", "/class/stop", {"turn": turn["turn"]}).json()["data"] == {"stopped": 0}
+
+    @pytest.mark.parametrize("path", ["/execute", "/execute_streaming"])
+    def test_stop_also_ends_an_answer_that_has_not_begun_and_one_that_hangs(self, start, people, path):
+        model = Silent()
+        teacher, anna = people(start(model, members=MEMBERS), "teacher", "anna")
+        got = []
+        body = {"prompt_identifier": {"prompt_key": "chat"}, "variable_vals": TOPIC}
+        running = threading.Thread(target=lambda: got.append(anna.post(path, body).text))
+        running.start()
+        assert model.asked.wait(20)
+        (turn,) = self.state(teacher)["members"][1]["running"]
+        assert teacher.call("POST", "/class/stop", {"turn": turn["turn"]}).json()["data"] == {"stopped": 1}
+        running.join(20)
+        assert got and "The teacher has stopped this answer" in got[0]
+        assert eventually(lambda: self.state(teacher)["members"][1]["running"] == [])
+        assert model.stopped_early.wait(20)
 
     @pytest.mark.parametrize(("method", "path"), [("GET", "/class/state"), ("POST", "/class/stop")])
     def test_it_is_for_the_teachers_token_alone(self, lesson, method, path):

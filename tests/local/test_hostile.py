@@ -86,3 +86,15 @@ def test_another_method_is_told_which_there_are(server, method):
     response = server.session.request(method, f"{server.url}/v1/loop/prompts/execute", timeout=20)
     assert response.status_code == 405
     assert method == "HEAD" or "POST /v1/loop/prompts/execute" in response.json()["msg"]
+
+
+def test_what_is_of_another_type_is_never_left_out_or_taken_for_text(server):
+    """A picture, a value or a choice that a model never saw would pass for one that it saw."""
+    path, never = "prompts/execute", ("metadata", "tool_choice_specification", "extra")
+    body = {"workspace_id": server.workspace_id, **BODIES[path]}
+    checked = [at for at in places(body) if len(at) > 1 and isinstance(at[-1], str) and not set(at) & set(never)]
+    checked = [at for at in checked if at[0] not in ("prompt_identifier", "custom_model_config")]
+    assert len(checked) > 20
+    for at in checked:
+        code, message = server.refusal("/execute", replaced(BODIES[path], at, 7))
+        assert code == 600500202 and ".".join(map(str, at[-1:])) in message, (at, message)

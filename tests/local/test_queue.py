@@ -132,6 +132,18 @@ class TestPlaces:
         turns = [queue.enter("a") for _ in range(60)]
         assert self.places(queue, turns[-1]) == "more than 50 in line before you"
 
+    def test_a_place_that_does_not_change_is_told_again_so_that_no_proxy_takes_the_line_for_dead(self, monkeypatch):
+        monkeypatch.setattr("cozeloop_magic.local.queue.TICK_SECONDS", 0.001)
+        monkeypatch.setattr("cozeloop_magic.local.queue.REPEATED_SECONDS", 0.002)
+
+        async def follow():
+            queue = FairQueue(1)
+            queue.enter("a")
+            places = queue.places(queue.enter("b"))
+            return [await anext(places) for _ in range(3)]
+
+        assert asyncio.run(follow()) == ["next in line"] * 3
+
     @pytest.mark.parametrize(
         ("number", "written"),
         [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (12, "12th"), (21, "21st"), (113, "113th")],

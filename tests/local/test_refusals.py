@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from cozeloop_magic.entities.prompt import ExecuteResult, Function, LLMConfig, Message, Tool
+from cozeloop_magic.entities.prompt import ExecuteResult, Function, LLMConfig, Message, Role, Tool
 from cozeloop_magic.errors import BadRequest, RemoteError
 from cozeloop_magic.local.models import Parameters
 from cozeloop_magic.local.openai_model import OpenAIModel
@@ -84,6 +86,77 @@ def test_a_connection_that_ends_in_mid_stream_is_told_and_what_was_said_is_kept(
     with pytest.raises(RemoteError, match="broke off: peer closed connection"):
         model.generate([Message("user", "x")], Parameters(LLMConfig()), lambda piece: not pieces.append(piece))
     assert "".join(piece.text for piece in pieces) == "Hi"
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        ("<html><title>502 Bad Gateway</title></html>", "an HTML page, '502 Bad Gateway'"),
+        ("upstream connect error", "upstream connect error"),
+        ('error: {"message": "out of memory"}\n\n', "out of memory"),
+        ("data: " + json.dumps(delta("error")) + "\n\n", "finish reason error"),
+        ("data: " + json.dumps(delta("network_error")) + "\n\n", "finish reason network_error"),
+        ("data: " + "[" * 9000 + "\n\n", "no part of a chat answer: [["),
+    ],
+)
+def test_what_a_server_says_as_it_breaks_off_is_quoted(serve: Any, last: str, said: str) -> None:
+    body = f"data: {json.dumps(delta(content='Hi'))}\n\n{last}"
+    with pytest.raises(RemoteError) as caught:
+        ask(serve(lambda _: (200, "text/event-stream", body)))
+    assert said in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"model": "m", "message": {"content": "Hi"}, "done": true}',
+        '{"base_resp": {"status_code": 1004, "status_msg": "login fail"}}',
+        'event: x\ndata: {"type": "content_block_delta", "delta": {"text": "Hi"}}\n\n',
+        'data: {"candidates": [{"content": {"parts": [{"text": "Hi"}]}}]}\n\n',
+        'data: {"choices": null, "info": "no balance"}\n\ndata: [DONE]\n\n',
+    ],
+)
+def test_an_answer_in_another_format_is_quoted_and_not_taken_for_none(serve: Any, body: str) -> None:
+    with pytest.raises(RemoteError) as caught:
+        ask(serve(lambda _: (200, "application/json", body)))
+    assert body[body.index("{") :].split("\n")[0] in caught.value.message
+    assert "Check COZELOOP_MAGIC_OPENAI_BASE_URL" in caught.value.message
+
+
+def test_an_endpoint_that_sends_elsewhere_is_not_followed(serve: Any) -> None:
+    endpoint, other = serve(lambda _: (307, "text/html", "")), serve(stream(delta("stop", content="Hi")))
+    endpoint.headers["Location"] = other.url
+    with pytest.raises(RemoteError) as caught:
+        ask(endpoint)
+    assert f"it points to {other.url}." in caught.value.message and not other.paths
+
+
+@pytest.mark.parametrize(
+    "first", [b"SSH-2.0-OpenSSH_9\r\n", b"", b"<html>", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"]
+)
+def test_what_is_no_web_server_is_not_told_as_one_that_is_away(first: bytes) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def answer() -> None:
+        connection, _ = listener.accept()
+        connection.recv(65536)
+        connection.sendall(first)
+        connection.shutdown(socket.SHUT_WR)
+        connection.recv(65536)
+        connection.close()
+
+    with listener, ThreadPoolExecutor(1) as pool:
+        pool.submit(answer)
+        model = OpenAIModel(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", "m", "")
+        with pytest.raises(RemoteError, match="does not answer as a web server does"):
+            model.generate([Message(Role.USER, "Hi")], Parameters(LLMConfig()), lambda _: True)
+
+
+def test_a_quota_that_is_used_up_will_not_pass(serve: Any) -> None:
+    for said in ("You exceeded your current quota", "余额不足"):
+        with pytest.raises(RemoteError) as caught:
+            ask(serve(lambda _, said=said: (429, "application/json", json.dumps({"error": {"message": said}}))))
+        assert not caught.value.repeatable and "may pass" not in caught.value.message
 
 
 @pytest.mark.parametrize("error", [None, "", {}])

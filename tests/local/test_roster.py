@@ -44,6 +44,11 @@ class TestNames:
             ("# all absent\n\n", "names nobody"),
             ("Anna\nanna\n", "twice"),
             ("Teacher\n", "is you"),
+            ("Ｔｅａｃｈｅｒ\n", "is you"),
+            ("Zo\u00eb\nZoe\u0308\n", "twice"),  # one letter, or two that look like it
+            ("=HYPERLINK(1)\n", "no name"),  # to a spreadsheet it is a formula
+            ("- Anna\n", "no name"),
+            ("Anna\u202ebob\n", "no name"),
             ("a\tb\n", "no name"),
             ("x" * 81, "no name"),
             (b"Zo\xeb\n", "UTF-8"),
@@ -85,6 +90,11 @@ class TestTokens:
         assert [row["name"] for row in rows] == ["teacher", "李雷", 'Anna "A", Bell']
         assert rows[1]["COZELOOP_API_BASE_URL"] == "https://example.org/loop"
         assert rows[1]["COZELOOP_API_TOKEN"] == members[1].token
+
+    def test_a_shell_reads_a_whole_line_of_it(self):
+        members = members_of(["anna"])
+        text = write_settings(members, "http://here", "1").read_bytes()
+        assert b"\r" not in text and text.endswith(f"{members[1].token}\n".encode())
 
     def test_a_token_is_in_no_repr(self):
         (teacher,) = members_of([])

@@ -163,7 +163,7 @@ class TestNew:
 
     def test_a_cell_that_writes_the_next_version_holds_the_last(self, notebook: Any) -> None:
         cell = self.cell_of(notebook, "%loop new explain_concept --define")
-        assert cell.startswith("%%loop_define explain_concept --bump minor\n")
+        assert cell.startswith("%%loop_define explain_concept --bump minor --base 1.1.0\n")
         assert cell.endswith(value_of(notebook, "%loop show explain_concept").text.rstrip("\n"))
 
     def test_a_new_prompt_begins_with_a_cell_that_runs(self, notebook: Any) -> None:

@@ -138,6 +138,25 @@ def test_two_recordings_at_once_are_one_too_many(shell: Any, tmp_path: Path, cap
     assert "is being recorded" in " ".join(capsys.readouterr().out.split())
 
 
+def test_a_tape_is_no_source_of_another_whose_day_would_be_wrong(
+    shell: Any, loop: FakeLoop, tmp_path: Path, capsys: Any
+) -> None:
+    tape, other = tmp_path / "lesson.loop", tmp_path / "other.loop"
+    record(shell, tape)
+    assert shell.run_cell(f"%loop replay {tape} --instant").success
+    assert not shell.run_cell(f"%loop record {other}").success
+    said = " ".join(capsys.readouterr().out.split())
+    assert "A tape is being played" in said and "%loop replay stop" in said and not other.exists()
+    assert shell.run_cell("%loop replay stop").success and shell.run_cell(f"%loop record {other}").success
+    assert not shell.run_cell(f"%loop replay {tape}").success
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"{other} is being recorded" in said and "%loop record stop" in said
+    assert shell.run_cell("%loop record stop").success
+    assert f"{other} is empty: nothing was asked" in " ".join(capsys.readouterr().out.split())
+    assert not shell.run_cell(f"%loop replay {other}").success
+    assert shell.run_cell(f"%loop record {other} --append").success
+
+
 def test_a_client_of_the_notebooks_own_is_recorded_and_played(shell: Any, loop: FakeLoop, tmp_path: Path) -> None:
     ask = """
 from cozeloop_magic import new_client

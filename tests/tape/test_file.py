@@ -75,7 +75,7 @@ def test_a_last_line_that_a_dying_kernel_cut_is_left_out(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (b"", "its first line is no header"),
+        (b"", "is empty: nothing was asked while it was recorded"),
         (b"hello\n", "its first line is no header"),
         (b"[]\n", "its first line is no header"),
         (b'{"tape": "x"}\n', "its first line is no header"),

@@ -241,6 +241,29 @@ def test_no_secret_is_on_a_tape_whoever_says_it(serve: Serve, path: Path, monkey
         assert "••••••" in str(outcome(client, streamed=True, text="is •••••• good?"))
 
 
+def test_a_secret_in_a_variable_is_looked_for_as_it_is_on_the_tape_and_is_in_no_error(
+    serve: Serve, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "sk-another-s3cret-of-mine"
+    monkeypatch.setenv("SOME_API_KEY", key)
+    with recording(serve(WHOLE).url, path) as client:
+        live = outcome(client, streamed=False, text=f"is {key} good?")
+    with replaying(path) as client:
+        assert outcome(client, streamed=False, text=f"is {key} good?") == live
+        refused = outcome(client, streamed=False, text=f"is {key} bad?")
+    assert refused[0] is TapeError and "bad?" in refused[1] and key not in refused[1]
+
+
+def test_what_differs_is_named_however_large_the_values_are(serve: Serve, path: Path) -> None:
+    large = "word " * 500_000
+    with recording(serve(WHOLE).url, path) as client:
+        for text in (large + "one", "two"):
+            outcome(client, streamed=False, text=text)
+    with replaying(path) as client:
+        refused = outcome(client, streamed=False, text=large + "three")
+    assert "one" in refused[1] and "three" in refused[1] and len(refused[1]) < 400
+
+
 def test_the_workspace_is_on_no_tape_though_a_server_names_it(serve: Serve, path: Path) -> None:
     workspace = "7391739173917391739"
     page = {"prompts": [{"id": "1", "workspace_id": workspace, "prompt_key": "greet"}], "total": 1}

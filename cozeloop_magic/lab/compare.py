@@ -31,6 +31,7 @@ from cozeloop_magic.lab.state import (
 )
 from cozeloop_magic.lab.variants import Variant
 from cozeloop_magic.lab.verdict import inputs_to_show_anything, what_can_be_shown
+from cozeloop_magic.run.answer import Answer
 from cozeloop_magic.run.drive import Stop
 from cozeloop_magic.run.state import Interrupted, Phase, RunState
 from cozeloop_magic.store.jobs import Job, JobState
@@ -318,7 +319,7 @@ class _Experiment:
             each = self.state.trials[trial]
             if each.run.phase is Phase.DONE and not each.scores:
                 given = self.plan.inputs[trial.input]
-                scores = (check(each.run.result, given.row.values, given.expected) for check in self.checks)
+                scores = (check(Answer(each.run), given.row.values, given.expected) for check in self.checks)
                 yield Scored(trial, tuple(score for made in scores for score in made))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from html import escape
@@ -29,13 +30,18 @@ class Listing(Sequence[Row]):
         The columns that are shown, in their order. Rows may hold more.
     title, note : str
         A line above the table and one below it.
+    widest : int
+        Characters, beyond which text in a cell goes on in another line where the table is text; 0 for never.
     """
 
-    def __init__(self, rows: Iterable[Row], columns: Sequence[str], *, title: str = "", note: str = "") -> None:
+    def __init__(
+        self, rows: Iterable[Row], columns: Sequence[str], *, title: str = "", note: str = "", widest: int = 0
+    ) -> None:
         self._rows = tuple(rows)
         self.columns = tuple(columns)
         self.title = title
         self.note = note
+        self._widest = widest
 
     @overload
     def __getitem__(self, index: int) -> Row: ...
@@ -59,7 +65,7 @@ class Listing(Sequence[Row]):
         from tabulate import tabulate
 
         table = tabulate(
-            [[_text(row.get(name)) for name in self.columns] for row in self._rows],
+            [[self._wrapped(_text(row.get(name))) for name in self.columns] for row in self._rows],
             headers=self.columns,
             tablefmt="simple",
             disable_numparse=True,
@@ -68,6 +74,11 @@ class Listing(Sequence[Row]):
         return "\n\n".join(filter(None, (printable(self.title), table, printable(self.note))))
 
     __repr__ = __str__
+
+    def _wrapped(self, text: str) -> str:
+        if not self._widest:
+            return text
+        return textwrap.fill(text, self._widest, break_long_words=False, break_on_hyphens=False)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         text = str(self)

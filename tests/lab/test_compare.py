@@ -135,6 +135,20 @@ class TestVerdict:
             run(client, variants=VERSIONS[::-1], require="not-worse")
         assert caught.value.result.verdict is Verdict.WORSE
 
+    def test_checks_that_cannot_decide_say_why(self, client: Client) -> None:
+        def raises(answer: Any, row: Any) -> bool:
+            return bool(row["nothing"])
+
+        def length(answer: Any, row: Any) -> int:
+            return len(answer)
+
+        few = run(client, checks=[raises]).decide()
+        assert (few.verdict, few.dropped) == (Verdict.TOO_FEW, 12)
+        numbers = run(client, checks=[length]).decide()
+        assert str(numbers) == (
+            "There is nothing to decide by: the checks give numbers alone; --decide length goes by one."
+        )
+
     def test_the_smallest_difference_may_be_in_a_checks_own_unit(self, client: Client) -> None:
         def points(answer: Any, row: Any) -> int:
             return len(answer.text)

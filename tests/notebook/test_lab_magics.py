@@ -73,6 +73,22 @@ def test_a_list_is_one_however_it_is_written(notebook: Any, written: str) -> Non
     assert len(notebook.user_ns["_loop"]) == 2
 
 
+def test_columns_and_checks_of_several_words_and_text_from_python(notebook: Any) -> None:
+    wide = notebook.user_ns["reviews"].rename(columns={"review": "The review", "label": "The label"})
+    notebook.user_ns |= {"wide": wide, "column": "The label", "version": "2.0.0", "none": None}
+    compare = "%loop_compare greet -v 1.0.0 -v $version -v $none --inputs wide --quiet --off -o cmp "
+    for rest in (
+        '--map text="The review" --expect "The label" --check equals',
+        '--map "text=The review" --expect $column --check "equals"',
+        '--map text="The review" --check "regex:^(good|bad)$" --check finish:stop',
+    ):
+        assert run(notebook, compare + rest).success and notebook.user_ns["cmp"].verdict == "better", rest
+    batch = '%loop_batch $wide -p greet -v $version --map text="The review" --column "The answer" -o told --off'
+    assert run(notebook, batch + ' --check contains:"no such thing" --expect $column --check equals').success
+    told = notebook.user_ns["told"]
+    assert told["equals"].all() and not told["contains:no such thing"].any() and told["The answer"][1] == "good"
+
+
 def test_text_that_reads_as_python_of_the_notebook_is_told(notebook: Any, capsys: Any) -> None:
     assert run(notebook, "%%loop_compare greet@2.0.0 --plain\ntext: reviews.review[1]").success
     assert "this is text; `text = reviews.review[1]` is Python" in capsys.readouterr().err

@@ -92,8 +92,8 @@ def in_a_child(work: Callable[[], object]) -> str:
 
 
 def soon(is_so: Callable[[], bool]) -> bool:
-    """Wait a moment for what other threads bring about; on a busy machine, that may be a long one."""
-    ends = time.monotonic() + 30
+    """Wait for what other threads bring about, mostly in a moment."""
+    ends = time.monotonic() + 60
     while not is_so():
         if time.monotonic() > ends:
             return False

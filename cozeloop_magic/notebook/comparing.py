@@ -6,14 +6,14 @@ import re
 import sys
 from argparse import Namespace
 from collections import ChainMap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import product
 from typing import Any
 
 from cozeloop_magic.cell.bind import unquote
 from cozeloop_magic.cell.options import read_json, read_pair
-from cozeloop_magic.errors import InvalidRequest, RequirementNotMet
+from cozeloop_magic.errors import InvalidRequest, LoopError
 from cozeloop_magic.lab.compare import compare
 from cozeloop_magic.lab.state import ExperimentView
 from cozeloop_magic.lab.variants import Variant
@@ -62,12 +62,19 @@ def run_comparison(
         stop=stop,
         **_options(session, args, names, stop, plain),
     )
+    _bind(session, run, args.out, stop)
+
+
+def _bind(session: Session, run: Callable[[], object], out: str | None, stop: Stop) -> None:
+    """Run a comparison and bind it, also what came of one that an error ended."""
     unmet = None
     try:
-        comparison: object = run()
-    except RequirementNotMet as error:
+        comparison = run()
+    except LoopError as error:
+        if error.result is None:
+            raise
         comparison, unmet = error.result, error
-    session.bind(comparison, "_loop", args.out)
+    session.bind(comparison, "_loop", out)
     if stop.asked:
         raise KeyboardInterrupt("stopped; what came is kept, and the same cell runs only what is missing.")
     if unmet is not None:

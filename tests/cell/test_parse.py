@@ -7,9 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from cozeloop_magic.cell.literal import refuse_path
 from cozeloop_magic.cell.parse import CellSpec, Expression, Value, parse_cell
 from cozeloop_magic.entities.prompt import Role
 from cozeloop_magic.errors import CellError
@@ -147,6 +148,10 @@ class TestVariables:
     @given(st.lists(json_values) | st.dictionaries(st.text(), json_values))
     def test_json_means_itself(self, value: Any) -> None:
         text = json.dumps(value)
+        try:
+            refuse_path(text)
+        except CellError:
+            assume(False)  # ".\n" could be a path of Windows, and is refused as one
         assert literals(f"x: {text}") == {"x": text}
 
 

@@ -343,13 +343,13 @@ class TestTheTeachersPage:
         body = {"prompt_identifier": {"prompt_key": "chat"}, "variable_vals": TOPIC}
         running = threading.Thread(target=lambda: got.append(anna.post(path, body).text))
         running.start()
-        assert model.asked.wait(20)
+        assert model.asked.wait(60)
         (turn,) = self.state(teacher)["members"][1]["running"]
         assert teacher.call("POST", "/class/stop", {"turn": turn["turn"]}).json()["data"] == {"stopped": 1}
         running.join(20)
         assert got and "The teacher has stopped this answer" in got[0]
         assert eventually(lambda: self.state(teacher)["members"][1]["running"] == [])
-        assert model.stopped_early.wait(20)
+        assert model.stopped_early.wait(60)
 
     @pytest.mark.parametrize(("method", "path"), [("GET", "/class/state"), ("POST", "/class/stop")])
     def test_it_is_for_the_teachers_token_alone(self, lesson, method, path):

@@ -7,7 +7,6 @@ an iterator when their turn comes, so that a million rows need no more memory th
 from __future__ import annotations
 
 import heapq
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,13 +23,12 @@ from cozeloop_magic.lab.keeper import Keeper
 from cozeloop_magic.lab.limiter import Limiter
 from cozeloop_magic.run.drive import Stop
 from cozeloop_magic.run.state import Event, Failed, Finished, Interrupted, Phase, Preparing, Ran, RunState
+from cozeloop_magic.run.work import HAS_THREADS, PATIENCE
 from cozeloop_magic.transport.call import Calls
 from cozeloop_magic.transport.retry import asks_for_patience
 
 __all__ = ["Scheduler"]
 
-_HAS_THREADS = sys.platform != "emscripten"  # in a browser none can be started
-_PATIENCE = 0.1  # seconds of one wait: on Windows no signal is heard before it ends
 _QUIET = 0.2  # seconds beyond a batch's time after which an empty one is given
 _PARTING = 1.0  # seconds for threads to notice that their call was ended
 _UNTOLD = 1024  # runs that may have ended without the caller having taken notice
@@ -132,7 +130,7 @@ class Scheduler(Generic[Task]):
         self._tasks = iter(tasks)
         self._origin = self._client.connect().origin
         self._answered_at = time.monotonic()
-        self._alive = self._limiter.concurrency if _HAS_THREADS else 1
+        self._alive = self._limiter.concurrency if HAS_THREADS else 1
         self._keeper = Keeper(self._keep_some, self._kept, at_once=self._alive == 1)
         self._stop.wakes(self._cancel)
         self._start()
@@ -143,7 +141,7 @@ class Scheduler(Generic[Task]):
             self._cancel()
 
     def _start(self) -> None:
-        if _HAS_THREADS:
+        if HAS_THREADS:
             for number in range(self._alive):
                 threading.Thread(target=self._work, args=(number,), name="cozeloop-trial", daemon=True).start()
         else:
@@ -201,7 +199,7 @@ class Scheduler(Generic[Task]):
     def _waiting(self) -> Iterator[list[Told[Task]] | Paced | BaseException | None]:
         """Give what waits in the queue, and at least one item if there soon is one."""
         try:
-            yield self._queue.get(timeout=_PATIENCE)
+            yield self._queue.get(timeout=PATIENCE)
             for _ in range(self._queue.qsize()):
                 yield self._queue.get_nowait()
         except Empty:
@@ -211,7 +209,7 @@ class Scheduler(Generic[Task]):
         """Wait for the tick, or the end; whoever waited for the queue would be woken by each piece."""
         while not self._stop.asked and (left := until - time.monotonic()) > 0:
             try:
-                return self._bell.get(timeout=min(left, _PATIENCE))
+                return self._bell.get(timeout=min(left, PATIENCE))
             except Empty:
                 pass
 
@@ -273,7 +271,7 @@ class Scheduler(Generic[Task]):
                     return turn
                 if self._exhausted and not self._again:
                     return None
-                self._changed.wait(min(wait or _PATIENCE, _PATIENCE))
+                self._changed.wait(min(wait or PATIENCE, PATIENCE))
         return None
 
     def _take(self, now: float) -> _Turn[Task] | None:

@@ -16,9 +16,13 @@ from cozeloop_magic.transport.call import Calls
 if TYPE_CHECKING:
     from cozeloop_magic.run.drive import Stop
 
-__all__ = ["Clock", "InlineWork", "Steps", "ThreadWork", "Work"]
+__all__ = ["HAS_THREADS", "PATIENCE", "Clock", "InlineWork", "Steps", "ThreadWork", "Work"]
 
-_PATIENCE = 0.1  # seconds of one wait: on Windows no signal is heard before it ends
+HAS_THREADS = sys.platform != "emscripten"
+"""Whether any can be started: in a browser none can."""
+
+PATIENCE = 0.1
+"""Seconds of one wait: on Windows no signal is heard before it ends."""
 
 
 class Clock:
@@ -165,7 +169,7 @@ class ThreadWork:
     def _first(self) -> Event | BaseException | None:
         while not self._stop.asked:
             try:
-                return self._queue.get(timeout=_PATIENCE)
+                return self._queue.get(timeout=PATIENCE)
             except Empty:
                 pass
         return None
@@ -174,7 +178,7 @@ class ThreadWork:
         """Wait for the tick, or the end; whatever waited for the queue would be woken by each piece."""
         while not self._stop.asked and (left := until - time.monotonic()) > 0:
             try:
-                return self._bell.get(timeout=min(left, _PATIENCE))
+                return self._bell.get(timeout=min(left, PATIENCE))
             except Empty:
                 pass
 
@@ -190,4 +194,4 @@ class ThreadWork:
         yield next((item for item in told if isinstance(item, Finished)), Interrupted(self.clock()))
 
 
-Work = InlineWork if sys.platform == "emscripten" else ThreadWork
+Work = ThreadWork if HAS_THREADS else InlineWork

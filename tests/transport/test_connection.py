@@ -209,7 +209,7 @@ class TestBeingReused:
         assert read_whole(client) == "Hello world"
         with calls, pytest.raises(errors.ClientClosed):
             read_whole(client)
-        assert left.is_set()
+        assert left.wait(PATIENCE)
 
     def test_is_tried_again_where_it_ended_before_the_server_far_away_can_have_heard(
         self, serve: Serve, monkeypatch: pytest.MonkeyPatch

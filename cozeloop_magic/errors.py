@@ -111,6 +111,8 @@ class LoopError(Exception):
     """Whether the same call may be made again at once: the server has not begun it, or asks to come again."""
     retry_after: float | None = None
     """Seconds the server asks to be left alone before that, where it names any."""
+    result: object = None
+    """What came of many calls before it ended them: a comparison."""
 
     def __init__(
         self,
@@ -214,9 +216,7 @@ class TapeError(LoopError):
 
 
 class RequirementNotMet(LoopError):
-    """A comparison did not show what it was required to, and is ``result``; or too many rows of a table failed."""
-
-    result: object = None
+    """A comparison did not show what it was required to, or too many rows of a table failed."""
 
 
 class TransportError(LoopError):

@@ -28,6 +28,7 @@ PURE = [  # what the kernel and this package import, but for PyYAML, which has a
     "mdit-py-plugins>=0.4",
     "micropip>=0.11",
     "narwhals>=1.20",
+    "packaging>=23",
     "platformdirs>=4.0",
     "Pygments>=2.15",
     "requests>=2.31",

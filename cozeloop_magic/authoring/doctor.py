@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from pathlib import Path
 
+from cozeloop_magic.authoring.packages import EXTRAS, FRONT_ENDS, Installed, installed, of_package, own_versions
 from cozeloop_magic.client.client import Client
 from cozeloop_magic.client.connect import client_for
 from cozeloop_magic.client.settings import Settings
 from cozeloop_magic.entities.prompt import ExecuteRequest, PromptSummary
 from cozeloop_magic.errors import (
+    AlreadyExists,
     AuthenticationFailed,
-    LabelNotFound,
     LoopError,
     PermissionDenied,
+    PromptNotFound,
     RemoteError,
     TransportError,
     UnexpectedContent,
@@ -30,8 +32,12 @@ __all__ = ["Finding", "examine"]
 _SKEW = 60  # seconds, beyond which a signed claim may be too old or too young
 _NO_VERSION = "0.0.0-doctor"  # asked for to be refused: whoever may run prompts is told that there is none
 _EVALUATION = "/v1/loop/evaluation/evaluators/list"
+_ON_ITS_PAGE = "on the page where the token was made"
+_PERMISSION = {
+    "create prompts": f"Give the token the permission to create prompts, {_ON_ITS_PAGE}.",
+    "write prompts": f"Give the token the permission to edit prompts, {_ON_ITS_PAGE}.",
+}
 _PATIENCE = 20.0  # seconds for each call
-_EXTRAS = {"local": ("starlette", "uvicorn", "jinja2", "xllamacpp"), "batch": ("pandas", "narwhals")}
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ def examine(arguments: Mapping[str, str] | None = None, config: Mapping[str, str
         with client:
             yield from _answering(client, settings)
     yield _store()
-    yield from _extras()
+    yield from _packages()
 
 
 def _answering(client: Client, settings: Settings) -> Iterator[Finding]:
@@ -90,7 +96,9 @@ def _embedded(client: Client) -> Iterator[Finding]:
 
     try:
         chosen = next(model for model in available_models() if model.chosen)
-        yield Finding("model", True, f"{chosen.model}, {chosen.at}")
+        there = chosen.kind != "default" or Path(chosen.at).is_file()
+        mend = "" if there else "Run `cozeloop-magic model fetch` ahead of the first call."
+        yield Finding("model", True if there else None, f"{chosen.model}, {chosen.at}", mend)
         endpoint = client.connect()
     except LoopError as error:
         yield Finding("embedded Loop", False, error.message, error.hint)
@@ -152,15 +160,38 @@ def _prompts(client: Client) -> Iterator[Finding]:
     yield _tried("read prompts", lambda: client.get_prompt(key, timeout=_PATIENCE))
     yield _tried("read versions", lambda: client.prompts.commits(prompt_id, page_size=1))
     request = ExecuteRequest(key, _NO_VERSION)
-    yield _tried("run prompts", lambda: client.run(request, _PATIENCE), expected=VersionNotFound)
-    yield Finding("write prompts", None, "not tried: it would change something")
+    yield _tried("run prompts", lambda: client.run(request, _PATIENCE), VersionNotFound)
+    made = _tried("create prompts", lambda: _create_again(client, key), AlreadyExists)
+    yield made
+    if first.latest_version:
+        yield _writing(client, first, made)
 
 
-def _tried(check: str, work: Callable[[], object], expected: type[LoopError] = LabelNotFound) -> Finding:
+def _create_again(client: Client, prompt_key: str) -> None:
+    """Ask for a prompt with a key that is taken, which a server refuses only after it has looked at permissions."""
+    client.prompts.delete(client.prompts.create(prompt_key, prompt_key))
+
+
+def _writing(client: Client, prompt: PromptSummary, made: Finding) -> Finding:
+    """Ask to commit a version that is there, which changes nothing: whoever may not write is told so before."""
+    version = prompt.latest_version or ""
+    no_draft = PromptNotFound
+    found = _tried(
+        "write prompts", lambda: client.prompts.commit_draft(prompt.id or "", version), AlreadyExists, no_draft
+    )
+    if found.ok or not made.ok:
+        return found
+    return Finding(found.check, None, f"not {prompt.prompt_key}: {found.seen}", "Write prompts of your own.")
+
+
+def _tried(check: str, work: Callable[[], object], *refusals: type[LoopError]) -> Finding:
+    """Try something; a refusal that comes once permissions were looked at says that it is allowed."""
     try:
         work()
-    except expected:
+    except refusals:
         pass
+    except PermissionDenied as error:
+        return replace(_failed(check, error), mend=_PERMISSION.get(check, error.hint))
     except LoopError as error:
         return _failed(check, error)
     return Finding(check, True, "allowed")
@@ -201,8 +232,25 @@ def _store() -> Finding:
         )
 
 
-def _extras() -> Iterator[Finding]:
-    for extra, modules in _EXTRAS.items():
-        missing = [module for module in modules if importlib.util.find_spec(module) is None]
-        seen = f"without {', '.join(missing)}" if missing else "installed"
-        yield Finding(f"[{extra}]", None if missing else True, seen, f"{to_install(extra)}." if missing else "")
+def _packages() -> Iterator[Finding]:
+    """Tell versions, and what is missing or older than what is asked for."""
+    yield _versions("packages", [*own_versions(), *of_package()])
+    there = [each for each in map(installed, FRONT_ENDS) if each.version]
+    yield Finding("front end", None if not there else True, _named(there) or "none is installed here")
+    for extra in EXTRAS:
+        found = of_package(extra)
+        missing = [each.name for each in found if not each.version]
+        if missing:
+            yield Finding(f"[{extra}]", None, f"without {', '.join(missing)}", f"{to_install(extra)}.")
+        elif found:
+            yield _versions(f"[{extra}]", found)
+
+
+def _versions(check: str, found: Sequence[Installed]) -> Finding:
+    wrong = [each.wanted for each in found if each.wanted]
+    mend = f"pip install --upgrade {' '.join(map(repr, wrong))}".replace("'", '"') if wrong else ""
+    return Finding(check, not wrong, _named(found), mend)
+
+
+def _named(found: Iterable[Installed]) -> str:
+    return ", ".join(f"{each.name} {each.version or 'is missing'}" for each in found)

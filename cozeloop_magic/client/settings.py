@@ -154,6 +154,10 @@ def _complete(values: dict[str, str], sources: dict[str, str]) -> dict[str, str]
             f"The Loop server is only half configured: {' and '.join(missing)} missing (found: {', '.join(named)}).",
             hint="Set what is missing, or unset the others to use the embedded Loop.",
         )
+    if not re.fullmatch(r"[0-9]{1,19}", values["workspace_id"], re.ASCII):  # and not shown: it may be the token
+        raise ConfigurationError(
+            f"{_PREFIX}WORKSPACE_ID is no number.", hint="Copy the digits from the address of the workspace's page."
+        )
     return values
 
 
@@ -163,13 +167,26 @@ def _origin(url: str) -> str:
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # of a port, or of an IPv6 address
         usable = False
-    if not usable or re.search(r"[\s?#]", url):
+    if not usable or re.search(r"\s", url):
         raise ConfigurationError(
-            f"COZELOOP_API_BASE_URL is {url!r}, which is no http or https address.",
+            f"COZELOOP_API_BASE_URL is {_shown(url)}, which is no http or https address of a server.",
             hint=f"Use one such as {DEFAULT_BASE_URL}.",
+        )
+    if re.search(r"[?#]", url):
+        raise ConfigurationError(
+            f"COZELOOP_API_BASE_URL is {_shown(url)} with a ? or a # and more.",
+            hint="Leave that out, and use COZELOOP_API_TOKEN for the token.",
         )
     if parts.username or parts.password:
         raise ConfigurationError(
             "COZELOOP_API_BASE_URL holds a user name or password.", hint="Use COZELOOP_API_TOKEN for the token."
         )
     return url.rstrip("/")
+
+
+def _shown(url: str) -> str:
+    """Return as much of an address as may be shown: no query, no password, and nothing that may be a token."""
+    address = re.split(r"[?#]", re.sub(r"//[^/?#]*@", "//", url))[0]
+    is_address = "://" in address or re.fullmatch(r"[\w-]+(\.[\w-]+)*(:\d+)?(/.*)?", address)
+    is_token = re.match(r"pat_|sat_|sk-|eyJ|Bearer\b", address) or not re.search(r"[.:/]", address)
+    return repr(address) if is_address and not is_token else "something"

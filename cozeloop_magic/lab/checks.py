@@ -6,6 +6,7 @@ A check gives scores: True or False, or a number. A check that raises is an erro
 from __future__ import annotations
 
 import difflib
+import inspect
 import json
 import math
 import re
@@ -16,15 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cozeloop_magic.entities.prompt import ExecuteResult
 from cozeloop_magic.errors import InvalidRequest, to_install
+from cozeloop_magic.run.answer import Answer
 
 __all__ = ["Check", "Score", "check_expected", "parse_check", "says_yes_or_no"]
 
 _JSON = "Write json:schema.json, a file's path, or the schema itself as JSON without blanks."
 
 Row = Mapping[str, Any]
-Evaluate = Callable[[ExecuteResult, Row, Any], Any]
+Evaluate = Callable[[Answer, Row, Any], Any]
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Check:
     name : str
         Shown at the head of its column.
     evaluate : callable
-        Takes the result, the input's row and the expected answer; gives a bool, a number, or a mapping of several.
+        Takes the answer, the input's row and what is expected; gives a bool, a number, or a mapping of several.
     needs_expected : bool
         Whether it compares with what the inputs say an answer should be.
     """
@@ -64,11 +65,11 @@ class Check:
     evaluate: Evaluate
     needs_expected: bool = False
 
-    def __call__(self, result: ExecuteResult, row: Row, expected: Any = None) -> tuple[Score, ...]:
+    def __call__(self, answer: Answer, row: Row, expected: Any = None) -> tuple[Score, ...]:
         """Return the scores of an answer; what the check raises is an error in them."""
         try:
-            value = self.evaluate(result, row, expected)
-            if isinstance(value, Mapping):
+            value = self.evaluate(answer, row, expected)
+            if isinstance(value, Mapping) and value:
                 return tuple(Score(f"{self.name}.{name}", _value(each)) for name, each in value.items())
             return (Score(self.name, _value(value)),)
         except Exception as error:
@@ -129,21 +130,21 @@ def says_yes_or_no(name: str) -> bool:
 def _equals(name: str, value: str | None) -> Check:
     return Check(
         name,
-        lambda result, row, expected: _folded(result.text) == _folded(_wanted(value, expected)),
+        lambda answer, row, expected: _folded(answer.text) == _folded(_wanted(value, expected)),
         needs_expected=value is None,
     )
 
 
 def _exact(name: str, value: str | None) -> Check:
     return Check(
-        name, lambda result, row, expected: result.text == _wanted(value, expected), needs_expected=value is None
+        name, lambda answer, row, expected: answer.text == _wanted(value, expected), needs_expected=value is None
     )
 
 
 def _contains(name: str, value: str | None) -> Check:
     return Check(
         name,
-        lambda result, row, expected: _folded(_wanted(value, expected)) in _folded(result.text),
+        lambda answer, row, expected: _folded(_wanted(value, expected)) in _folded(answer.text),
         needs_expected=value is None,
     )
 
@@ -155,14 +156,14 @@ def _regex(name: str, value: str | None) -> Check:
         raise InvalidRequest(
             f"The check {name} is no regular expression: {error}.", hint="A sign such as ( or * itself is \\( or \\*."
         ) from None
-    return Check(name, lambda result, row, expected: pattern.search(result.text) is not None)
+    return Check(name, lambda answer, row, expected: pattern.search(answer.text) is not None)
 
 
 def _json(name: str, value: str | None) -> Check:
     if not value:
-        return Check("json", lambda result, row, expected: _is_json(result.text))
+        return Check("json", lambda answer, row, expected: _is_json(answer.text))
     validator = _validator(value)
-    return Check("json", lambda result, row, expected: _is_json(result.text) and validator(json.loads(result.text)))
+    return Check("json", lambda answer, row, expected: _is_json(answer.text) and validator(json.loads(answer.text)))
 
 
 def _max_tokens(name: str, value: str | None) -> Check:
@@ -170,17 +171,17 @@ def _max_tokens(name: str, value: str | None) -> Check:
     if not text.isdecimal():
         raise InvalidRequest(f"The check {name} needs a whole number.", hint="Write max_tokens:50.")
 
-    def evaluate(result: ExecuteResult, row: Row, expected: Any) -> bool:
-        if result.usage is None or result.usage.output_tokens is None:
+    def evaluate(answer: Answer, row: Row, expected: Any) -> bool:
+        if answer.usage is None or answer.usage.output_tokens is None:
             raise ValueError("the server did not say how many tokens there were")
-        return result.usage.output_tokens <= int(text)
+        return answer.usage.output_tokens <= int(text)
 
     return Check(name, evaluate)
 
 
 def _finish(name: str, value: str | None) -> Check:
     reason = _needed(name, value, "finish:stop")
-    return Check(name, lambda result, row, expected: result.finish_reason == reason)
+    return Check(name, lambda answer, row, expected: answer.finish_reason == reason)
 
 
 def _python(name: str, functions: Mapping[str, Any]) -> Check:
@@ -192,6 +193,10 @@ def _python(name: str, functions: Mapping[str, Any]) -> Check:
         raise InvalidRequest(
             f"The check python:{name} names a Python function, and {name} {what}{meant}.",
             hint=f"Run first: def {name or 'tone'}(answer, row): return ...",
+        )
+    if inspect.iscoroutinefunction(function):
+        raise InvalidRequest(
+            f"The check python:{name} is an async function.", hint="Write def in place of async def."
         )
     return _of_function(name, function)
 
@@ -208,7 +213,7 @@ _KINDS: dict[str, Callable[[str, str | None], Check]] = {
 
 
 def _of_function(name: str, function: Callable[..., Any]) -> Check:
-    return Check(name, lambda result, row, expected: function(result, row))
+    return Check(name, lambda answer, row, expected: function(answer, row))
 
 
 def _needed(name: str, value: str | None, example: str) -> str:
@@ -232,10 +237,14 @@ def _folded(text: str) -> str:
 
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text)
-    except ValueError:
+        json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
         return False
     return True
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _validator(schema: str) -> Callable[[Any], bool]:
@@ -261,8 +270,8 @@ def _value(given: Any) -> bool | float | None:
     """Read what a check gave: Python's and numpy's bools and numbers."""
     if hasattr(given, "item"):
         given = given.item()
-    if given is None:
-        raise ValueError("it gave None; a check gives True, False, a number, or a dict of them")
+    if given is None or given == {}:
+        raise ValueError(f"it gave {given}; a check gives True, False, a number, or a dict of them")
     if isinstance(given, bool):
         return given
     if isinstance(given, (int, float)):

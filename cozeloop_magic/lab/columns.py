@@ -8,9 +8,10 @@ from typing import Any
 
 from cozeloop_magic.errors import InvalidRequest
 from cozeloop_magic.lab.answer_json import AnswerFields
-from cozeloop_magic.lab.checks import Check
+from cozeloop_magic.lab.checks import Check, says_yes_or_no
 from cozeloop_magic.lab.inputs import Row, is_missing
 from cozeloop_magic.lab.variants import ResolvedVariant
+from cozeloop_magic.run.answer import Answer
 from cozeloop_magic.run.state import Phase, RunState
 from cozeloop_magic.template.check import check_variables
 
@@ -121,15 +122,16 @@ class RowColumns:
 
     @property
     def _more(self) -> list[str]:
-        """Those of the checks and of the schema's fields."""
+        """Those of the schema's fields and of the checks, but not of functions, which may give several."""
         names = self.fields.names if self.fields is not None else ()
-        return [*(check.name for check in self.checks), *(f"{self.out}.{name}" for name in names)]
+        checks = (check.name for check in self.checks if says_yes_or_no(check.name))
+        return [*checks, *(f"{self.out}.{name}" for name in names)]
 
     def _judge(self, row: Row, run: RunState, added: dict[str, Any]) -> None:
         """Add what the checks say of an answer, and its fields; what is wrong with it stands in its error."""
         expected = row.values.get(self.expect) if self.expect else None
         expected = None if is_missing(expected) else expected
-        scores = [score for check in self.checks for score in check(run.result, row.values, expected)]
+        scores = [score for check in self.checks for score in check(Answer(run), row.values, expected)]
         problems = [score.error for score in scores if score.error]
         added |= {score.name: score.value for score in scores}
         if self.fields is not None:

@@ -11,7 +11,7 @@ from typing import Any
 from cozeloop_magic.client.client import Client
 from cozeloop_magic.client.request import execute_body
 from cozeloop_magic.entities.prompt import Message
-from cozeloop_magic.errors import InvalidRequest, RequirementNotMet
+from cozeloop_magic.errors import InvalidRequest, LoopError, RequirementNotMet
 from cozeloop_magic.lab.checks import Check, check_expected, parse_check
 from cozeloop_magic.lab.comparison import Comparison
 from cozeloop_magic.lab.events import Told
@@ -31,6 +31,7 @@ from cozeloop_magic.lab.state import (
 )
 from cozeloop_magic.lab.variants import Variant
 from cozeloop_magic.lab.verdict import inputs_to_show_anything, what_can_be_shown
+from cozeloop_magic.run.answer import Answer
 from cozeloop_magic.run.drive import Stop
 from cozeloop_magic.run.state import Interrupted, Phase, RunState
 from cozeloop_magic.store.jobs import Job, JobState
@@ -135,7 +136,8 @@ def compare(
     RequirementNotMet
         If it does not show what is required; its ``result`` is the comparison.
     LoopError
-        If a prompt cannot be had, or runs cannot be kept. A failed call raises nothing: its trial says why.
+        If a prompt cannot be had, or runs cannot be kept; then ``result`` is the comparison as far as it came. A
+        failed call raises nothing: its trial says why.
     """
     made = [check if isinstance(check, Check) else parse_check(check, functions) for check in checks]
     check_expected(made, expect)
@@ -158,17 +160,29 @@ def compare(
         raise InvalidRequest("No judge is named to decide by.", hint="Name one: --judge KEY@VERSION.")
     with opened(store) as kept:
         experiment = _Experiment(client, plan, made, measure, by, kept, view, stop or Stop(), concurrency)
-        with experiment.stop.on_interrupt(), experiment.finished():
+        with _with_what_came(experiment, prices, store), experiment.stop.on_interrupt(), experiment.finished():
             experiment.run(fresh, retry_errors, cache, timeout, interval)
             if jury is not None and not experiment.stop.asked:
                 experiment.judge(jury, fresh, timeout)
-            comparison = Comparison(experiment.state, measure, by, experiment.look, concurrency, prices, store, view)
+            comparison = experiment.comparison(prices, store)
             said = [Noted(note) for note in (comparison.judge_note, comparison.check_note) if note]
             experiment.shown(*said, Decided(tuple(comparison.decide_all())))
             comparison = comparison.with_state(experiment.state)
     if require:
         _require(comparison, require)
     return comparison
+
+
+@contextmanager
+def _with_what_came(
+    experiment: _Experiment, prices: Mapping[str, float] | None, store: RunStore | bool
+) -> Iterator[None]:
+    """Have an error that ends a comparison early, a full disk say, hold it as far as it came."""
+    try:
+        yield
+    except LoopError as error:
+        error.result = experiment.comparison(prices, store)
+        raise
 
 
 def _require(comparison: Comparison, verdict: str) -> None:
@@ -227,6 +241,12 @@ class _Experiment:
         for batch in scheduler.run(todo, interval):
             self.shown(*batch)
 
+    def comparison(self, prices: Mapping[str, float] | None, store: RunStore | bool) -> Comparison:
+        """Give it as far as it has come."""
+        return Comparison(
+            self.state, self.measure, self.by, self.look, self.concurrency, prices, store, self.view
+        )  # fmt: skip
+
     def judge(self, jury: Judge, fresh: bool, timeout: float | None) -> None:
         """Have the answers judged; what was judged before is not asked again."""
         limiter = Limiter(self.concurrency)
@@ -255,7 +275,8 @@ class _Experiment:
             yield
         except BaseException:
             under_way = [trial for trial, each in self.state.trials.items() if each.run.phase is Phase.STREAMING]
-            self._finish(fold(self.state, *(Told(trial, Interrupted(0.0)) for trial in under_way)))
+            self.state = fold(self.state, *(Told(trial, Interrupted(0.0)) for trial in under_way))
+            self._finish(self.state)
             raise
         self._finish(self.state)
         if self.store is not None and self.job is not None:
@@ -318,7 +339,7 @@ class _Experiment:
             each = self.state.trials[trial]
             if each.run.phase is Phase.DONE and not each.scores:
                 given = self.plan.inputs[trial.input]
-                scores = (check(each.run.result, given.row.values, given.expected) for check in self.checks)
+                scores = (check(Answer(each.run), given.row.values, given.expected) for check in self.checks)
                 yield Scored(trial, tuple(score for made in scores for score in made))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from cozeloop_magic.entities.prompt import ExecuteRequest, ExecuteResult
-from cozeloop_magic.run.state import Arrived, Event, Prepared, Ran, RunState, fold, join_arrived, speaks
+from cozeloop_magic.run.state import Arrived, Event, Prepared, RunState, fold, join_arrived, speaks
 
 __all__ = ["OngoingRun", "Paced", "Task", "Told", "join_told"]
 
@@ -32,7 +32,13 @@ class Paced:
 
 
 class OngoingRun(Generic[Task]):
-    """One task's call under way, in a worker's thread."""
+    """One task's call under way, in a worker's thread.
+
+    Attributes
+    ----------
+    told : bool
+        Whether anybody was told of a piece.
+    """
 
     def __init__(self, task: Task, request: ExecuteRequest, origin: str) -> None:
         self.task = task
@@ -41,7 +47,7 @@ class OngoingRun(Generic[Task]):
         self._prepared = Prepared(origin, request.version)
         self._pieces = 0
         self._first = self._last = 0.0
-        self._spoke = self._told = False
+        self._spoke = self.told = False
 
     @property
     def came(self) -> bool:
@@ -62,11 +68,11 @@ class OngoingRun(Generic[Task]):
                 self._first = at
         if tell is not None:
             event = Told(self.task, Arrived(at, piece))
-            tell([event] if self._told else [Told(self.task, self._prepared), event])
-            self._told = True
+            tell([event] if self.told else [Told(self.task, self._prepared), event])
+            self.told = True
 
-    def ended(self, answer: ExecuteResult | None, end: Event) -> tuple[RunState, Told[Task]]:
-        """Give the run as it ended, and what is to be told of it.
+    def ended(self, answer: ExecuteResult | None, end: Event) -> RunState:
+        """Give the run as it ended.
 
         Parameters
         ----------
@@ -78,8 +84,7 @@ class OngoingRun(Generic[Task]):
         state = RunState(self.request, origin=self._prepared.origin, version=self._prepared.version)
         if answer is not None:
             state = fold(state, Arrived(self._first, answer, self._pieces, self._last))
-        state = fold(state, end)
-        return state, Told(self.task, end if self._told else Ran(state))
+        return fold(state, end)
 
 
 def join_told(batch: Iterable[Told[Task] | Paced]) -> list[Told[Task] | Paced]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 from cozeloop_magic.errors import InvalidRequest
 from cozeloop_magic.lab.checks import says_yes_or_no
 from cozeloop_magic.lab.plan import Plan, Trial
 from cozeloop_magic.lab.state import ExperimentState, TrialState
-from cozeloop_magic.lab.verdict import Decision, Measure, Value, decide
+from cozeloop_magic.lab.verdict import Decision, Measure, Value, Verdict, decide
 from cozeloop_magic.lab.wording import JUDGE, PEOPLE
 from cozeloop_magic.run.state import Phase
 
@@ -86,12 +87,26 @@ def decide_by(state: ExperimentState, name: str, *, by: float, level: float = 0.
     values = {variant.name: _per_input(state, number, value_of) for number, variant in enumerate(state.plan.variants)}
     if all(value is None for per_input in values.values() for repeats in per_input for value in repeats):
         ended = any(trial.run.phase is Phase.DONE for trial in state.trials.values())
-        values = {variant: [] for variant in values} if ended or not state.trials else values
+        raised = any(score.error for trial in state.trials.values() for score in trial.scores)
+        values = {variant: [] for variant in values} if (ended and not raised) or not state.trials else values
     measure = _measure(name, values)
     if name in _SHARE_OF_BASELINE:
         first = [float(value) for repeats in next(iter(values.values())) for value in repeats if value is not None]
         by *= fmean(first) if first else 0.0
-    return decide(values, measure, by=by, level=level, look=look)
+    why = _why_nothing(state, name)
+    return [
+        replace(decision, why=why) if decision.verdict is Verdict.NOTHING_TO_DECIDE_BY else decision
+        for decision in decide(values, measure, by=by, level=level, look=look)
+    ]
+
+
+def _why_nothing(state: ExperimentState, name: str) -> str:
+    """Say what could be decided by instead, where checks gave something else."""
+    given = dict.fromkeys(score.name for trial in state.trials.values() for score in trial.scores)
+    if not given or name in (*given, *_SHARE_OF_BASELINE):
+        return ""
+    what = "the checks give numbers alone" if name == "pass" else f"no check gives {name}"
+    return f"{what}; --decide {' or '.join(given)} goes by one"
 
 
 def decide_by_preference(

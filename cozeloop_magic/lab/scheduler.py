@@ -20,6 +20,7 @@ from cozeloop_magic.client.client import Client
 from cozeloop_magic.entities.prompt import ExecuteRequest, ExecuteResult
 from cozeloop_magic.errors import ClientClosed, LoopError
 from cozeloop_magic.lab.events import OngoingRun, Paced, Task, Told, join_told
+from cozeloop_magic.lab.keeper import Keeper
 from cozeloop_magic.lab.limiter import Limiter
 from cozeloop_magic.run.drive import Stop
 from cozeloop_magic.run.state import Event, Failed, Finished, Interrupted, Phase, Preparing, Ran, RunState
@@ -33,8 +34,6 @@ _PATIENCE = 0.1  # seconds of one wait: on Windows no signal is heard before it 
 _QUIET = 0.2  # seconds beyond a batch's time after which an empty one is given
 _PARTING = 1.0  # seconds for threads to notice that their call was ended
 _UNTOLD = 1024  # runs that may have ended without the caller having taken notice
-_UNKEPT = 16  # runs that may have ended and are not kept yet
-_PAUSE = 0.01  # seconds after some were kept before others are
 _ENDS = (Ran, Finished, Failed, Interrupted)
 _BACKOFF, _LONGEST_BACKOFF = 0.25, 2.0  # seconds a task waits that was refused twice in a row, and at most
 
@@ -48,15 +47,7 @@ class _Turn(Generic[Task]):
     task: Task = field(compare=False)
     refusals: int = field(default=0, compare=False)
     begun: float = field(default=0.0, compare=False)
-
-
-@dataclass(slots=True)
-class _Ended(Generic[Task]):
-    """A run that ended and is to be kept, with what nobody has been told of it."""
-
-    turn: _Turn[Task]
-    state: RunState
-    told: Told[Task]
+    end: Event | None = field(default=None, compare=False)  # where all before it was told already
 
 
 class Scheduler(Generic[Task]):
@@ -110,15 +101,13 @@ class Scheduler(Generic[Task]):
         self._patience = patience
         self._queue: SimpleQueue[list[Told[Task]] | Paced | BaseException | None] = SimpleQueue()
         self._bell: SimpleQueue[None] = SimpleQueue()
-        lock = threading.RLock()
-        self._changed, self._ending = threading.Condition(lock), threading.Condition(lock)
+        self._changed = threading.Condition()
         self._calls: dict[int, Calls] = {}
         self._running: dict[int, tuple[Task, float]] = {}  # by the number of the turn, until they are kept
-        self._unkept: list[_Ended[Task]] = []
         self._again: list[_Turn[Task]] = []
         self._numbers = count()
         self._untold = 0
-        self._exhausted = self._over = self._keeper_idles = self._has_failed = False
+        self._exhausted = self._over = False
         self._answered_at = 0.0
         self._error: BaseException | None = None
         self._own_turns: Iterator[None] = iter(())  # those that the caller's thread takes
@@ -143,8 +132,8 @@ class Scheduler(Generic[Task]):
         self._tasks = iter(tasks)
         self._origin = self._client.connect().origin
         self._answered_at = time.monotonic()
-        self._alive = self._workers = self._limiter.concurrency if _HAS_THREADS else 1
-        self._has_keeper = self._workers > 1  # else each run is kept before the next is begun
+        self._alive = self._limiter.concurrency if _HAS_THREADS else 1
+        self._keeper = Keeper(self._keep_some, self._kept, at_once=self._alive == 1)
         self._stop.wakes(self._cancel)
         self._start()
         try:
@@ -159,8 +148,6 @@ class Scheduler(Generic[Task]):
                 threading.Thread(target=self._work, args=(number,), name="cozeloop-trial", daemon=True).start()
         else:
             self._own_turns = self._turns(0)
-        if self._has_keeper:
-            threading.Thread(target=self._keep_all, name="cozeloop-keep", daemon=True).start()
 
     # In any thread, also in a signal's handler: no lock of the scheduler's is taken.
 
@@ -262,21 +249,23 @@ class Scheduler(Generic[Task]):
             self._queue.put(error)
         with self._changed:
             self._alive -= 1
-            self._ending.notify()
-        if not self._has_keeper:
-            self._tell_end()
+            is_last = not self._alive
+        if is_last:
+            self._keeper.close()
+            self._queue.put(None)
+            self._bell.put(None)
 
     @property
-    def _is_full(self) -> bool:
-        """Whether too many wait to be kept: what is not is lost with the process, as are those under way."""
-        return len(self._running) >= self._workers + _UNKEPT
+    def _has_room(self) -> bool:
+        """Whether what has ended is told and kept fast enough."""
+        return self._untold < _UNTOLD and not self._keeper.is_full
 
     def _next(self) -> _Turn[Task] | None:
         """Wait for a task's turn; None if there will be none for this thread."""
         with self._changed:
             while not self._ended:
                 now = time.monotonic()
-                wait = self._limiter.seconds_to_wait(now) if self._untold < _UNTOLD and not self._is_full else None
+                wait = self._limiter.seconds_to_wait(now) if self._has_room else None
                 if wait == 0.0 and (turn := self._take(now)) is not None:
                     self._limiter.begin(now)
                     turn.begun = now
@@ -295,6 +284,7 @@ class Scheduler(Generic[Task]):
             for task in self._tasks:
                 return _Turn(0.0, next(self._numbers), task)
             self._exhausted = True
+            self._keeper.hurry()
         return None
 
     def _call(self, number: int, turn: _Turn[Task]) -> None:
@@ -314,7 +304,8 @@ class Scheduler(Generic[Task]):
             ended = self._ended or isinstance(error, ClientClosed)  # a stream that was cut says that it broke off
             end = Interrupted(run.clock()) if ended else Failed(run.clock(), error)
         if not self._waits(turn, run, end):
-            self._settle(turn, *run.ended(answer if run.came else None, end))
+            turn.end = end if run.told else None
+            self._settle(turn, run.ended(answer if run.came else None, end))
 
     def _answer(
         self, run: OngoingRun[Task], tell: Callable[[list[Told[Task]]], object] | None
@@ -349,70 +340,30 @@ class Scheduler(Generic[Task]):
         self._queue.put([Told(turn.task, Preparing("the server asks for patience"))])
         return True
 
-    def _settle(self, turn: _Turn[Task], state: RunState, told: Told[Task]) -> None:
+    def _settle(self, turn: _Turn[Task], state: RunState) -> None:
         """Have a run that ended kept and told."""
         with self._changed:
             before = self._limiter.concurrency
             self._count(turn, state)
             self._untold += 1
-            self._unkept.append(_Ended(turn, state, told))
             if self._limiter.concurrency != before:
                 self._queue.put(Paced(self._limiter.concurrency))
             self._changed.notify(2)  # one for this turn, one for what the answer may have allowed
-            if self._keeper_idles or self._is_awaited:
-                self._ending.notify()
-        if not self._has_keeper:
-            self._keep_some(self._taken())
+        self._keeper.put(turn, state)
 
-    # In the thread that keeps.
+    def _keep_some(self, some: Sequence[tuple[_Turn[Task], RunState]]) -> None:
+        self._keep([(turn.task, run) for turn, run in some])
 
-    def _keep_all(self) -> None:
-        """Keep what ends until nothing more will, with a pause between, in which more may end."""
-        while some := self._gathered():
-            self._keep_some(some)
-            with self._changed:
-                if not self._is_awaited:
-                    self._ending.wait(_PAUSE)
-        self._tell_end()
-
-    def _gathered(self) -> list[_Ended[Task]]:
-        """Wait for runs that end; none if nothing runs any more."""
+    def _kept(self, some: Sequence[tuple[_Turn[Task], RunState]], failure: BaseException | None) -> None:
+        """Tell runs that were kept; those that cannot be are told all the same, and nothing more is begun."""
+        self._over = self._over or failure is not None
         with self._changed:
-            while self._alive and not self._unkept:
-                self._keeper_idles = True
-                self._ending.wait()
-            self._keeper_idles = False
-            return self._taken()
-
-    @property
-    def _is_awaited(self) -> bool:
-        """Whether others wait for runs to be kept, or nothing more will end."""
-        return self._is_full or self._exhausted or self._ended
-
-    def _taken(self) -> list[_Ended[Task]]:
-        some, self._unkept = self._unkept, []
-        return some
-
-    def _keep_some(self, some: list[_Ended[Task]]) -> None:
-        """Keep runs, and tell them; those that cannot be kept are told all the same, and nothing more is begun."""
-        failure: BaseException | None = None
-        try:
-            if not self._has_failed:
-                self._keep([(each.turn.task, each.state) for each in some])
-        except BaseException as error:
-            failure = error
-            self._has_failed = self._over = True
-        with self._changed:
-            for each in some:
-                del self._running[each.turn.number]
+            for turn, _ in some:
+                del self._running[turn.number]
             self._changed.notify(len(some))  # those that waited for these to be kept
-        self._queue.put([each.told for each in some])
+        self._queue.put([Told(turn.task, turn.end or Ran(run)) for turn, run in some])
         if failure is not None:
             self._queue.put(failure)
-
-    def _tell_end(self) -> None:
-        self._queue.put(None)
-        self._bell.put(None)
 
     def _count(self, turn: _Turn[Task], state: RunState) -> None:
         now = time.monotonic()

@@ -106,6 +106,8 @@ class Decision:
         For yes and no with repeats: how many of the baseline's answers say yes, of how many; and of the variant's.
     look : int
         The how-manieth look at this question it is.
+    why : str
+        Why there is nothing to decide by, where that is known.
     """
 
     verdict: Verdict
@@ -126,6 +128,7 @@ class Decision:
     lost: int = 0
     passes: tuple[tuple[int, int], tuple[int, int]] | None = None
     look: int = 1
+    why: str = ""
 
     @property
     def sentence(self) -> str:

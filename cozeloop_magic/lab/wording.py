@@ -40,6 +40,8 @@ def _verdict(decision: Decision) -> str:
 
 
 def _nothing(decision: Decision) -> str:
+    if decision.why:
+        return f"There is nothing to decide by: {decision.why}."
     if decision.measure.judges == JUDGE:
         return "There is nothing to decide by: no answer of the judge could be read as a, b or tie."
     if decision.measure.judges == PEOPLE:

@@ -11,13 +11,13 @@ from typing import Any, Protocol
 
 from IPython.display import display
 
-from cozeloop_magic.cell.options import read_pair
+from cozeloop_magic.cell.bind import python_name, unquote
 from cozeloop_magic.lab.batch import batch
 from cozeloop_magic.lab.inputs import is_missing
 from cozeloop_magic.lab.progress import BatchProgress, ProgressBar
-from cozeloop_magic.notebook.comparing import read_table_name
 from cozeloop_magic.notebook.errors import shorten
 from cozeloop_magic.notebook.session import Session
+from cozeloop_magic.notebook.tables import read_checks, read_map, read_names, read_table_name
 from cozeloop_magic.notebook.values import read_values
 from cozeloop_magic.run.background import Background
 from cozeloop_magic.run.drive import Stop
@@ -27,6 +27,8 @@ from cozeloop_magic.view.listing import Listing
 
 __all__ = ["run_batch"]
 
+_TEXTS = ("prompt", "version", "label", "column", "to", "expect")
+_TAKEN = 3  # columns that a sample shows of the table, where none is named
 _ADDED = ("finish_reason", "input_tokens", "output_tokens", "latency", "error")  # what a sample shows
 
 
@@ -53,6 +55,8 @@ def run_batch(
         If it was stopped; what came is bound all the same.
     """
     names = ChainMap(local_names, session.namespace)
+    args = read_names(args, names, _TEXTS)
+    args.mapped = read_map(args.map, names)
     stop = Stop()
     work = _work(session, args, cell, config, names, stop)
     view = _view(session, args, stop)
@@ -80,14 +84,14 @@ def _work(
     values = read_values(session, cell, args.var, names)
     session.tell(() if args.quiet else values.notes)
     options = {
-        "variables": dict(read_pair(option, "--map", "VARIABLE=COLUMN") for option in args.map),
+        "variables": args.mapped,
         "version": args.version,
         "label": args.label,
         "constants": values.variables,
         "messages": values.messages,
         "out": args.column,
         "to": args.to,
-        "checks": args.check,
+        "checks": read_checks(args.check, names),
         "expect": args.expect,
         "json_columns": args.json,
         "schema": _named(args.schema, names),
@@ -111,7 +115,7 @@ def _named(option: str | None, names: Mapping[str, Any]) -> Any:
     """Return what a name of the notebook holds, or else the path or address that it is."""
     if option is None:
         return None
-    name = option.removeprefix("$").strip("\"'")
+    name = python_name(unquote(option)) or unquote(option)
     return names.get(name, name)
 
 
@@ -148,9 +152,10 @@ def _shown(table: Any, args: Namespace) -> Listing:
         table = table.to_dict("records")
     rows = table if isinstance(table, list) else table.to_dicts()
     rows = [{name: None if is_missing(value) else value for name, value in row.items()} for row in rows]
-    taken = [option.partition("=")[2] for option in args.map]
-    fields = f"{args.column}."
-    answered = [name for name in (rows[0] if rows else ()) if name == args.column or name.startswith(fields)]
+    columns, fields = list(rows[0]) if rows else [], f"{args.column}."
+    before = columns[: columns.index(args.column)] if args.column in columns else columns
+    taken = list(args.mapped.values()) or before[:_TAKEN]
+    answered = [name for name in columns if name == args.column or name.startswith(fields)]
     figures = [name for name in _ADDED if name != "error" or any(row.get("error") for row in rows)]
     return Listing(rows, [*taken, *answered, *figures])
 

@@ -6,23 +6,26 @@ import re
 import sys
 from argparse import Namespace
 from collections import ChainMap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import product
 from typing import Any
 
+from cozeloop_magic.cell.bind import unquote
 from cozeloop_magic.cell.options import read_json, read_pair
-from cozeloop_magic.errors import InvalidRequest, RequirementNotMet
+from cozeloop_magic.errors import InvalidRequest, LoopError
 from cozeloop_magic.lab.compare import compare
 from cozeloop_magic.lab.state import ExperimentView
 from cozeloop_magic.lab.variants import Variant
 from cozeloop_magic.notebook.session import Session
+from cozeloop_magic.notebook.tables import read_checks, read_map, read_names, read_table_name
 from cozeloop_magic.notebook.values import read_values
 from cozeloop_magic.run.drive import Stop
 from cozeloop_magic.view.grid import GridView, PlainGridView
 
-__all__ = ["read_table_name", "run_comparison"]
+__all__ = ["run_comparison"]
 
+_TEXTS = ("variants", "version", "label", "grid", "expect", "judge", "decide", "require")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
@@ -44,50 +47,63 @@ def run_comparison(
         If it was stopped; what came is bound all the same.
     """
     names = ChainMap(local_names, session.namespace)
+    args = read_names(args, names, _TEXTS)
     values = read_values(session, cell, args.var, names)
     session.tell(() if args.quiet else values.notes)
     inputs, constants = _inputs(args, values.variables, names)
-    prices = _prices(args.price)
     stop = Stop()
-    view = _view(args, stop, session.in_kernel, plain, prices)
     run = partial(
         compare,
         session.connected(config),
         list(_variants(args)),
         inputs,
         variables=constants,
-        map=dict(read_pair(option, "--map", "VARIABLE=COLUMN") for option in args.map),
-        expect=args.expect,
         messages=values.messages,
-        repeat=args.repeat,
-        checks=args.check,
-        judge=args.judge,
-        decide=args.decide,
-        by=args.by,
-        concurrency=args.concurrency,
-        max_runs=args.max_runs,
-        seed=args.seed,
-        fresh=args.fresh,
-        retry_errors=args.retry_errors,
-        cache=args.cache,
-        require=args.require,
-        prices=prices,
-        store=not args.off,
-        view=view,
         stop=stop,
-        timeout=args.timeout,
-        functions=names,
+        **_options(session, args, names, stop, plain),
     )
+    _bind(session, run, args.out, stop)
+
+
+def _bind(session: Session, run: Callable[[], object], out: str | None, stop: Stop) -> None:
+    """Run a comparison and bind it, also what came of one that an error ended."""
     unmet = None
     try:
-        comparison: object = run()
-    except RequirementNotMet as error:
+        comparison = run()
+    except LoopError as error:
+        if error.result is None:
+            raise
         comparison, unmet = error.result, error
-    session.bind(comparison, "_loop", args.out)
+    session.bind(comparison, "_loop", out)
     if stop.asked:
         raise KeyboardInterrupt("stopped; what came is kept, and the same cell runs only what is missing.")
     if unmet is not None:
         raise unmet
+
+
+def _options(session: Session, args: Namespace, names: Mapping[str, Any], stop: Stop, plain: bool) -> dict[str, Any]:
+    prices = _prices(args.price)
+    return {
+        "map": read_map(args.map, names),
+        "expect": args.expect,
+        "repeat": args.repeat,
+        "checks": read_checks(args.check, names),
+        "judge": args.judge,
+        "decide": args.decide,
+        "by": args.by,
+        "concurrency": args.concurrency,
+        "max_runs": args.max_runs,
+        "seed": args.seed,
+        "fresh": args.fresh,
+        "retry_errors": args.retry_errors,
+        "cache": args.cache,
+        "require": args.require,
+        "prices": prices,
+        "store": not args.off,
+        "view": _view(args, stop, session.in_kernel, plain, prices),
+        "timeout": args.timeout,
+        "functions": names,
+    }
 
 
 def _variants(args: Namespace) -> Iterator[Variant]:
@@ -107,7 +123,7 @@ def _variants(args: Namespace) -> Iterator[Variant]:
 
 def _settings(option: str) -> list[tuple[str, Any]]:
     """Read ``temperature=0,0.7`` as one setting with two values."""
-    name, values = read_pair(option, "--set", "NAME=VALUE,VALUE")
+    name, values = read_pair(unquote(option), "--set", "NAME=VALUE,VALUE")
     return [(name, read_json(value)) for value in values.split(",")]
 
 
@@ -126,24 +142,6 @@ def _inputs(args: Namespace, values: dict[str, Any], names: Mapping[str, Any]) -
     if args.grid:
         raise InvalidRequest("Both --inputs and --grid are given.", hint="Name one of them.")
     return read_table_name(args.inputs, names), values
-
-
-def read_table_name(option: str, names: Mapping[str, Any]) -> Any:
-    """Return the table that a name of the notebook holds, or else the path that it is.
-
-    Raises
-    ------
-    InvalidRequest
-        If it is a name that is not defined.
-    """
-    name = option.removeprefix("$").strip("\"'")
-    if name in names:
-        if names[name] is None:
-            raise InvalidRequest(f"The table {name} is None.", hint="Check how it was made.")
-        return names[name]
-    if name.isidentifier():
-        raise InvalidRequest(f"There is no table {name} in the notebook.", hint="Name a data frame or a path.")
-    return name
 
 
 def _prices(option: str | None) -> dict[str, float] | None:

@@ -160,14 +160,17 @@ class LoopMagics(Magics):
         """Compare versions of a prompt on the same inputs, and say what that shows.
 
         Each row of --inputs, or each value of the list that --grid names, is an input that every version answers.
-        Variables take the columns of their names; --map review=text takes another one. --check tells what an answer
-        must be, --expect the column to hold it against. Your own check is `def short(answer, row): return
-        len(answer.text) < 80`, and --check python:short; it gives True, False or a number.
+        Variables take the columns of their names; --map review=text takes another one, --map review="The text" one of
+        several words. --check tells what an answer must be, --expect the column to hold it against. Your own check is
+        `def short(answer, row): return len(answer) < 80`, and --check python:short; it gives True, False, a number,
+        or a dict of several. A judge is a prompt with the variables a and b, the two answers, and input and expected
+        if it likes; it says a, b or tie.
 
         The verdict comes first: better, worse, no difference that matters, none that could be shown, or too few
         inputs. It takes six at least, and about 77 to show a difference of ten points. In the same cell, a comparison
-        that was stopped goes on. With --out cmp: cmp.verdict, cmp.decide("tokens"), cmp.to_pandas(), and cmp.rate()
-        to tell for yourself which of two answers is better, without knowing whose they are.
+        that was stopped goes on. `%loop versions KEY` lists versions. With --out cmp: cmp.verdict,
+        cmp.decide("tokens"), cmp.to_pandas(), and cmp.rate() to tell for yourself which of two answers is better,
+        without knowing whose they are.
         """
         with self._told():
             with delay_interrupt():
@@ -193,10 +196,10 @@ class LoopMagics(Magics):
     @argument("--json", action="store_true", help="Make columns of a JSON answer's fields.")
     @argument("--schema", metavar="NAME", help="A JSON schema that answers must fit: a dict, a class or a file.")
     @argument("--sample", type=int, metavar="N", help="Run the first rows only, and tell what all would cost.")
-    @argument("-j", "--concurrency", type=int, default=16, help="How many calls run at once.")
+    @argument("-j", "--concurrency", type=int, default=16, help="How many calls run at once; 16 unless given.")
     @argument("--rpm", type=float, help="How many calls a minute may begin.")
     @argument("--tpm", type=float, help="How many tokens a minute the calls may cost.")
-    @argument("--fail-above", type=float, metavar="SHARE", help="End it where a larger share of rows fails.")
+    @argument("--fail-above", type=float, metavar="SHARE", help="End it where a larger share of rows fails: 0.2.")
     @argument("--fresh", action="store_true", help="Ask for everything anew.")
     @argument("--retry-errors", action="store_true", help="Ask again for rows that failed.")
     @argument("--off", action="store_true", help="Keep nothing of this batch in the store.")
@@ -208,7 +211,13 @@ class LoopMagics(Magics):
     def loop_batch(self, line: str, cell: str | None = None, *, local_ns: dict[str, Any]) -> None:
         """Run a prompt over every row of a table, and bind the table with its answers.
 
-        Rows that were answered before are not asked for again, also where the kernel died in between.
+        Variables take the columns of their names; --map review=text takes another one, --map review="The text" one of
+        several words. The table comes back as the kind that it was, with the columns answer, finish_reason,
+        input_tokens, output_tokens, ttft, latency (seconds), error and log_id. A row that fails stops nothing: its
+        answer is null, and its error says why.
+
+        Every answer is kept as it comes: the same cell asks only for what is missing, also after a Stop, or where the
+        kernel died. Checks are those of `%loop_compare?`.
         """
         with self._told():
             with delay_interrupt():
@@ -360,4 +369,6 @@ def _allow_no_body(lines: list[str]) -> list[str]:
     return [f"{lines[0].rstrip()}\n", "\n"] if alone else lines
 
 
+# IPython asks whether a cell is complete without transformers that say this: in a terminal, a line goes on below.
+_allow_no_body.has_side_effects = True  # type: ignore[attr-defined]
 _TRANSFORMERS = (_read_manuals, _allow_no_body)

@@ -45,12 +45,12 @@ _NO_VALUE = "Leave the option out for its default."
 _Read = TypeVar("_Read")
 
 # IPython's own splitting cuts `--var name="two words"` in two. Quotes stay: the value is read as in a cell.
-# They open at the start of a word or after `=`, so that an apostrophe is one.
-_QUOTED = re.compile(r"""(?<![^\s=])(?:"[^"]*"|'[^']*')""")
+# They open at the start of a word, or after `=` or `:`, so that an apostrophe is one.
+_QUOTED = re.compile(r"""(?<![^\s=:])(?:"[^"]*"|'[^']*')""")
 _WORD = re.compile(rf"(?:{_QUOTED.pattern}|\S)+")
 _DASHES = re.compile("-?[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]+-?(?=[a-z])")
 _VERSION = re.compile(r"v?(\d+\.\d+\.\d+)")
-_OPEN = re.compile(r"(?<![^\s=])[\"']")
+_OPEN = re.compile(r"(?<![^\s=:])[\"']")
 
 _IPYTHONS = re.compile(r"In|Out|get_ipython|exit|quit|_{1,3}|_\d+|_i{1,3}|_i\d+|_[diso]h|_exit_code")
 

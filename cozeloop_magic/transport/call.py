@@ -15,13 +15,15 @@ from typing import Any
 
 from cozeloop_magic.errors import ClientClosed, DeadlineExceeded
 
-__all__ = ["LONGEST", "POLL_INTERVAL", "Call", "Calls", "Timeouts", "seconds_error"]
+__all__ = ["CALL", "LONGEST", "POLL_INTERVAL", "Call", "Calls", "Timeouts", "seconds_error"]
 
 LONGEST = 2_000_000
 """Seconds that a limit may have: some systems count the milliseconds of a wait in 31 bits."""
 
 POLL_INTERVAL = 0.05
 """Seconds between looks whether something that another thread does is there, or still wanted."""
+
+_NEAR_ENOUGH = 0.01  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,20 @@ class Call:
             raise TimeoutError
         return left
 
+    def limit(self, sock: socket.socket) -> None:
+        """Let a socket's next step take no longer than what is left, or a moment more.
+
+        Its timeout stays where it is near enough: to change it costs a system call, and lets other threads go first.
+
+        Raises
+        ------
+        TimeoutError
+            If nothing is left.
+        """
+        left, timeout = self.remaining(), sock.gettimeout()
+        if timeout is None or not left <= timeout <= left + _NEAR_ENOUGH:
+            sock.settimeout(left + _NEAR_ENOUGH)
+
     @property
     def expired(self) -> bool:
         """Whether no time is left."""
@@ -249,3 +265,7 @@ class Call:
             what = f"The answer from {server} was not complete after {self._limit:g} s, the call's time limit."
             hint = "Give it more with timeout=... (--timeout in a cell)."
         return DeadlineExceeded(what, hint=hint, log_id=log_id)
+
+
+CALL: ContextVar[Call] = ContextVar("CALL")
+"""The call that this thread is making: urllib3 hands nothing of ours on to a connection."""

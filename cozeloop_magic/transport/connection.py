@@ -1,173 +1,69 @@
-"""Connections that keep to their call's limits: every read, of a header or of a chunk's size, ends in time.
-
-urllib3 lets a pool have its own class of connection, and http.client its own class of response; both hooks are used,
-because the read timeout that both know begins anew with every byte.
-"""
+"""Connections that a call holds in its hand from the first step on: each step has what is left of its time."""
 
 from __future__ import annotations
 
-import errno
-import http.client
-import io
 import socket
-import time
-from collections.abc import Sequence
-from contextvars import ContextVar
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import NewConnectionError
 
-from cozeloop_magic.transport.call import Call
-from cozeloop_magic.transport.chunked import ChunkedDecoder
+from cozeloop_magic.transport.call import CALL
 from cozeloop_magic.transport.dial import dial
+from cozeloop_magic.transport.response import Response
 from cozeloop_magic.transport.secret import Secret, redact
 
-__all__ = ["CALL", "Adapter"]
-
-CALL: ContextVar[Call] = ContextVar("CALL")
-"""The call that this thread is making: urllib3 hands nothing of ours on to a connection."""
-
-_TIMEOUT_SLACK = 0.01  # seconds a read may outlast its limit, because setting a socket's timeout costs a system call
-_READ_SIZE = 65536
-
-
-class _SocketReader(io.RawIOBase):
-    """What a socket receives for one call.
-
-    Attributes
-    ----------
-    ended : bool
-        Whether the other side has sent its last byte.
-    """
-
-    def __init__(self, sock: socket.socket, call: Call) -> None:
-        self.ended = False
-        self._socket = sock
-        self._file = sock.makefile("rb", buffering=0)
-        self._call = call
-        self._timeout = sock.gettimeout() or 0.0
-
-    def makefile(self, *_: object) -> io.BufferedReader:
-        return io.BufferedReader(self)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        left = self._call.remaining()
-        if not left <= self._timeout <= left + _TIMEOUT_SLACK:
-            self._timeout = left + _TIMEOUT_SLACK
-            self._socket.settimeout(self._timeout)
-        count = self._file.readinto(buffer)
-        if count:
-            self._call.answered = True
-        self.ended = count == 0
-        return count
-
-    def close(self) -> None:
-        self._call.detach()
-        self._file.close()
-        super().close()
-
-
-class _Response(http.client.HTTPResponse):
-    """Reads by its call's limits, and takes all chunks that are there at once."""
-
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        self._call = CALL.get()
-        self._reader = _SocketReader(sock, self._call)
-        super().__init__(self._reader, *args, **kwargs)  # type: ignore[arg-type]  # it has the makefile() of a socket
-        self._decoder = ChunkedDecoder()
-
-    def begin(self) -> None:
-        """Read the headers; left to itself, http.client takes those that break off for complete."""
-        try:
-            super().begin()
-        except http.client.BadStatusLine as error:
-            if not (
-                self._is_truncated() and "HTTP/".startswith(str(error)[:5])
-            ):  # an alert of TLS, say, is no HTTP at all
-                raise
-        if self._is_truncated():
-            raise ConnectionAbortedError(errno.ECONNABORTED, "the other side hung up in the middle of the headers")
-        self.msg.defects.clear()  # urllib3 logs the lines that are no headers, and they may echo credentials
-        self.msg.set_payload("")
-
-    def _read_status(self) -> tuple[str, int, str]:
-        """Skip what is said ahead of the answer (RFC 9110, 15.2); of such statuses http.client knows but one."""
-        while True:
-            version, status, reason = super()._read_status()  # type: ignore[misc]
-            if not 100 <= status < 200:
-                return version, status, reason
-            http.client.parse_headers(self.fp)
-
-    def _is_truncated(self) -> bool:
-        return self._reader.ended and self._call.answered
-
-    def read1(self, n: int = -1) -> bytes:
-        if not self.chunked:
-            return super().read1(n)
-        content = b""
-        while not content and self.fp is not None:
-            fresh = self.fp.read1(_READ_SIZE)
-            content = self._decoder.feed(fresh)
-            if self._decoder.is_complete:
-                self.close()
-            elif not content and self._decoder.is_malformed:
-                raise ConnectionAbortedError(errno.ECONNABORTED, "what came is not framed in chunks as announced")
-            elif not content and not fresh:
-                raise http.client.IncompleteRead(content)
-        return content
+__all__ = ["Connection", "SecureConnection"]
 
 
 class _CallConnection:
     """What both kinds of connection do alike: tell their call what happens to it."""
 
-    host: str
     port: int
     sock: Any
     _dns_host: str
     proxy: Any
     _round_trip = 0.0  # seconds it took to be made
-    _has_answered = False  # whether it has answered before
     _buffered: list[bytes] | None = None  # what a request has written so far
     _secrets: Sequence[Secret] = ()  # the headers of the request that nobody may read
-    debuglevel = 0  # what http.client would print holds the token
+    # What http.client itself would print holds the token.
+    debuglevel = 0  # tests: test_shows_the_call_without_its_secrets
+
+    def __init__(self, *args: Any, _socks_options: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._socks_options = _socks_options  # by this name urllib3 hands them on
 
     def connect(self) -> None:
+        # tests: test_what_comes_before_a_request_counts_in_the_limit_to_connect, test_ends_when_the_client_is_closed
         call = CALL.get()
-        self._has_answered = False
         call.proxied = self.proxy is not None
         with call.fail_after(call.limits.connect):
             super().connect()  # type: ignore[misc]
         call.attach(self.sock)  # before anything is sent: a call that was ended meanwhile must not begin a run
         call.connected = True
-        self.sock.settimeout(call.remaining())  # a large request takes longer to send than to connect
+        self._round_trip = call.round_trip
 
-    def _new_conn(self) -> socket.socket:
+    def _new_conn(self) -> socket.socket:  # tests: test_a_call_is_ended_while_it_connects
         """Connect as urllib3 does, but with the socket in the call's hand, and with one limit for everything."""
-        began = time.monotonic()
+        call = CALL.get()
         try:
-            return dial(self._dns_host, self.port, CALL.get())
-        except (socket.gaierror, UnicodeError) as error:
-            raise NameResolutionError(self.host, self, error) from error  # type: ignore[arg-type]
-        except TimeoutError as error:
-            raise ConnectTimeoutError(self, f"{self.host} accepted no connection") from error
-        except OSError as error:
+            if self._socks_options is None:
+                return dial(self._dns_host, self.port, call)
+            from cozeloop_magic.transport.socks_proxy import dial_through
+
+            return dial_through(self._socks_options, self._dns_host, self.port, call)
+        except (OSError, UnicodeError) as error:
             raise NewConnectionError(self, str(error)) from error  # type: ignore[arg-type]
-        finally:
-            self._round_trip = time.monotonic() - began
 
     def request(self, *args: Any, **kwargs: Any) -> None:
+        # tests: test_is_cut_with_the_call_that_goes_over_it, test_is_done_in_one_go
+        # tests: test_is_tried_again_where_it_ended_before_the_server_far_away_can_have_heard
         call = CALL.get()
         self._secrets = [value for value in (kwargs.get("headers") or {}).values() if isinstance(value, Secret)]
-        if self.sock is not None:
-            call.reused, call.connected, call.round_trip = self._has_answered, True, self._round_trip
+        if self.sock is not None and not call.connected:  # it served another call before
+            call.reused, call.connected, call.round_trip = True, True, self._round_trip
             call.attach(self.sock)
-            self.sock.settimeout(call.remaining())  # the last call may have left it next to nothing
         buffered: list[bytes] = []
         self._buffered = buffered
         try:
@@ -177,17 +73,19 @@ class _CallConnection:
         self.send(b"".join(buffered))
 
     def send(self, data: Any) -> None:
+        # tests: test_is_done_in_one_go, test_to_a_slow_reader_ends_with_the_calls_limit
         """Send at once what a request's head and body are: each step costs as much as a small answer's reading."""
-        if self._buffered is None:
-            self._debug("send:", data)
-            super().send(data)  # type: ignore[misc]
-        else:
+        if self._buffered is not None:
             self._buffered.append(data)
+            return
+        self._debug("send:", data)
+        if self.sock is None:
+            self.connect()
+        CALL.get().limit(self.sock)  # a large request takes longer to send than to connect
+        super().send(data)  # type: ignore[misc]
 
-    def getresponse(self) -> Any:
-        CALL.get().attach(self.sock)
+    def getresponse(self) -> Any:  # tests: test_shows_the_call_without_its_secrets
         response = super().getresponse()  # type: ignore[misc]
-        self._has_answered = True
         self._debug("reply:", f"HTTP/{response.version / 10} {response.status} {response.reason}")
         for name, value in response.headers.items():
             self._debug("header:", f"{name}: {value}")
@@ -200,78 +98,36 @@ class _CallConnection:
             print(what, repr(redact(shown, self._secrets)))
 
 
-class _Connection(_CallConnection, HTTPConnection):
-    response_class = _Response
+class Connection(_CallConnection, HTTPConnection):
+    """To an ``http://`` address."""
+
+    response_class = Response  # tests: test_takes_all_chunks_that_are_there_at_once
 
 
-class _SecureConnection(_CallConnection, HTTPSConnection):
-    response_class = _Response
-    _socket_copy: socket.socket | None = None
+class SecureConnection(_CallConnection, HTTPSConnection):
+    """To an ``https://`` address, with a second hand on its socket until TLS is agreed on: that takes the first."""
 
-    def connect(self) -> None:
+    response_class = Response  # tests: test_ends_with_the_calls_limit
+    _hand: socket.socket | None = None
+
+    def connect(self) -> None:  # tests: test_ends_when_the_client_is_closed
+        """Connect, and let go of the second hand."""
         try:
             super().connect()
         finally:
-            if self._socket_copy is not None:
-                self._socket_copy.close()
+            if self._hand is not None:
+                self._hand.close()
 
-    def _new_conn(self) -> socket.socket:
-        """Connect with a second hand on the socket: TLS takes the first away as long as hands are shaken."""
-        sock = super()._new_conn()
-        self._socket_copy = sock.dup()
-        try:
-            CALL.get().attach(self._socket_copy)
-        except ConnectionAbortedError:
-            sock.close()
-            raise
+    def _new_conn(self) -> socket.socket:  # tests: test_ends_when_the_client_is_closed
+        self.sock = sock = super()._new_conn()  # is closed with the connection, whatever becomes of it
+        self._hand = sock.dup()
+        CALL.get().attach(self._hand)
         return sock
 
     def _tunnel(self) -> None:
+        # tests: test_ends_when_the_client_is_closed, test_by_a_tunnel_that_is_slow_leaves_tls_what_is_left
         """Ask a proxy for the way through; its answer, when it is closed, lets go of the socket."""
         super()._tunnel()
         call = CALL.get()
-        call.attach(self._socket_copy or self.sock)
-        self.sock.settimeout(call.remaining())
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
-
-
-def _over_socks(pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
-    """Make a class of pool whose connections read as ours do, and print nothing."""
-    ours = {"response_class": _Response, "debuglevel": 0}
-    connection = type(pool.ConnectionCls.__name__, (pool.ConnectionCls,), ours)
-    return type(pool.__name__, (pool,), {"ConnectionCls": connection})
-
-
-class Adapter(HTTPAdapter):
-    """requests' adapter over these connections, through a proxy as well."""
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Set the pools' classes."""
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
-
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        """Set the pools' classes."""
-        manager = super().proxy_manager_for(*args, **kwargs)
-        if args[0].lower().startswith("socks"):  # whose connections are made in a way of their own
-            classes = manager.pool_classes_by_scheme.items()
-            manager.pool_classes_by_scheme = {scheme: _over_socks(pool) for scheme, pool in classes}
-        else:
-            manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
-        return manager
-
-    def close(self) -> None:
-        """Close every connection now; left to itself, urllib3 waits until nobody holds a pool or an error of it."""
-        for manager in (self.poolmanager, *self.proxy_manager.values()):
-            for key in manager.pools.keys():
-                pool = manager.pools.get(key)
-                if pool is not None:
-                    pool.close()
-        super().close()
+        call.attach(self._hand or self.sock)
+        call.limit(self.sock)

@@ -6,6 +6,7 @@ import ipaddress
 import socket
 import threading
 import time
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -13,22 +14,16 @@ from urllib3.util.connection import allowed_gai_family
 
 from cozeloop_magic.transport.call import POLL_INTERVAL, Call
 
-__all__ = ["dial", "is_loopback"]
-
-_AT_LEAST = 0.01  # seconds for each address
+__all__ = ["dial", "is_loopback", "look_up"]
 
 
-class _Socket(socket.socket):
-    """A socket that lets a limit be that is near enough: to change it gives the interpreter to another thread."""
-
-    def settimeout(self, value: float | None) -> None:
-        now = self.gettimeout()
-        if value is None or now is None or not value <= now <= value + _AT_LEAST:
-            super().settimeout(value)
-
-
-def dial(host: str, port: int, call: Call) -> socket.socket:
+def dial(host: str, port: int, call: Call, new_socket: Callable[..., socket.socket] = socket.socket) -> socket.socket:
     """Connect to a host, within what the call has left for its name and all of its addresses; it holds the socket.
+
+    Parameters
+    ----------
+    new_socket : callable
+        Makes a socket of a family, a type and a protocol.
 
     Raises
     ------
@@ -37,17 +32,20 @@ def dial(host: str, port: int, call: Call) -> socket.socket:
     OSError
         If it cannot be reached, is not known (`socket.gaierror`), or the call was ended (`ConnectionAbortedError`).
     """
-    ends = time.monotonic() + call.remaining()
     failed = OSError("it has no address")
-    addresses = _addresses(host, port, call, ends)
+    addresses = look_up(host, port, call)
     for tried, (*kind, _, address) in enumerate(addresses):
-        sock = _Socket(*kind)
+        share = call.remaining() / (len(addresses) - tried)
+        sock = new_socket(*kind)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.settimeout(max((ends - time.monotonic()) / (len(addresses) - tried), _AT_LEAST))
             call.attach(sock)
-            sock.connect(address)
-            sock.settimeout(max(ends - time.monotonic(), _AT_LEAST))  # what is left for a handshake
+            began = time.monotonic()
+            with call.fail_after(share):
+                call.limit(sock)
+                sock.connect(address)
+            call.round_trip = time.monotonic() - began
+            call.limit(sock)  # for a handshake, should one follow
             return sock
         except BaseException as error:
             call.detach()
@@ -70,27 +68,26 @@ def is_loopback(host: str) -> bool:
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
-def _addresses(host: str, port: int, call: Call, ends: float) -> list[Any]:
-    """Look a name up in a thread: the system's own way knows no limit and hears no interrupt."""
+def look_up(host: str, port: int, call: Call) -> list[Any]:
+    """Look a host's addresses up, in a thread: the system's own way knows no limit and hears no interrupt."""
     if _is_address(host):
         return _look_up(host, port)
     found: SimpleQueue[list[Any] | Exception] = SimpleQueue()
 
-    def look_up() -> None:
+    def put() -> None:
         try:
             found.put(_look_up(host, port))
         except Exception as error:
             found.put(error)
 
-    threading.Thread(target=look_up, name="cozeloop-name", daemon=True).start()
+    threading.Thread(target=put, name="cozeloop-name", daemon=True).start()
     while True:
         try:
             answer = found.get(timeout=POLL_INTERVAL)
         except Empty:
             if call.cancelled:
                 raise ConnectionAbortedError("the call was cancelled") from None
-            if time.monotonic() >= ends:
-                raise TimeoutError(f"{host} was not found in time") from None
+            call.remaining()
             continue
         if isinstance(answer, Exception):
             raise answer

@@ -38,13 +38,20 @@ def look_at(base_url: str) -> Seen:
     with requests.Session() as session:
         session.trust_env = not is_loopback(host)
         proxies = requests.utils.get_environ_proxies(base_url) if session.trust_env else {}
-        proxy = urlsplit(requests.utils.select_proxy(base_url, proxies) or "")
+        proxy = requests.utils.select_proxy(base_url, proxies) or ""
         try:
             with session.get(base_url, timeout=_PATIENCE, allow_redirects=False, stream=True) as response:
                 clock = _moment(response.headers.get("Date", ""))
         except (OSError, ValueError):  # requests' own errors are both
             clock = None
-    return Seen(proxy.netloc.rpartition("@")[2], clock)
+    return Seen(_host_of(proxy), clock)
+
+
+def _host_of(proxy: str) -> str:
+    try:
+        return urlsplit(proxy if "://" in proxy else f"//{proxy}").netloc.rpartition("@")[2]
+    except ValueError:
+        return "one whose address cannot be read" if proxy else ""
 
 
 def _moment(text: str) -> datetime | None:

@@ -23,7 +23,7 @@ from cozeloop_magic.lab.state import ExperimentState, TrialState
 from cozeloop_magic.printable import printable
 from cozeloop_magic.run.state import Phase
 
-__all__ = ["MARKS", "PAGE", "Answers", "figures", "said", "shortened", "to_html"]
+__all__ = ["MARKS", "PAGE", "Answers", "figures", "remarks", "said", "shortened", "to_html"]
 
 PAGE = 30
 """Inputs on one page."""
@@ -33,7 +33,7 @@ MARKS = {True: "✓", False: "✗"}
 _SHOWN = 280  # characters of an answer; more of it is folded
 _LONGEST = 20_000
 _COMPARED_CLOSELY = 800  # words and blanks; beyond, frequent ones are no landmarks, or it would take minutes
-_WORD = re.compile(r"\s+|\w+|[^\w\s]")
+_WORD = re.compile(r"\s+|\d+(?:\.\d+)+|\w+|[^\w\s]")  # a number is one word
 
 
 class Answers:
@@ -127,18 +127,31 @@ def said(trial: TrialState) -> str:
 
 
 def figures(group: Sequence[TrialState]) -> str:
-    """Say how some equal answers went: scores, tokens, time, and a finish reason that is not ``stop``."""
+    """Say how some equal answers went: what is to be remarked, tokens and time."""
     runs = [trial.run for trial in group if trial.run.phase is Phase.DONE]
-    scores = [f"{score.name} {_score(score.value)}" for score in group[0].scores if not isinstance(score.value, bool)]
-    problems = [score.error for trial in group for score in trial.scores if score.error][:1]
     tokens = [n for run in runs if run.result.usage and (n := run.result.usage.output_tokens) is not None]
     seconds = [run.latency for run in runs if run.latency is not None]
-    reasons = {run.result.finish_reason or "" for run in runs} - {"stop", ""}
     items = [
-        *scores, *problems, *sorted(reasons),
-        tokens and f"{fmean(tokens):,.0f} tokens", seconds and f"{fmean(seconds):.1f} s",
-    ]  # fmt: skip
+        *remarks(group),
+        tokens and f"{fmean(tokens):,.0f} tokens",
+        seconds and f"{fmean(seconds):.1f} s",
+    ]
     return " · ".join(item for item in items if item)
+
+
+def remarks(group: Sequence[TrialState]) -> list[str]:
+    """Say of some equal answers which of several checks they fail, what others give, and how they ended but well."""
+    scores = group[0].scores
+    rules = [score for score in scores if isinstance(score.value, bool)]
+    failed = [f"{MARKS[False]} {score.name}" for score in rules if not score.value] if len(rules) > 1 else []
+    numbers = [
+        f"{score.name} {score.value:.3g}"
+        for score in scores
+        if score.value is not None and not isinstance(score.value, bool)
+    ]
+    problems = [score.error for trial in group for score in trial.scores if score.error][:1]
+    reasons = {trial.run.result.finish_reason or "" for trial in group if trial.run.phase is Phase.DONE}
+    return [*failed, *numbers, *problems, *sorted(reasons - {"stop", ""})]
 
 
 def shortened(text: str, length: int) -> str:
@@ -223,18 +236,21 @@ def _cell(trials: Sequence[TrialState], base: str | None) -> Iterator[str]:
         )
 
 
-def _score(value: bool | float | None) -> str:
-    return "?" if value is None else f"{value:.3g}"
-
-
 def _folded(text: str, html: str | None = None) -> str:
     """Show a text, or how it is drawn, folded where it is long."""
     text = printable(text[:_LONGEST])
     whole = f'<span class="cozeloop-said">{escape(text, quote=False) if html is None else html}</span>'
     if len(text) <= _SHOWN:
         return whole
-    start = escape(text[:_SHOWN], quote=False)
+    start = escape(_beginning(text), quote=False)
     return f'<details class="cozeloop-long"><summary>{start}…</summary>{whole}</details>'
+
+
+def _beginning(text: str) -> str:
+    """Return the first words of a text; where blanks are rare, as in Chinese, it ends within what may be one."""
+    start = text[:_SHOWN]
+    whole = start.rsplit(maxsplit=1)[0] if not text[_SHOWN].isspace() else start
+    return whole.rstrip() if len(whole) > _SHOWN - 40 else start
 
 
 def _marked(base: str, text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from html import escape
 from statistics import fmean
@@ -17,9 +16,9 @@ from cozeloop_magic.lab.wording import interval_svg
 from cozeloop_magic.printable import printable
 from cozeloop_magic.run.state import Phase
 from cozeloop_magic.view import request
-from cozeloop_magic.view.answers import MARKS, PAGE, Answers, figures, said, shortened, to_html
+from cozeloop_magic.view.answers import MARKS, PAGE, Answers, figures, remarks, said, shortened, to_html
 from cozeloop_magic.view.markdown import IGNORED
-from cozeloop_magic.view.render import ROOT, style
+from cozeloop_magic.view.render import ROOT, style, without_blank_lines
 
 __all__ = ["bundle", "outcome", "progress", "to_text", "verdict_html"]
 
@@ -70,10 +69,15 @@ def to_text(state: ExperimentState, *, concurrency: int = 1, prices: Any = None)
     """Return a comparison as text: the verdict, what each variant cost, and a table of the answers."""
     from tabulate import tabulate
 
-    answers, variants = Answers(state), range(len(state.plan.variants))
-    heads = ["input", *(variant.name for variant in state.plan.variants)]
+    plan, answers = state.plan, Answers(state)
+    expected = any(given.expected is not None for given in plan.inputs)
+    heads = ["input", *(["expected"] if expected else []), *(variant.name for variant in plan.variants)]
     rows = [
-        [shortened(answers.input_text(number), 40), *(_cell_text(answers, number, variant) for variant in variants)]
+        [
+            shortened(answers.input_text(number), 40),
+            *([_wanted(plan.inputs[number].expected)] if expected else []),
+            *(_cell_text(answers, number, variant) for variant in range(len(plan.variants))),
+        ]
         for number in answers.order[:PAGE]
     ]
     more = len(answers.order) - len(rows)
@@ -92,7 +96,9 @@ def verdict_html(decision: Decision) -> str:
     kind = decision.verdict.name.lower().replace("_", "-")
     picture = interval_svg(decision)
     shown = f'<div class="cozeloop-interval">{picture}</div>' if picture else ""
-    return f'<p class="cozeloop-verdict cozeloop-{kind}">{_escape(decision.sentence)}</p>{shown}'
+    said, colon, why = decision.sentence.partition(": ")
+    told = f"<strong>{_escape(said + colon)}</strong>{_escape(why)}"
+    return f'<p class="cozeloop-verdict cozeloop-{kind}">{told}</p>{shown}'
 
 
 def _html(state: ExperimentState, concurrency: int, diff: bool, prices: Any) -> str:
@@ -101,7 +107,8 @@ def _html(state: ExperimentState, concurrency: int, diff: bool, prices: Any) -> 
     notes = "".join(f'<p class="cozeloop-note">{_escape(line)}</p>' for line in _notes(state))
     css = f"<style>{style('tables.css')}</style>"
     table = to_html(Answers(state), diff)
-    return f'<div class="{ROOT} cozeloop-comparison">{css}{verdicts}{costs}{table}{notes}{_request(state)}</div>'
+    shown = f"{css}{verdicts}{costs}{table}{notes}{_request(state)}"
+    return without_blank_lines(f'<div class="{ROOT} cozeloop-comparison">{shown}</div>')
 
 
 def _notes(state: ExperimentState) -> list[str]:
@@ -136,12 +143,19 @@ def _variant_text(variant: ResolvedVariant) -> str:
     return "\n".join(lines)
 
 
+def _wanted(expected: Any) -> str:
+    return "" if expected is None else shortened(str(expected), 40)
+
+
 def _cell_text(answers: Answers, number: int, variant: int) -> str:
-    counted = Counter((said(trial), passed(trial)) for trial in answers.trials(number, variant))
-    lines = [
-        f"{MARKS[ok] + ' ' if ok is not None else ''}{shortened(text, 120)}{f' ×{count}' if count > 1 else ''}"
-        for (text, ok), count in counted.items()
-    ]
+    groups: dict[tuple[str, bool | None], list[TrialState]] = {}
+    for trial in answers.trials(number, variant):
+        groups.setdefault((said(trial), passed(trial)), []).append(trial)
+    lines = []
+    for (text, ok), group in groups.items():
+        count = f" ×{len(group)}" if len(group) > 1 else ""
+        lines.append(f"{MARKS[ok] + ' ' if ok is not None else ''}{shortened(text, 120)}{count}")
+        lines.append(" · ".join(remarks(group)))
     return "\n".join(filter(None, (*lines, answers.judged(number, variant))))
 
 

@@ -9,6 +9,8 @@ from cozeloop_magic.view.listing import Listing
 
 __all__ = ["findings"]
 
+_WIDEST = 70  # characters
+
 
 def findings(found: Iterable[Finding]) -> Listing:
     """List what was found; a row's ``ok`` is whether it is as it should be."""
@@ -19,4 +21,4 @@ def findings(found: Iterable[Finding]) -> Listing:
     wrong = sum(row["ok"] is False for row in rows)
     note = "Nothing is wrong." if not wrong else f"{wrong} to mend, the first one first."
     shown = ("", "check", "seen", *(["what mends it"] if any(row["what mends it"] for row in rows) else []))
-    return Listing(rows, shown, note=note)
+    return Listing(rows, shown, note=note, widest=_WIDEST)

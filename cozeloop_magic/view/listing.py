@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from html import escape
@@ -17,6 +19,9 @@ __all__ = ["Listing", "Listings", "fenced"]
 
 Row = Mapping[str, Any]
 
+_LONG_WORD = re.compile(r"[\w/.:@-]{16,}")
+_PARTED = re.compile(r"[_/.:@-]+(?=\w)")  # after these a path or an identifier may go on on the next line
+
 
 class Listing(Sequence[Row]):
     """Rows of named values. Reads as a list of mappings.
@@ -29,13 +34,18 @@ class Listing(Sequence[Row]):
         The columns that are shown, in their order. Rows may hold more.
     title, note : str
         A line above the table and one below it.
+    widest : int
+        Characters, beyond which text in a cell goes on in another line where the table is text; 0 for never.
     """
 
-    def __init__(self, rows: Iterable[Row], columns: Sequence[str], *, title: str = "", note: str = "") -> None:
+    def __init__(
+        self, rows: Iterable[Row], columns: Sequence[str], *, title: str = "", note: str = "", widest: int = 0
+    ) -> None:
         self._rows = tuple(rows)
         self.columns = tuple(columns)
         self.title = title
         self.note = note
+        self._widest = widest
 
     @overload
     def __getitem__(self, index: int) -> Row: ...
@@ -59,7 +69,7 @@ class Listing(Sequence[Row]):
         from tabulate import tabulate
 
         table = tabulate(
-            [[_text(row.get(name)) for name in self.columns] for row in self._rows],
+            [[self._wrapped(_text(row.get(name))) for name in self.columns] for row in self._rows],
             headers=self.columns,
             tablefmt="simple",
             disable_numparse=True,
@@ -69,19 +79,23 @@ class Listing(Sequence[Row]):
 
     __repr__ = __str__
 
+    def _wrapped(self, text: str) -> str:
+        if not self._widest:
+            return text
+        return textwrap.fill(text, self._widest, break_long_words=False, break_on_hyphens=False)
+
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         text = str(self)
         return {"text/html": self._html(), "text/markdown": fenced(text), "text/plain": text}
 
     def _html(self) -> str:
-        head = "".join(f'<th class="{self._class(name)}">{escape(name)}</th>' for name in self.columns)
+        head = "".join(f'<th class="{self._class(name)}">{_escape(name)}</th>' for name in self.columns)
         body = "".join(f"<tr>{self._cells(row)}</tr>" for row in self._rows)
         title = f'<p class="cozeloop-title">{_escape(self.title)}</p>' if self.title else ""
         note = f'<p class="cozeloop-note">{_escape(self.note)}</p>' if self.note else ""
-        return (
-            f'<div class="{ROOT} cozeloop-listing"><style>{style("tables.css")}</style>{title}'
-            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}</div>"
-        )
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        shown = f"{title}{table if self._rows or not title + note else ''}{note}"
+        return f'<div class="{ROOT} cozeloop-listing"><style>{style("tables.css")}</style>{shown}</div>'
 
     def _cells(self, row: Row) -> str:
         return "".join(f'<td class="{self._class(name)}">{_in_page(row.get(name))}</td>' for name in self.columns)
@@ -149,7 +163,7 @@ def _text(value: object) -> str:
 
 
 def _in_page(value: object) -> str:
-    text = _escape(_text(value))
+    text = _LONG_WORD.sub(lambda word: _PARTED.sub(r"\g<0><wbr>", word[0]), _escape(_text(value)))
     return f'<span class="cozeloop-time">{text}</span>' if isinstance(value, datetime) else text
 
 

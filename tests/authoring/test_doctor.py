@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
+import re
 import socket
 import time
 from email.utils import formatdate
+from importlib.metadata import PackageNotFoundError
 from typing import Any
 
 import pytest
 
 from cozeloop_magic import new_client
+from cozeloop_magic.authoring import packages
 from cozeloop_magic.authoring.doctor import Finding, examine
 from cozeloop_magic.cli.commands import main
 from cozeloop_magic.local.store import Store
@@ -28,13 +32,17 @@ LIST = {"code": 0, "data": {"prompts": [PROMPT], "total": 1}}
 MGET = {"code": 0, "data": {"items": [{"prompt": {"prompt_key": "greet", "version": "1.0.0"}}]}}
 COMMITS = {"code": 0, "data": {"prompt_commit_infos": [], "has_more": False}}
 NO_VERSION = {"code": 600501002, "msg": "prompt version does not exist"}
+KEY_EXISTS = {"code": 600501008, "msg": "prompt key already exists"}
+VERSION_EXISTS = {"code": 600501009, "msg": "prompt version already exists"}
+NO_DRAFT = {"code": 600501001, "msg": "Prompt draft is not found"}
 FORBIDDEN = {"code": 600500101, "msg": "no permission"}
 HTML = "<html><title>Sign in</title></html>"
 
 
 def platform(**answers: Any) -> Script:
     """The hosted API: an answer by the last part of the path, a body or a whole script."""
-    there = {"list": LIST, "mget": MGET, "execute": NO_VERSION, "evaluators": {"code": 0, "data": {}}} | answers
+    there = {"list": LIST, "mget": MGET, "execute": NO_VERSION, "evaluators": {"code": 0, "data": {}}}
+    there |= {"prompts": KEY_EXISTS, "commit": VERSION_EXISTS} | answers
 
     def script(request: Request, connection: socket.socket) -> None:
         parts = request.path.partition("?")[0].split("/")
@@ -71,10 +79,18 @@ def test_a_platform_that_is_well(hosted: Any) -> None:
     for check in ("settings", "address", "Loop API", "token", "workspace", "list prompts", "read prompts"):
         assert found[check].ok, check
     assert found["run prompts"].ok and found["read versions"].ok and found["evaluation API"].ok
-    assert found["write prompts"].ok is None and found["kept answers"].ok
+    assert found["kept answers"].ok
     executed = [request.body for request in server.requests if request.path.endswith("/execute")]
     assert [each["prompt_identifier"]["version"] for each in executed] == ["0.0.0-doctor"]  # no token was spent
-    assert not [request for request in server.requests if "drafts" in request.path]
+    assert found["create prompts"].ok and found["write prompts"].ok
+    written = [request for request in server.requests if request.path.endswith(("/prompts", "/commit", "/save"))]
+    asked = [
+        (each.path, {name: each.body.get(name) for name in ("prompt_key", "commit_version")}) for each in written
+    ]
+    assert asked == [  # a key and a version that are there: no server takes them again
+        ("/v1/loop/prompts", {"prompt_key": "greet", "commit_version": None}),
+        ("/v1/loop/prompts/7/drafts/commit", {"prompt_key": None, "commit_version": "1.0.0"}),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -113,6 +129,68 @@ def test_permissions_are_told_one_by_one(hosted: Any) -> None:
     assert found["list prompts"].ok and found["read versions"].ok
     assert found["read prompts"].ok is False and found["run prompts"].ok is False
     assert "executePrompt to run, readPrompt to look" in found["run prompts"].mend
+    assert found["create prompts"].ok and found["write prompts"].ok
+
+
+@pytest.mark.parametrize(("create", "commit"), [(KEY_EXISTS, NO_DRAFT), (KEY_EXISTS, VERSION_EXISTS)])
+def test_the_permission_to_write_is_told_by_how_it_is_refused(hosted: Any, create: Any, commit: Any) -> None:
+    hosted(platform(prompts=create, commit=commit))
+    found = examined()
+    assert found["create prompts"].ok and found["write prompts"].ok
+
+
+def test_a_token_that_may_not_write(hosted: Any) -> None:
+    hosted(platform(prompts=FORBIDDEN, commit=FORBIDDEN))
+    found = examined()
+    assert found["create prompts"].ok is found["write prompts"].ok is False
+    assert "to create prompts" in found["create prompts"].mend and "to edit prompts" in found["write prompts"].mend
+
+
+def test_a_prompt_of_somebody_else_is_nothing_to_mend(hosted: Any) -> None:
+    hosted(platform(commit=FORBIDDEN))
+    found = examined()["write prompts"]
+    assert found.ok is None and found.seen.startswith("not greet: ")
+
+
+def test_nothing_is_left_behind_where_a_key_may_be_taken_twice(hosted: Any) -> None:
+    server = hosted(platform(prompts={"code": 0, "prompt_id": "9"}))
+    assert examined()["create prompts"].ok
+    assert [each.path for each in server.requests if each.method == "DELETE"] == [
+        "/v1/loop/prompts/9?workspace_id=73917"
+    ]
+
+
+class TestPackages:
+    def test_versions_are_told(self, hosted: Any) -> None:
+        hosted(platform())
+        found = examined()
+        for name in ("cozeloop-magic", "Python", "ipython", "anywidget"):
+            assert re.search(rf"\b{name} \d+\.\d", found["packages"].seen), name
+        assert found["packages"].ok and re.search(r"ipykernel \d", found["front end"].seen)
+        assert "starlette 0." in found["[local]"].seen or "starlette 1." in found["[local]"].seen
+
+    def test_one_that_is_too_old_or_missing_is_told_with_the_command(
+        self, hosted: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hosted(platform())
+
+        def version(name: str) -> str:
+            if name == "pandas":
+                raise PackageNotFoundError(name)
+            return {"requests": "2.0"}.get(name) or importlib.metadata.version(name)
+
+        monkeypatch.setattr("cozeloop_magic.authoring.packages.version", version)
+        found = examined()
+        assert found["packages"].ok is False and 'pip install --upgrade "requests>=2.31"' in found["packages"].mend
+        assert found["[batch]"].ok is None and found["[batch]"].seen == "without pandas"
+        assert found["[batch]"].mend == 'Install it in the checkout: pip install ".[batch]".'
+
+    def test_a_checkout_that_is_not_installed_tells_what_it_can(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def nothing(name: str) -> Any:
+            raise PackageNotFoundError(name)
+
+        monkeypatch.setattr("cozeloop_magic.authoring.packages.requires", nothing)
+        assert packages.of_package() == packages.of_package("local") == []
 
 
 def test_a_workspace_without_prompts_and_a_server_without_evaluation(hosted: Any) -> None:

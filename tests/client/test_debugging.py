@@ -121,6 +121,7 @@ class TestLogs:
         assert "POST http" in loud.getvalue()
         assert not [secret for secret in SECRETS if secret in loud.getvalue() + shown(capfd, caplog)]
 
+    @pytest.mark.parametrize("comes_first", [False, True])
     @pytest.mark.parametrize(
         "headers", [f"no header\r\nX-Echo: Bearer {TOKEN}", f"Bearer {TOKEN}", f": Bearer {TOKEN}", f" {TOKEN}"]
     )
@@ -133,12 +134,14 @@ class TestLogs:
         capfd: Any,
         read: Any,
         headers: str,
+        comes_first: bool,
     ) -> None:
         body = json.dumps(ANSWER).encode()
 
         def script(request: Any, connection: Any) -> None:
-            head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-            connection.sendall(f"{head}{headers}\r\n\r\n".encode() + body)
+            proper = f"Content-Type: application/json\r\nContent-Length: {len(body)}"
+            lines = (headers, proper) if comes_first else (proper, headers)
+            connection.sendall("\r\n".join(("HTTP/1.1 200 OK", *lines, "", "")).encode() + body)
 
         with pytest.raises(errors.LoopError) if "stream" in read.__name__ else ExitStack():
             read(client_of(serve(script)))

@@ -92,7 +92,7 @@ class TestProxy:
             read(client_of(server))
         assert not server.requests and "pass-w0rd" not in str(caught.value)
 
-    @pytest.mark.parametrize("address", ["http://me:pass-w0rd@", "http://proxy:x", "socks5://127.0.0.1:1"])
+    @pytest.mark.parametrize("address", ["http://me:pass-w0rd@", "http://proxy:x", "socks6://127.0.0.1:1"])
     def test_address_that_cannot_be_used_is_told(
         self, serve: Serve, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, read: Any, address: str
     ) -> None:

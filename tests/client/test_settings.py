@@ -80,6 +80,26 @@ def test_an_odd_address_is_refused(url: str) -> None:
         Settings.gather({"api_base_url": url}, TOKEN, {})
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "pat_s3cr3t",
+        "Bearer pat_s3cr3t",
+        "eyJhbGciOi.s3cr3t.x",
+        "s3cr3ts3cr3t",
+        "http://loop.example?token=s3cr3t",
+        "https://loop.example/#s3cr3t",
+        "ftp://me:s3cr3t@loop.example",
+        "http://me:s3cr3t@[::1",
+    ],
+)
+@pytest.mark.parametrize("name", ["api_base_url", "workspace_id"])
+def test_a_token_in_the_wrong_place_is_not_shown(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"COZELOOP_{name.upper()}") as caught:
+        Settings.gather({"workspace_id": "1", "api_token": "t", name: value}, {}, {})
+    assert "s3cr3t" not in str(caught.value)
+
+
 def test_no_secret_is_in_the_repr() -> None:
     settings = Settings.gather({"jwt_oauth_private_key": "k3y"}, {**TOKEN, "COZELOOP_API_TOKEN": "pat_s3cret"}, {})
     assert "s3cret" not in repr(settings) and "k3y" not in repr(settings)

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,14 @@ import pytest
 
 from cozeloop_magic import Client, batch, new_client
 from cozeloop_magic.errors import InvalidRequest, RequirementNotMet, StoreError, VariableError
+from cozeloop_magic.lab.events import OngoingRun
 from cozeloop_magic.lab.progress import BatchProgress
 from cozeloop_magic.run.drive import Stop
+from cozeloop_magic.run.state import Phase
 from cozeloop_magic.store.runs import RunStore
-from tests.conftest import TOKEN
+from tests.conftest import TOKEN, soon
 from tests.lab.loop import BUSY, FakeLoop, fake_loop, refusal
+from tests.wire_server import delta, stream
 
 
 @pytest.fixture
@@ -192,6 +196,22 @@ class TestKept:
         done = [row for row in answers if row["answer"]]
         assert 5 <= len(done) < 40
 
+    def test_what_came_of_a_row_before_a_stop_is_in_the_history_and_stands_for_no_answer(
+        self, client: Client, loop: FakeLoop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stop, never, came = Stop(), threading.Event(), count(1)
+        arrived = OngoingRun.arrived
+        loop.reply = lambda version, text: stream([delta("half"), never])
+        monkeypatch.setattr(OngoingRun, "arrived", lambda *a: (arrived(*a), next(came) < 4 or stop()))
+        assert batch(client, ROWS, "greet", version="1.0.0", concurrency=4, stop=stop) == []
+        never.set()
+        with RunStore.open() as store:
+            kept = [(each.phase, each.state().text) for each in store.history]
+        assert kept == [(Phase.INTERRUPTED, "half")] * 4
+        loop.reply, asked = lambda version, text: "whole", loop.executions
+        assert {row["answer"] for row in batch(client, ROWS, "greet", version="1.0.0")} == {"whole"}
+        assert loop.executions == asked + 40
+
     def test_a_killed_process_pays_for_nothing_twice(self, loop: FakeLoop, tmp_path: Path) -> None:
         script = tmp_path / "run.py"
         script.write_text(
@@ -218,10 +238,12 @@ class TestKept:
             store._database.read(f"PRAGMA max_page_count = {pages + 60}")
             with pytest.raises(StoreError, match=r"the disk is full.*What was kept before is safe"):
                 batch(client, rows, "greet", version="1.0.0", store=store, concurrency=4)
+            assert soon(lambda: not [each for each in threading.enumerate() if each.name == "cozeloop-trial"])
+            assert soon(lambda: not loop.running)
             kept, asked = len(store.history), loop.executions
             assert 20 < kept <= asked < 200
             store._database.read("PRAGMA max_page_count = 100000")
             told: list[BatchProgress] = []
             batch(client, rows, "greet", version="1.0.0", store=store, progress=told.append)
-        assert loop.executions == asked + 200 - kept
-        assert str(told[0].look) == f"200 rows · {kept} of 200 are in the store"
+        assert told[0].look is not None and kept <= told[0].look.kept <= kept + 4  # those that were under way
+        assert 200 <= loop.executions <= asked + 4 + 200 - kept

@@ -9,14 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cozeloop_magic.entities.prompt import ExecuteResult, Message, Role, TokenUsage
+from cozeloop_magic.entities.prompt import ExecuteRequest, ExecuteResult, Message, Role, TokenUsage
 from cozeloop_magic.errors import InvalidRequest
 from cozeloop_magic.lab.checks import Score, parse_check
+from cozeloop_magic.run.answer import Answer
+from cozeloop_magic.run.state import Phase, RunState
 
 
-def result(text: str, reason: str = "stop", tokens: int | None = 5) -> ExecuteResult:
+def result(text: str, reason: str = "stop", tokens: int | None = 5) -> Answer:
     usage = None if tokens is None else TokenUsage(3, tokens)
-    return ExecuteResult(Message(Role.ASSISTANT, text), reason, usage)
+    said = ExecuteResult(Message(Role.ASSISTANT, text), reason, usage)
+    return Answer(RunState(ExecuteRequest("greet"), Phase.DONE, result=said))
 
 
 def value(check: Any, text: str, expected: Any = None, functions: Any = None, **options: Any) -> Any:
@@ -47,6 +50,7 @@ def problem(check: Any, text: str, expected: Any = None, functions: Any = None, 
         ("regex:^(yes|no)$", "yes!", None, False),
         ("json", '{"a": 1}', None, True),
         ("json", "{a: 1}", None, False),
+        ("json", '{"a": NaN}', None, False),
         ('json:{"type": "object", "required": ["a"]}', '{"b": 1}', None, False),
         ('json:{"type": "object", "required": ["a"]}', '{"a": 1}', None, True),
         ('json:{"type": "object"}', "no json", None, False),
@@ -68,7 +72,10 @@ def test_a_schema_may_stand_in_a_file(tmp_path: Path) -> None:
 
 class TestFunctions:
     def test_they_take_the_answer_and_its_row(self) -> None:
-        functions = {"short": lambda answer, row: len(answer.text) < 3, "words": lambda answer, row: np.int64(2)}
+        functions = {
+            "short": lambda answer, row: len(answer) < 3 and answer.upper() == "AB",
+            "words": lambda answer, row: np.int64(2),
+        }
         assert value("python:short", "ab", functions=functions) is True
         assert value("python:words", "a b", functions=functions) == 2.0
         assert value(lambda answer, row: np.bool_(True), "x") is True
@@ -87,7 +94,7 @@ class TestFunctions:
         assert told.startswith("check tone raised ZeroDivisionError: division by zero (line ")
         assert told.endswith("return 1 / 0)")
 
-    @pytest.mark.parametrize("given", [None, "yes", float("nan"), [], float("inf")])
+    @pytest.mark.parametrize("given", [None, "yes", float("nan"), [], float("inf"), {}])
     def test_what_is_no_score_is_an_error(self, given: Any) -> None:
         assert "check odd: it gave" in problem("python:odd", "x", functions={"odd": lambda answer, row: given})
 

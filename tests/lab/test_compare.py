@@ -135,6 +135,20 @@ class TestVerdict:
             run(client, variants=VERSIONS[::-1], require="not-worse")
         assert caught.value.result.verdict is Verdict.WORSE
 
+    def test_checks_that_cannot_decide_say_why(self, client: Client) -> None:
+        def raises(answer: Any, row: Any) -> bool:
+            return bool(row["nothing"])
+
+        def length(answer: Any, row: Any) -> int:
+            return len(answer)
+
+        few = run(client, checks=[raises]).decide()
+        assert (few.verdict, few.dropped) == (Verdict.TOO_FEW, 12)
+        numbers = run(client, checks=[length]).decide()
+        assert str(numbers) == (
+            "There is nothing to decide by: the checks give numbers alone; --decide length goes by one."
+        )
+
     def test_the_smallest_difference_may_be_in_a_checks_own_unit(self, client: Client) -> None:
         def points(answer: Any, row: Any) -> int:
             return len(answer.text)
@@ -306,15 +320,21 @@ class TestUnderWay:
         assert cmp.state.phases == {Phase.INTERRUPTED: 4, Phase.WAITING: 4} and view.finished == [cmp.state]
         assert {trial.run.text for _, trial in cmp if trial.run.phase is Phase.INTERRUPTED} == {"half"}
         assert cmp.to_pandas()["error"].isna().all()
+        with RunStore.open() as store:
+            kept = [(each.phase, each.state().text, each.job) for each in store.history]
+        assert len(kept) == 4 and {each[:2] for each in kept} == {(Phase.INTERRUPTED, "half")} and kept[0][2]
+        loop.reply = lambda version, text: "whole"
+        assert run(client, TEXTS[:4]).state.phases == {Phase.DONE: 8} and loop.executions == 12
 
     def test_an_error_in_the_middle_still_draws_what_came(self, client: Client) -> None:
         view = Recorder()
         with RunStore.open() as store:
             put, kept = store.put_all, []
             store.put_all = lambda records: kept.append(put(records)) if len(kept) < 5 else full()  # type: ignore[method-assign,assign,return-value]
-            with pytest.raises(StoreError, match="no room"):
+            with pytest.raises(StoreError, match="no room") as ended:
                 run(client, store=store, view=view, concurrency=1)
         (state,) = view.finished
+        assert ended.value.result.state is state  # type: ignore[attr-defined]
         assert state.phases[Phase.DONE] >= 5 and state.phases[Phase.STREAMING] == 0
 
     def test_an_interrupt_while_the_judge_is_asked_is_a_stop(self, client: Client, loop: FakeLoop) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from cozeloop_magic.errors import LoopError
+from cozeloop_magic.errors import LoopError, StoreError
 from cozeloop_magic.lab.comparison import Comparison
-from cozeloop_magic.store.runs import default_path
+from cozeloop_magic.run.state import Phase
+from cozeloop_magic.store.runs import RunStore, default_path
 from tests.conftest import TOKEN
 from tests.lab.loop import FakeLoop, fake_loop, refusal
 
@@ -73,6 +74,22 @@ def test_a_list_is_one_however_it_is_written(notebook: Any, written: str) -> Non
     assert len(notebook.user_ns["_loop"]) == 2
 
 
+def test_columns_and_checks_of_several_words_and_text_from_python(notebook: Any) -> None:
+    wide = notebook.user_ns["reviews"].rename(columns={"review": "The review", "label": "The label"})
+    notebook.user_ns |= {"wide": wide, "column": "The label", "version": "2.0.0", "none": None}
+    compare = "%loop_compare greet -v 1.0.0 -v $version -v $none --inputs wide --quiet --off -o cmp "
+    for rest in (
+        '--map text="The review" --expect "The label" --check equals',
+        '--map "text=The review" --expect $column --check "equals"',
+        '--map text="The review" --check "regex:^(good|bad)$" --check finish:stop',
+    ):
+        assert run(notebook, compare + rest).success and notebook.user_ns["cmp"].verdict == "better", rest
+    batch = '%loop_batch $wide -p greet -v $version --map text="The review" --column "The answer" -o told --off'
+    assert run(notebook, batch + ' --check contains:"no such thing" --expect $column --check equals').success
+    told = notebook.user_ns["told"]
+    assert told["equals"].all() and not told["contains:no such thing"].any() and told["The answer"][1] == "good"
+
+
 def test_text_that_reads_as_python_of_the_notebook_is_told(notebook: Any, capsys: Any) -> None:
     assert run(notebook, "%%loop_compare greet@2.0.0 --plain\ntext: reviews.review[1]").success
     assert "this is text; `text = reviews.review[1]` is Python" in capsys.readouterr().err
@@ -90,6 +107,24 @@ def test_what_is_required_and_not_shown_fails_the_cell_and_binds_all_the_same(no
     backwards = COMPARE.replace("-v 1.0.0 -v 2.0.0", "-v 2.0.0 -v 1.0.0")
     assert not run(notebook, f"{backwards} --require not-worse --out cmp").success
     assert "RequirementNotMet" in capsys.readouterr().out and notebook.user_ns["cmp"].verdict == "worse"
+
+
+def test_a_full_disk_fails_the_cell_and_what_came_is_bound(
+    notebook: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_all, kept = RunStore.put_all, []
+
+    def put_until_full(store: RunStore, records: Any) -> None:
+        if len(kept) == 5:
+            raise StoreError("The store cannot take any more (the disk is full).")
+        kept.append(put_all(store, records))
+
+    monkeypatch.setattr(RunStore, "put_all", put_until_full)
+    assert not run(notebook, f"{COMPARE} -j 1 --out cmp").success
+    assert "the disk is full" in capsys.readouterr().out
+    cmp = notebook.user_ns["cmp"]
+    assert isinstance(cmp, Comparison) and notebook.user_ns["_loop"] is cmp
+    assert 5 <= cmp.state.phases[Phase.DONE] < 24
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,16 @@ def test_of_equal_runs_the_last_complete_one_stands(store: RunStore) -> None:
     assert kept is not None and kept.state().text == "second"
 
 
+def test_many_are_kept_in_order_and_a_late_slip_keeps_none_of_its_transaction(store: RunStore) -> None:
+    last = store.put_all(record(f"k{n}", text=str(n)) for n in range(120))
+    kept = list(store.history)
+    assert [each.key for each in kept] == [f"k{n}" for n in reversed(range(120))] and kept[0].id == last
+    broken = replace(record("broken"), origin=None)  # type: ignore[arg-type]
+    with pytest.raises(StoreError):
+        store.put_all([record("beside"), broken])
+    assert len(store.history) == 120 and store.get("beside") is None
+
+
 def test_an_interrupted_run_stands_for_nothing(store: RunStore) -> None:
     store.put(record(how=Interrupted(1)))
     assert store.get("k") is None

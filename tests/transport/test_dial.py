@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cozeloop_magic.transport.dial import is_loopback
+from cozeloop_magic.transport.probe import look_at
 
 
 @pytest.mark.parametrize(
@@ -20,3 +21,9 @@ def test_this_machine(host: str) -> None:
 )
 def test_another_machine(host: str) -> None:
     assert not is_loopback(host)
+
+
+def test_a_look_at_an_address_survives_a_proxy_that_is_none(monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://me:s3cr3t@[::1")
+    seen = look_at("http://loop.invalid")
+    assert seen.clock is None and "s3cr3t" not in seen.proxy

@@ -93,6 +93,17 @@ def test_equal_answers_of_repeats_are_one_with_a_count() -> None:
     assert html.count(">often</span>") == 2 and html.count("×4") == 2 and html.count(">rare</span>") == 2
 
 
+def test_text_tells_what_a_page_does_of_checks() -> None:
+    scores = (Score("equals", True), Score("short", False), Score("length", 7.0), Score("odd", error="check odd: no"))
+    state = answered(plan(1), lambda trial: "said")
+    kept = bundle(fold(state, *(Scored(trial, scores) for trial in state.trials)))
+    assert all(
+        remark in kept[kind]
+        for remark in ("✗ short", "length 7", "check odd: no")
+        for kind in ("text/plain", "text/html")
+    )
+
+
 def test_times_under_load_are_told_as_such() -> None:
     state = answered(plan(3), lambda trial: "x")
     assert "0.50 s a run under load of 4" in bundle(state, concurrency=4)["text/plain"]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cozeloop_magic.view.markdown import Blocks, to_html
-from tests.hostile import PAYLOADS, faults, read
+from tests.growth import c_grows_alike, growth, lines_run
+from tests.hostile import faults, read
+from tests.payloads import PAYLOADS
 from tests.view.snippets import SNIPPETS
 
 
@@ -133,9 +134,11 @@ def test_a_hostile_answer_cut_anywhere_is_harmless(parts: list[str], cut: int) -
 @pytest.mark.parametrize(
     "unit", ["*a ", "`", "[", "![", "$", "**", "<", "&", "| ", "\\(", "> ", "_a ", "[a](", "~~", "` "]
 )
-def test_no_tail_takes_long_to_close(unit: str) -> None:
-    text = unit * (4_000 // len(unit))
-    began = time.process_time()
-    shown(text)
-    shown("\n".join(text[i : i + 60] for i in range(0, len(text), 60)))
-    assert time.process_time() - began < 2
+def test_no_tail_takes_out_of_proportion_to_close(unit: str) -> None:
+    def close(size: int, width: int = 60) -> None:
+        text = unit * (size // len(unit))
+        shown("\n".join(text[i : i + width] for i in range(0, len(text), width)))
+
+    assert growth(close, 2_000) < 5 and c_grows_alike(close, 4_000)
+    third, whole = (lines_run(lambda size=size: close(size, size)) for size in (1_300, 3_900))  # in one line
+    assert whole < 4.5 * third and c_grows_alike(lambda size: close(size, size), 4_000)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import requests
+
 from cozeloop_magic import Client
 from cozeloop_magic.client.reader import StreamReader
 from cozeloop_magic.entities.prompt import ExecuteRequest
@@ -107,6 +109,14 @@ def through(proxy: str | Script, where: str = "http://loop.example", **options: 
     return case
 
 
+def without_pysocks(stage: Stage) -> None:
+    def missing(*_: Any, **__: Any) -> Any:  # as requests puts it in this place
+        raise requests.exceptions.InvalidSchema("Missing dependencies for SOCKS support.")
+
+    stage.environ.setattr("requests.adapters.SOCKSProxyManager", missing)
+    through("socks5://127.0.0.1:1")(stage)
+
+
 tunnelling = functools.partial(through, where="https://loop.example")
 
 NOT_REACHED: dict[str, Case] = {
@@ -131,7 +141,7 @@ NOT_REACHED: dict[str, Case] = {
     "a proxy without a host": through("http://me:pass-w0rd@"),
     "a proxy whose port is no number": through("http://proxy:x"),
     "a proxy of an unknown kind": through("ftp://127.0.0.1:1"),
-    "a SOCKS proxy": through("socks5://127.0.0.1:1"),
+    "a SOCKS proxy": without_pysocks,
     "a proxy that hangs up": through(send([])),
     "a proxy that hangs up on a tunnel": tunnelling(send([])),
     "a proxy that wants a password": through(_WANTS_A_PASSWORD),

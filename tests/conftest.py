@@ -15,12 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from cozeloop_magic import Client, new_client
 from cozeloop_magic.client.default import DEFAULT
 from tests.wire_server import Script, WireServer
 
 TOKEN = "pat_s3cr3t-t0ken"
+
+settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")  # no test is judged by a clock: a machine may be busy
 
 
 @pytest.fixture(autouse=True)

@@ -51,9 +51,16 @@ def get_version(client: Client, prompt_key: str, version: str = "", label: str =
     found = find_prompt(client, prompt_key)
     if version == DRAFT:
         return _draft_of(client, found)
-    if label and not version:
-        version = client.get_prompt(prompt_key, label=label).version or ""
-    record = client.prompts.get(found.id or "", version or found.latest_version or "")
+    try:
+        if label and not version:
+            version = client.get_prompt(prompt_key, label=label).version or ""
+        record = client.prompts.get(found.id or "", version or found.latest_version or "")
+    except (VersionNotFound, LabelNotFound) as error:
+        wanted = version or label
+        if wanted not in error.message:  # a platform does not say what it was asked for
+            error.message = f"{prompt_key} has no {'version' if version else 'label'} {wanted}."
+            error.hint = f"Its latest version is {found.latest_version}; %loop versions {prompt_key} lists all."
+        raise
     if record.prompt_commit is None or record.prompt_commit.detail is None:
         raise VersionNotFound(f"The server shows no version {version or '(the latest)'} of {prompt_key}.")
     return record

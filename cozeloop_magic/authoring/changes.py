@@ -15,7 +15,7 @@ Change = tuple[str, str]
 Run = tuple[str, str, str]
 """What stayed the same, and what was then removed and added."""
 
-_WORD = re.compile(r"\s+|\w+|[^\w\s]")
+_WORD = re.compile(r"\s+|\d+(?:\.\d+)+|\w+|[^\w\s]")  # a number is one word
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _MANY = 1000  # lines
 _MOST = 4_000_000  # pairs of words; beyond them a comparison takes seconds, and says little

@@ -137,7 +137,7 @@ def client_for(
 
 
 def _calling(settings: Settings, headers: Mapping[str, str] | None) -> tuple[Connector, Transport]:
-    from cozeloop_magic.transport.pool import HTTPTransport  # which needs sockets, as a tape does not
+    from cozeloop_magic.transport.http_transport import HTTPTransport  # which needs sockets, as a tape does not
 
     transport = HTTPTransport(trust_env=not settings.local, headers=headers)
     if settings.local:

@@ -369,4 +369,6 @@ def _allow_no_body(lines: list[str]) -> list[str]:
     return [f"{lines[0].rstrip()}\n", "\n"] if alone else lines
 
 
+# IPython asks whether a cell is complete without transformers that say this: in a terminal, a line goes on below.
+_allow_no_body.has_side_effects = True  # type: ignore[attr-defined]
 _TRANSFORMERS = (_read_manuals, _allow_no_body)

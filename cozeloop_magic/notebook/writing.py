@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from typing import Any
 
 from IPython.core.magic_arguments import argument
 
@@ -15,7 +16,13 @@ class NewCell(str):
     """The text of a cell that was put below; shows itself as a line that says so."""
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"text/plain": f"{self.partition(' --')[0]}: a new cell holds it."}
+        return {"text/plain": self._line()}
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(self._line())
+
+    def _line(self) -> str:
+        return f"{self.partition(' --')[0]}: a new cell holds it."
 
 
 @verb("new")

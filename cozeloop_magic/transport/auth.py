@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 from cozeloop_magic.errors import AuthenticationFailed, ConfigurationError, to_install
 from cozeloop_magic.forks import register_after_fork
 from cozeloop_magic.transport.call import POLL_INTERVAL, Call, Timeouts
+from cozeloop_magic.transport.causes import strip_tracebacks
 from cozeloop_magic.transport.secret import Secret
-from cozeloop_magic.transport.tracebacks import strip_tracebacks
 
 __all__ = ["Auth", "Header", "JWTOAuth", "PersonalToken"]
 

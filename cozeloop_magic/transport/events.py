@@ -13,11 +13,11 @@ from sseclient import SSEClient
 from cozeloop_magic.entities.stream import WAITING
 from cozeloop_magic.errors import LoopError, StreamInterrupted, UnreadableEvent
 from cozeloop_magic.transport.call import Call
+from cozeloop_magic.transport.causes import strip_tracebacks
 from cozeloop_magic.transport.endpoint import Endpoint
 from cozeloop_magic.transport.error_responses import error_from_body, error_from_json, excerpt, parse_json
 from cozeloop_magic.transport.faults import LARGEST, READ_ERRORS, pluralize, reason, timed_out
 from cozeloop_magic.transport.reply import LINGER, model_of, notes_of, safe_notes
-from cozeloop_magic.transport.tracebacks import strip_tracebacks
 
 __all__ = ["EventStream"]
 

@@ -20,6 +20,7 @@ from cozeloop_magic.errors import (
     UnexpectedContent,
 )
 from cozeloop_magic.transport.call import Call
+from cozeloop_magic.transport.causes import causes
 from cozeloop_magic.transport.endpoint import Endpoint
 
 __all__ = ["LARGEST", "READ_ERRORS", "map_exception", "pluralize", "reason", "timed_out"]
@@ -67,7 +68,7 @@ def map_exception(error: BaseException, endpoint: Endpoint, call: Call) -> LoopE
 
 
 def _no_tls(error: BaseException, origin: str) -> LoopError:
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return _not_accepted(cause, origin)
         if isinstance(cause, ssl.SSLError) and cause.library in ("X509", "PEM"):
@@ -103,7 +104,7 @@ def _unreached(error: requests.ConnectionError, endpoint: Endpoint, call: Call) 
     if isinstance(getattr(said, "reason", said), urllib3.exceptions.NewConnectionError):
         return _not_connected(error, endpoint)
     if any(
-        isinstance(cause, http.client.HTTPException) and not isinstance(cause, OSError) for cause in _causes(error)
+        isinstance(cause, http.client.HTTPException) and not isinstance(cause, OSError) for cause in causes(error)
     ):
         return UnexpectedContent(
             f"The answer from {endpoint.name} is not proper HTTP.",
@@ -144,24 +145,12 @@ def timed_out(error: BaseException) -> bool:
 
 
 def _caused_by(error: BaseException, kind: type[BaseException]) -> bool:
-    return any(isinstance(cause, kind) for cause in _causes(error))
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """Give an error and what caused it, outermost first."""
-    seen: list[BaseException] = []
-    todo = [error]
-    while todo and len(seen) < 12:
-        current = todo.pop()
-        seen.append(current)
-        inner = [current.__cause__, current.__context__, getattr(current, "reason", None), *current.args]
-        todo += [cause for cause in inner if isinstance(cause, BaseException) and cause not in seen]
-    return seen
+    return any(isinstance(cause, kind) for cause in causes(error))
 
 
 def reason(error: BaseException) -> str:
     """Find the innermost cause worth a person's attention."""
-    for cause in reversed(_causes(error)):
+    for cause in reversed(causes(error)):
         if isinstance(cause, http.client.IncompleteRead):
             return "the connection ended before the announced end"
         if isinstance(cause, http.client.RemoteDisconnected):

@@ -19,11 +19,11 @@ from cozeloop_magic.errors import (
     UnexpectedContent,
 )
 from cozeloop_magic.transport.call import Call
+from cozeloop_magic.transport.causes import strip_tracebacks
 from cozeloop_magic.transport.endpoint import Endpoint
 from cozeloop_magic.transport.error_responses import error_code, error_from_body, error_message, excerpt, parse_json
 from cozeloop_magic.transport.faults import LARGEST, READ_ERRORS, pluralize, reason, timed_out
 from cozeloop_magic.transport.retry import read_retry_after
-from cozeloop_magic.transport.tracebacks import strip_tracebacks
 
 __all__ = ["LINGER", "Reply", "log_id_of", "model_of", "notes_of", "read_reply", "safe_notes"]
 

@@ -33,7 +33,7 @@ MARKS = {True: "✓", False: "✗"}
 _SHOWN = 280  # characters of an answer; more of it is folded
 _LONGEST = 20_000
 _COMPARED_CLOSELY = 800  # words and blanks; beyond, frequent ones are no landmarks, or it would take minutes
-_WORD = re.compile(r"\s+|\w+|[^\w\s]")
+_WORD = re.compile(r"\s+|\d+(?:\.\d+)+|\w+|[^\w\s]")  # a number is one word
 
 
 class Answers:
@@ -242,8 +242,15 @@ def _folded(text: str, html: str | None = None) -> str:
     whole = f'<span class="cozeloop-said">{escape(text, quote=False) if html is None else html}</span>'
     if len(text) <= _SHOWN:
         return whole
-    start = escape(text[:_SHOWN], quote=False)
+    start = escape(_beginning(text), quote=False)
     return f'<details class="cozeloop-long"><summary>{start}…</summary>{whole}</details>'
+
+
+def _beginning(text: str) -> str:
+    """Return the first words of a text; where blanks are rare, as in Chinese, it ends within what may be one."""
+    start = text[:_SHOWN]
+    whole = start.rsplit(maxsplit=1)[0] if not text[_SHOWN].isspace() else start
+    return whole.rstrip() if len(whole) > _SHOWN - 40 else start
 
 
 def _marked(base: str, text: str) -> str:

@@ -18,7 +18,7 @@ from cozeloop_magic.view.render import ROOT, style
 from cozeloop_magic.view.safe_markdown import safe
 from cozeloop_magic.view.widget import Rows, RowsWidget, script, sheet
 
-__all__ = ["BatchView", "ending"]
+__all__ = ["BatchView", "bundle", "ending"]
 
 
 class _Widget(RowsWidget):
@@ -63,7 +63,7 @@ class BatchView:
         lines = ending(self._last, stopped=self._stop.asked, error=error if self._behind else None)
         phase = Phase.FAILED if error is not None else Phase.INTERRUPTED if self._stop.asked else Phase.DONE
         says_more = self._behind or error is None or self._last.has_begun  # than the cell's own error
-        kept, about = _bundle(phase, *lines) if says_more else {"text/html": ""}, self._metadata(phase)
+        kept, about = bundle(phase, *lines) if says_more else {"text/html": ""}, self._metadata(phase)
         if self._place is not None:
             self._place.keep(kept, about)
         elif says_more:
@@ -118,7 +118,8 @@ def _look(progress: BatchProgress) -> str:
     return str(look) if look and (look.equal or look.kept or look.rows != progress.total) else ""
 
 
-def _bundle(phase: Phase, look: str, line: str, failed: str) -> dict[str, str]:
+def bundle(phase: Phase, look: str, line: str, failed: str) -> dict[str, str]:
+    """Return how a table ended by MIME type."""
     classes = {"cozeloop-look": look, "cozeloop-status": line, "cozeloop-failures": failed}
     parts = [
         f'<p class="{name}">{escape(printable(text), quote=False)}</p>' for name, text in classes.items() if text

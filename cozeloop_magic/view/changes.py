@@ -8,13 +8,18 @@ from html import escape
 from cozeloop_magic.authoring.changes import Change
 from cozeloop_magic.printable import printable
 from cozeloop_magic.view.listing import fenced
-from cozeloop_magic.view.render import ROOT, style
+from cozeloop_magic.view.render import ROOT, style, without_blank_lines
 
 __all__ = ["Changes"]
 
 _CONTEXT = 2  # lines around a change
-_MARKS = {"same": "{}", "removed": "<del>{}</del>", "added": "<ins>{}</ins>"}
-_SIGNS = {"same": "{}", "removed": "[-{}-]", "added": "{{+{}+}}"}  # as git's --word-diff has them
+_MARKS = {
+    "same": "{}",
+    "left out": '<span class="cozeloop-gap">{}</span>',
+    "removed": "<del>{}</del>",
+    "added": "<ins>{}</ins>",
+}
+_SIGNS = {"same": "{}", "left out": "{}", "removed": "[-{}-]", "added": "{{+{}+}}"}  # as git's --word-diff has them
 
 Line = list[Change]
 
@@ -62,8 +67,8 @@ class Changes(Sequence[Change]):
             for line in self._shown()
         )
         notes = "".join(f'<p class="cozeloop-note">{escape(printable(note), quote=False)}</p>' for note in self.notes)
-        said = "&#10;".join(lines)  # Markdown, into which notebooks are exported, ends HTML at a blank line
-        return (
+        said = "\n".join(lines)
+        return without_blank_lines(
             f'<div class="{ROOT} cozeloop-changes"><style>{style("prompt.css")}</style>'
             f'<p class="cozeloop-title">{escape(printable(self.title), quote=False)}</p>{notes}'
             + (f'<pre class="cozeloop-text">{said}</pre>' if said else "")
@@ -89,7 +94,7 @@ class Changes(Sequence[Change]):
 
 def _gap(number: int) -> Iterator[Line]:
     if number:
-        yield [("same", f"⋯ {number} {'line' if number == 1 else 'lines'} as before")]
+        yield [("left out", f"⋯ {number} {'line' if number == 1 else 'lines'} as before")]
 
 
 def _lines(changes: Iterable[Change]) -> Iterator[Line]:

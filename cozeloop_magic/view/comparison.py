@@ -18,7 +18,7 @@ from cozeloop_magic.run.state import Phase
 from cozeloop_magic.view import request
 from cozeloop_magic.view.answers import MARKS, PAGE, Answers, figures, remarks, said, shortened, to_html
 from cozeloop_magic.view.markdown import IGNORED
-from cozeloop_magic.view.render import ROOT, style
+from cozeloop_magic.view.render import ROOT, style, without_blank_lines
 
 __all__ = ["bundle", "outcome", "progress", "to_text", "verdict_html"]
 
@@ -96,7 +96,9 @@ def verdict_html(decision: Decision) -> str:
     kind = decision.verdict.name.lower().replace("_", "-")
     picture = interval_svg(decision)
     shown = f'<div class="cozeloop-interval">{picture}</div>' if picture else ""
-    return f'<p class="cozeloop-verdict cozeloop-{kind}">{_escape(decision.sentence)}</p>{shown}'
+    said, colon, why = decision.sentence.partition(": ")
+    told = f"<strong>{_escape(said + colon)}</strong>{_escape(why)}"
+    return f'<p class="cozeloop-verdict cozeloop-{kind}">{told}</p>{shown}'
 
 
 def _html(state: ExperimentState, concurrency: int, diff: bool, prices: Any) -> str:
@@ -105,7 +107,8 @@ def _html(state: ExperimentState, concurrency: int, diff: bool, prices: Any) -> 
     notes = "".join(f'<p class="cozeloop-note">{_escape(line)}</p>' for line in _notes(state))
     css = f"<style>{style('tables.css')}</style>"
     table = to_html(Answers(state), diff)
-    return f'<div class="{ROOT} cozeloop-comparison">{css}{verdicts}{costs}{table}{notes}{_request(state)}</div>'
+    shown = f"{css}{verdicts}{costs}{table}{notes}{_request(state)}"
+    return without_blank_lines(f'<div class="{ROOT} cozeloop-comparison">{shown}</div>')
 
 
 def _notes(state: ExperimentState) -> list[str]:

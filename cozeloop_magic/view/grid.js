@@ -79,6 +79,7 @@ function render({ model, el }) {
 
   const forget = onKernelGone(model.widget_manager?.kernel, () => {
     gone = true;
+    el.classList.add("cozeloop-failed");
     stopButton.remove();
     pager.remove();
     status.textContent = "failed · the kernel ended: run the cell again, and only what is missing is run";

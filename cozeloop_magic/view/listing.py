@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["Listing", "Listings", "fenced"]
 
 Row = Mapping[str, Any]
+
+_LONG_WORD = re.compile(r"[\w/.:@-]{16,}")
+_PARTED = re.compile(r"[_/.:@-]+(?=\w)")  # after these a path or an identifier may go on on the next line
 
 
 class Listing(Sequence[Row]):
@@ -85,14 +89,13 @@ class Listing(Sequence[Row]):
         return {"text/html": self._html(), "text/markdown": fenced(text), "text/plain": text}
 
     def _html(self) -> str:
-        head = "".join(f'<th class="{self._class(name)}">{escape(name)}</th>' for name in self.columns)
+        head = "".join(f'<th class="{self._class(name)}">{_escape(name)}</th>' for name in self.columns)
         body = "".join(f"<tr>{self._cells(row)}</tr>" for row in self._rows)
         title = f'<p class="cozeloop-title">{_escape(self.title)}</p>' if self.title else ""
         note = f'<p class="cozeloop-note">{_escape(self.note)}</p>' if self.note else ""
-        return (
-            f'<div class="{ROOT} cozeloop-listing"><style>{style("tables.css")}</style>{title}'
-            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}</div>"
-        )
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        shown = f"{title}{table if self._rows or not title + note else ''}{note}"
+        return f'<div class="{ROOT} cozeloop-listing"><style>{style("tables.css")}</style>{shown}</div>'
 
     def _cells(self, row: Row) -> str:
         return "".join(f'<td class="{self._class(name)}">{_in_page(row.get(name))}</td>' for name in self.columns)
@@ -160,7 +163,7 @@ def _text(value: object) -> str:
 
 
 def _in_page(value: object) -> str:
-    text = _escape(_text(value))
+    text = _LONG_WORD.sub(lambda word: _PARTED.sub(r"\g<0><wbr>", word[0]), _escape(_text(value)))
     return f'<span class="cozeloop-time">{text}</span>' if isinstance(value, datetime) else text
 
 

@@ -16,7 +16,7 @@ from cozeloop_magic.entities.prompt import Message, Role, TemplateType, Tool, Va
 from cozeloop_magic.printable import printable
 from cozeloop_magic.view import request
 from cozeloop_magic.view.listing import fenced
-from cozeloop_magic.view.render import ROOT, style
+from cozeloop_magic.view.render import ROOT, style, without_blank_lines
 
 __all__ = ["ShownPrompt", "show_prompt"]
 
@@ -87,7 +87,7 @@ class ShownPrompt:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return {
-            "text/html": self._html().replace("\n", "&#10;"),
+            "text/html": without_blank_lines(self._html()),
             "text/markdown": fenced(str(self)),
             "text/plain": str(self),
         }

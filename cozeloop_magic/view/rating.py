@@ -17,7 +17,7 @@ from cozeloop_magic.store.ratings import Preference
 from cozeloop_magic.view.answers import Answers, shortened
 from cozeloop_magic.view.comparison import verdict_html
 from cozeloop_magic.view.left_behind import Place, left_in
-from cozeloop_magic.view.render import ROOT, style
+from cozeloop_magic.view.render import ROOT, style, without_blank_lines
 from cozeloop_magic.view.widget import Rows, RowsWidget, script, sheet
 
 __all__ = ["RatingView", "rate_in_terminal"]
@@ -146,7 +146,7 @@ def _html(rating: BlindRating, answers: Answers, decisions: Sequence[Decision]) 
     rows = "".join(_row(rating, answers, pair, names) for pair in rating.pairs if pair in rating.rated)
     table = f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>" if rows else ""
     note = f'<p class="cozeloop-note">{_escape(rating.reveal())}</p>'
-    return f'<div class="{ROOT} cozeloop-comparison">{css}{verdicts}{note}{table}</div>'
+    return without_blank_lines(f'<div class="{ROOT} cozeloop-comparison">{css}{verdicts}{note}{table}</div>')
 
 
 def _row(rating: BlindRating, answers: Answers, pair: Pair, names: Sequence[str]) -> str:

@@ -29,6 +29,7 @@ __all__ = [
     "progress",
     "status",
     "style",
+    "without_blank_lines",
 ]
 
 ROOT = f"cozeloop-run {markdown.IGNORED}"
@@ -222,8 +223,15 @@ def _html(state: RunState, fold_height: int, error: str) -> str:
         request.to_html(state.request, state.settings, state.definition),
         "</div>",
     ]
-    # Markdown, into which notebooks are exported, ends HTML at a blank line and would read what follows as its own.
-    return _BEFORE_A_BLANK_LINE.sub("&#10;", "\n".join(part for part in parts if part))
+    return without_blank_lines("\n".join(part for part in parts if part))
+
+
+def without_blank_lines(html: str) -> str:
+    """Return HTML that reads the same and is one piece in Markdown, into which notebooks are exported.
+
+    Markdown ends HTML at a blank line, and would read what follows as its own.
+    """
+    return _BEFORE_A_BLANK_LINE.sub("&#10;", html)
 
 
 # The style sheet cuts an answer while this is closed. Where style sheets are taken away all of the answer shows, and

@@ -2,7 +2,8 @@ r"""An answer's Markdown as Markdown that is safe to render with raw HTML on, as
 
 The text stays as it is except where a renderer could be made to do something. Renderers differ in what they take for
 code or for a formula, and JupyterLab cuts formulas out before it reads Markdown, so nothing here rests on such a
-judgement: whatever the context, what is left is harmless text.
+judgement: whatever the context, what is left is harmless text. A formula ends at a blank line at the latest, so
+one stands on either side of a fence that is kept.
 
 - A ``<`` that could begin a tag becomes ``&lt;``.
 - ``](`` opens a link only towards http, https and mailto, else its second half becomes an entity. A link's title
@@ -12,6 +13,8 @@ judgement: whatever the context, what is left is harmless text.
 - In a formula, where some renderers show an entity as it is written, a space between the two says the same.
 - ``![`` becomes a link: reading an answer loads nothing.
 - TeX that may not be in a formula (`tex`) loses its backslash to an entity in an element: no formula reaches over it.
+- In an address, and in what touches it, the signs that begin a formula become entities: JupyterLab would put the
+  formula's source, quotes and all, into the attribute that the address becomes.
 - Formulas beyond what one answer may have (`tex.MOST`) are code, and what else could begin one is put in an element.
 - A fence's info string is at most one plain word: renderers put it into an attribute. A line that only some of them
   would take for the opening of a fence loses its first sign to an entity.
@@ -39,7 +42,9 @@ __all__ = ["safe"]
 
 _TAG = r"<(?=[A-Za-z/!?])"
 _ALLOWED = r"https?://|mailto:"
-_ACTIVE = re.compile(rf"{_TAG}|!\[|\][(:]\s*<?(?!{_ALLOWED})[^\s)]*[:&\\]")
+_ADDRESS = re.compile(r"(?:://|www\.|mailto:)\S*", re.IGNORECASE)
+_IN_ADDRESS = re.compile(r"[$\\]")
+_ACTIVE = re.compile(rf"{_TAG}|!\[|\][(:]\s*<?(?!{_ALLOWED})[^\s)]*[:&\\]|(?:://|www\.|mailto:)[^\s$\\]*[$\\]")
 _SPAN = re.compile(
     r"\\[\\`$]"
     r"|(?<!`)(?P<ticks>`+)(?!`)(?P<code>.{1,2000}?)(?<!`)(?P=ticks)(?!`)"
@@ -64,7 +69,7 @@ _ODD_OPENING = re.compile(  # of a fence, for some renderer at least: more than 
     r"(?!(?P=sign)+[ \t]*[A-Za-z0-9_+#.-]{0,32}[ \t]*$)",
     re.MULTILINE,
 )
-_DRAWN = ("mermaid",)  # notebooks draw it, and an exported page takes its source for HTML
+_DRAWN = "mermaid"  # notebooks draw what begins so, and an exported page takes its source for HTML
 _MAY_BEGIN_A_FORMULA = re.compile(
     r"\\begin(?![A-Za-z])|\\[(\[$]|\$|&(?:#0*(?:36|92)|#x0*(?:24|5c)|dollar|bsol);", re.IGNORECASE
 )
@@ -116,14 +121,15 @@ def _parts(source: str, lines: list[str], purse: _Purse) -> Iterator[str]:
         prose = "".join(lines[done:begin])
         block = lines[begin:end]
         agreed = agreed and not _FENCE_SIGN.search(prose)
-        drawn = token.type == "fence" and code.language(token.info) in _DRAWN
+        drawn = token.type == "fence" and code.language(token.info).startswith(_DRAWN)
         fence = token.type == "fence" and not token.level and not drawn
         plain = fence and _PLAIN_OPENING.fullmatch(block[0].rstrip())
         agreed = agreed and bool(plain or not _FENCE_SIGN.search("".join(block)))
         yield _prose(prose, purse)
         done = end
         if plain and agreed:
-            yield from ("\n" if begin and lines[begin - 1].strip() else "", *block)
+            before, behind = begin and lines[begin - 1].strip(), end < len(lines) and lines[end].strip()
+            yield from ("\n" if before else "", *block, "\n" if behind else "")
         elif _acts("".join(block)) or drawn:
             yield _code_as_html(token, block)
         else:
@@ -160,10 +166,13 @@ def _prose(text: str, purse: _Purse) -> str:
 def _paragraph(text: str, purse: _Purse) -> str:
     parts, done = [], 0
     for span in _SPAN.finditer(text):
+        touches = _ends_in_address(text[done : span.start()])
+        if touches and not span["code"]:
+            continue  # what follows is read as words
         parts.append(_without_formula(_words(text[done : span.start()]), purse))
         done = span.end()
         if span["code"]:
-            parts.append(_code_span(span[0], span["code"]))
+            parts.append(_code_span(span[0], span["code"], touches))
         elif span["math"]:
             parts.append(_formula(span[0], bool(span["name"]), purse))
         else:
@@ -171,8 +180,13 @@ def _paragraph(text: str, purse: _Purse) -> str:
     return "".join([*parts, _without_formula(_words(text[done:]), purse)])
 
 
-def _code_span(source: str, inside: str) -> str:
-    if not _acts(source) and "]:" not in source:
+def _ends_in_address(text: str) -> bool:
+    begin = max(map(text.rfind, " \n\t")) + 1
+    return _ADDRESS.search(text, begin) is not None
+
+
+def _code_span(source: str, inside: str, touches: bool) -> str:
+    if not touches and not _acts(source) and "]:" not in source:
         return source
     inside = inside.replace("\n", " ")
     if inside.strip() and inside[0] == inside[-1] == " ":
@@ -181,6 +195,7 @@ def _code_span(source: str, inside: str) -> str:
 
 
 def _words(text: str) -> str:
+    text = _ADDRESS.sub(lambda m: _IN_ADDRESS.sub(lambda sign: f"&#{ord(sign[0])};", m[0]), text)
     text = _OPENING_TAG.sub(lambda m: m["kept"] or _unescaped(m["escapes"]) + "&lt;", text)
     text = _IMAGE.sub(lambda m: _unescaped(m["escapes"]) + ("&#33;" if len(m["escapes"]) % 2 else "🖼 "), text)
     text = _TITLED.sub(lambda m: f"]({m['target'].strip()}) {m['title']}", text)

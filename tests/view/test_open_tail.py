@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from cozeloop_magic.view.markdown import Blocks, to_html
 from tests.growth import c_grows_alike, growth, lines_run
-from tests.hostile import PAYLOADS, faults, read
+from tests.hostile import faults, read
+from tests.payloads import PAYLOADS
 from tests.view.snippets import SNIPPETS
 
 

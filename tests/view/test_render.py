@@ -27,7 +27,8 @@ from cozeloop_magic.run.state import Arrived, Event, Failed, Finished, Interrupt
 from cozeloop_magic.view.markdown import Blocks
 from cozeloop_magic.view.render import bundle, has_output, is_long, metadata, status
 from tests.growth import c_grows_alike, growth, lines_run
-from tests.hostile import ATTRIBUTES, PAYLOADS, faults, read
+from tests.hostile import ATTRIBUTES, faults, read
+from tests.payloads import PAYLOADS
 
 FRAME = ("details", "summary", "dl", "dt", "dd", "rp", "mark")
 CALL = ToolCall(0, "call_1", None, FunctionCall("get_weather", '{"city":"北京"}'))

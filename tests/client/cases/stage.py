@@ -12,7 +12,7 @@ import pytest
 from cozeloop_magic import Client, new_client
 from cozeloop_magic.transport.auth import PersonalToken
 from cozeloop_magic.transport.endpoint import Endpoint
-from cozeloop_magic.transport.pool import HTTPTransport
+from cozeloop_magic.transport.http_transport import HTTPTransport
 from tests.client.ways import read_stream, read_whole
 from tests.conftest import TOKEN
 from tests.wire_server import Script, WireServer, answer

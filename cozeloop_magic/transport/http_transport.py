@@ -24,12 +24,12 @@ from cozeloop_magic.forks import register_after_fork
 from cozeloop_magic.transport.adapter import Adapter
 from cozeloop_magic.transport.auth import Header
 from cozeloop_magic.transport.call import CALL, Call
+from cozeloop_magic.transport.causes import strip_tracebacks
 from cozeloop_magic.transport.dial import is_loopback
 from cozeloop_magic.transport.endpoint import Endpoint
 from cozeloop_magic.transport.error_responses import as_sentence
 from cozeloop_magic.transport.faults import map_exception
 from cozeloop_magic.transport.secret import Secret
-from cozeloop_magic.transport.tracebacks import strip_tracebacks
 from cozeloop_magic.transport.transport import Transport
 from cozeloop_magic.version import __version__
 
@@ -154,8 +154,7 @@ class HTTPTransport(Transport):
         token = CALL.set(call)
         try:
             adapter = self._session.get_adapter(request.url or "")
-            left = call.remaining()
-            return adapter.send(request, timeout=left, **settings)
+            return adapter.send(request, timeout=call.remaining(), **settings)
         except Exception as error:
             fault = map_exception(error, endpoint, call)
             raise fault from strip_tracebacks(error)

@@ -354,6 +354,12 @@ class TestRemarks:
         (remark,) = self.remarks("{{ a }} {{a}} {{ b }}", "normal", {"a": "x"}, a="string")
         assert remark == "{{ a }} stays as it is: in a normal template, write {{a}} without blanks"
 
+    def test_so_is_one_in_an_appended_message_that_is_a_template(self):
+        prompt = a_prompt(Message("user", "{{a}}"), kind="normal", a="string")
+        appended = [Message("tool", "{{ a }}"), Message("assistant", "{{a }}"), Message("user", "{{ a}}")]
+        (remark,) = template.remarks_on_tags(prompt, appended)
+        assert remark.startswith("{{ a}} stays as it is")
+
     @pytest.mark.parametrize(
         "text",
         [

@@ -31,7 +31,7 @@ def test_a_stop_reaches_the_server_while_the_answer_is_drawn(server: Loop, clien
         def update(self, state: RunState) -> None:
             if state.pieces and not gone:
                 threading.Thread(target=stop).start()
-                gone.append(server.gone.get(timeout=5))
+                gone.append(server.gone.get(timeout=60))
 
         def finish(self, state: RunState) -> None:
             pass

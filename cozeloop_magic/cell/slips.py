@@ -28,47 +28,46 @@ _EXPECTED = "expected `name: value`, `name = expression`, or `---` above the mes
 def not_an_entry(line: str, at: int) -> CellError:
     """Make the error for a line above the separator that is no variable; `at` is its index."""
     if line[0] in " \t":
-        return CellError(
-            "this line continues nothing.",
-            line=at + 1,
-            source=line,
-            hint="Text over several lines begins with `name: |` and is indented below it.",
-        )
+        hint = "Text over several lines begins with `name: |` and is indented below it."
+        return CellError("this line continues nothing.", line=at + 1, source=line, hint=hint)
+    if is_like_separator(line):
+        return CellError("this is no separator.", line=at + 1, source=line, hint="Write three plain hyphens: `---`.")
+    column, hint = _slip_in_name(line) or (1, _slip_in_line(line, at))
+    return CellError(_EXPECTED + ".", line=at + 1, column=column, source=line, hint=hint)
+
+
+def _slip_in_name(line: str) -> tuple[int, str] | None:
+    """Return the column of a character that hides a name, and what to write; None where the name is none."""
     tight = re.match(r"([^\W\d][\w-]*):(?=\S)", line)
     if tight:
-        return CellError(
-            _EXPECTED + ".", line=at + 1, column=tight.end() + 1, source=line, hint="Put a blank after the colon."
-        )
+        return tight.end() + 1, "Put a blank after the colon."
     wide = re.match(rf"[{UNSEEN}]*([^\W\d][\w-]*)\s*([{_COLONS}{_EQUALS_SIGNS}])", line)
     if wide:
         colon = wide[2] in _COLONS
         plain = f"colon and a blank: `{wide[1]}: ...`" if colon else f"equals sign: `{wide[1]} = ...`"
-        hint = f"This is {unicodedata.name(wide[2])}. Write a plain {plain}."
-        return CellError(_EXPECTED + ".", line=at + 1, column=wide.end(), source=line, hint=hint)
+        return wide.end(), f"This is {unicodedata.name(wide[2])}. Write a plain {plain}."
     torn = re.match(rf"[{UNSEEN}]*(?P<name>[^\W\d][\w{UNSEEN}-]*)[ \t]*[:=]", line)
     if torn and (unseen := re.search(f"[{UNSEEN}]", torn["name"])):
         name = re.sub(f"[{UNSEEN}]", "", torn["name"])
         hint = f"{unicodedata.name(unseen[0])} stands in the name, and cannot be seen. Write `{name}` anew."
-        return CellError(_EXPECTED + ".", line=at + 1, column=unseen.start() + 1, source=line, hint=hint)
-    if is_like_separator(line):
-        return CellError("this is no separator.", line=at + 1, source=line, hint="Write three plain hyphens: `---`.")
+        return unseen.start() + 1, hint
+    return None
+
+
+def _slip_in_line(line: str, at: int) -> str:
+    """Return what to write in place of a line that has no name a variable could have."""
     quoted = re.match(r"([\"'])([^\W\d][\w-]*)\1\s*:", line)
     if quoted:
-        return CellError(
-            _EXPECTED + ".", line=at + 1, source=line,
-            hint=f"Write `{quoted[2]}: ...` without quotes and without a comma at the end, or a whole JSON object.",
-        )  # fmt: skip
+        return f"Write `{quoted[2]}: ...` without quotes and without a comma at the end, or a whole JSON object."
     if _FENCE.match(line):
-        return CellError(_EXPECTED + ".", line=at + 1, source=line, hint="Take the fence away: a cell needs none.")
+        return "Take the fence away: a cell needs none."
     named = re.match(r"([^\s:=]+)[ \t]*(:(?=\s|$)|=(?!=))", line)
     if named and not named[1].startswith("{{"):
-        hint = f"{named[1]} is no variable's name: it has letters, digits, _ and -, and no digit first."
-        return CellError(_EXPECTED + ".", line=at + 1, source=line, hint=hint)
+        return f"{named[1]} is no variable's name: it has letters, digits, _ and -, and no digit first."
     words = re.match(r"([^\W\d][\w-]*)[ \t]+\S", line)
     if words and at == 0:
-        hint = f"Write `{words[1]}: ...` with a colon. Or is it a message? Is the line with `---` missing above it?"
-        return CellError(_EXPECTED + ".", line=at + 1, source=line, hint=hint)
-    return CellError(_EXPECTED + ".", line=at + 1, source=line, hint="Is the line with `---` missing above it?")
+        return f"Write `{words[1]}: ...` with a colon. Or is it a message? Is the line with `---` missing above it?"
+    return "Is the line with `---` missing above it?"
 
 
 def is_like_separator(line: str) -> bool:

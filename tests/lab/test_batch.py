@@ -230,7 +230,7 @@ class TestKept:
         first.send_signal(signal.SIGKILL)
         first.communicate()
         again = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
-        assert again.stdout.strip() == "400" and loop.executions <= 400 + 16 + 16
+        assert again.stdout.strip() == "400" and loop.executions <= 400 + 16 + 32
 
     def test_a_full_disk_stops_it_and_what_was_committed_is_not_asked_for_again(
         self, client: Client, loop: FakeLoop, tmp_path: Path

@@ -86,7 +86,7 @@ class Notebook:
         return self.page.locator(".jp-Notebook .jp-CodeCell").nth(index)
 
     def output(self, index: int) -> Locator:
-        return self.cell(index).locator(".jp-OutputArea-output:not(:empty)")
+        return self.cell(index).locator(".jp-OutputArea-output:not(:empty):visible")
 
     def start(self, index: int) -> None:
         self.cell(index).locator(".cm-content").click()

@@ -16,8 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cozeloop_magic.errors import ConfigurationError, RemoteError, remote_error, to_install
@@ -25,15 +24,11 @@ from cozeloop_magic.template.values import decode_values
 
 if TYPE_CHECKING:
     from jinja2.nodes import Node
-    from jinja2.nodes import Template as Syntax
-    from jinja2.sandbox import SandboxedEnvironment
 
-__all__ = ["MAX_OUTPUT_BYTES", "MAX_RANGE", "MAX_SECONDS", "PARSE_FAILED", "is_quick", "renderer"]
+__all__ = ["MAX_OUTPUT_BYTES", "MAX_SECONDS", "PARSE_FAILED", "is_quick", "renderer", "too_long"]
 
 MAX_OUTPUT_BYTES = 1024 * 1024
 MAX_SECONDS = 10.0
-MAX_RANGE = 10_000
-MAX_INTEGER_BITS = 65_536
 MAX_MEMORY_MB = 256
 LONGEST_QUOTE = 300
 # What keeps the interpreter's lock for about 20 ms at the most; more than that is rendered apart.
@@ -113,8 +108,10 @@ def _is_light(text: str, deadline: float, remark: Callable[[str], object]) -> bo
     """Whether a template is small, and makes nothing much larger than what it is given."""
     from jinja2.nodes import Node
 
+    from cozeloop_magic.template.sandbox import make_sandbox
+
     try:
-        syntax = _sandbox(deadline, remark).parse(text)
+        syntax = make_sandbox(deadline, remark).parse(text)
         return sum(1 for _ in syntax.find_all(Node)) <= MOST_NODES_HERE and _is_plain(syntax)
     except Exception as error:
         raise _failed(error, PARSE_FAILED) from error
@@ -147,9 +144,11 @@ def _is_small(node: Node) -> bool:
 def _rendered_here(text: str, variables: Mapping[str, Any], deadline: float, remark: Callable[[str], object]) -> str:
     from jinja2 import TemplateAssertionError
 
-    environment = _sandbox(deadline, remark)
+    from cozeloop_magic.template.sandbox import make_sandbox, parse
+
+    environment = make_sandbox(deadline, remark)
     try:
-        template = environment.from_string(_restricted(environment, text))
+        template = environment.from_string(parse(environment, text))
     except TemplateAssertionError as error:  # a filter that there is not, which the platform meets as it renders
         raise _failed(error, RENDER_FAILED) from error
     except Exception as error:
@@ -166,7 +165,7 @@ def _rendered_apart(
     """Render in a process of its own. It is given this one's path, whatever the current directory holds."""
     waits = functools.partial(max, 0.0)
     if not _CHILDREN.acquire(timeout=waits(deadline - time.monotonic())):
-        raise _failed(_too_long(), RENDER_FAILED)
+        raise _failed(too_long(), RENDER_FAILED)
     try:
         seconds = waits(deadline - time.monotonic())
         request = {"path": sys.path, "text": text, "types": dict(types), "values": dict(values), "seconds": seconds}
@@ -178,7 +177,7 @@ def _rendered_apart(
             raise OSError(*said or [f"its process was killed; it may need more than {MAX_MEMORY_MB} MB of memory"])
         answer = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
-        raise _failed(_too_long(), RENDER_FAILED) from None
+        raise _failed(too_long(), RENDER_FAILED) from None
     except Exception as error:
         raise _failed(error, RENDER_FAILED) from error
     finally:
@@ -222,166 +221,6 @@ def _failed(error: Exception, code: int) -> RemoteError:
     )
 
 
-def _too_long() -> ValueError:
+def too_long() -> ValueError:
+    """Make the error of a template whose time is over."""
     return ValueError(f"it takes longer than {MAX_SECONDS:g} s")
-
-
-def _restricted(environment: SandboxedEnvironment, text: str) -> Syntax:
-    """Parse a template, and put the limits and the platform's rules where Jinja2 has no hook for them."""
-    from jinja2 import nodes
-    from jinja2.visitor import NodeTransformer
-
-    from cozeloop_magic.template import dialect
-
-    syntax = environment.parse(text)
-    dialect.check_syntax(environment, text, syntax)
-
-    def call(method: str, arguments: list[nodes.Expr]) -> nodes.Call:
-        return nodes.Call(nodes.EnvironmentAttribute(method), arguments, [], None, None)
-
-    class Limits(NodeTransformer):
-        def visit_For(self, node: nodes.For) -> nodes.For:
-            self.generic_visit(node)
-            two_names = nodes.Const(isinstance(node.target, nodes.Tuple))
-            node.iter = nodes.Call(nodes.EnvironmentAttribute("in_order"), [node.iter, two_names], [], None, None)
-            node.body.insert(0, nodes.ExprStmt(call("check_deadline", [])))
-            return node
-
-        def visit_Concat(self, node: nodes.Concat) -> nodes.Call:
-            self.generic_visit(node)
-            return call("join_text", node.nodes)
-
-    Limits().visit(syntax)
-    syntax.set_lineno(1)
-    return syntax
-
-
-def _sandbox(deadline: float, remark: Callable[[str], object]) -> SandboxedEnvironment:
-    """Make an environment for one text: sandboxed, with the server's limits and its dialect."""
-    from cozeloop_magic.template import dialect
-
-    environment: SandboxedEnvironment = _sandbox_class()(
-        finalize=lambda value: dialect.to_text(value, remark) if not isinstance(value, str) else value
-    )
-    environment.deadline, environment.remark = deadline, remark  # type: ignore[attr-defined]
-    dialect.replace_filters(environment)
-    environment.filters = {name: _bounded(made, deadline) for name, made in environment.filters.items()}
-    environment.globals["range"] = _short_range
-    for name in ("lipsum", "cycler", "joiner"):
-        del environment.globals[name]
-    return environment
-
-
-@cache
-def _sandbox_class() -> Any:
-    """Make the class of environments, where Jinja is needed."""
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    from cozeloop_magic.template import dialect
-
-    operators = {"+": dialect.add, "/": dialect.divide, "**": dialect.power}
-
-    class Sandbox(ImmutableSandboxedEnvironment):
-        intercepted_binops = frozenset({"+", "*", "**", "%", "/"})
-        in_order = staticmethod(dialect.in_order)
-        deadline = 0.0
-        remark: Callable[[str], object]
-
-        def concat(self, pieces: Iterable[str]) -> str:
-            return _joined(pieces, self.deadline)
-
-        def join_text(self, *values: Any) -> str:
-            return _joined(map(dialect.to_text, values), self.deadline)
-
-        def check_deadline(self) -> None:
-            _check_deadline(self.deadline)
-
-        def getattr(self, obj: Any, attribute: str) -> Any:
-            has, value = dialect.get_field(obj, attribute)
-            if has:
-                return value
-            if told := dialect.only_here(obj, attribute):
-                self.remark(told)
-            missing = dialect.lacks(obj, attribute)
-            return self.undefined(obj=obj, name=attribute) if missing else super().getattr(obj, attribute)
-
-        def call(self, context: Any, called: Any, /, *args: Any, **kwargs: Any) -> Any:
-            _check_deadline(self.deadline)
-            if getattr(called, "__name__", "") == "replace" and len(args) < 3:
-                raise TypeError("replace takes three values on the platform; write |replace(old, new)")
-            return super().call(context, called, *args, **kwargs)
-
-        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-            _check_operands(operator, left, right)
-            if operator in operators:
-                return operators[operator](left, right)
-            return super().call_binop(context, operator, left, right)
-
-    return Sandbox
-
-
-def _check_deadline(deadline: float) -> None:
-    if time.monotonic() > deadline:
-        raise _too_long()
-
-
-def _bounded(filter_: Callable[..., Any], deadline: float) -> Callable[..., Any]:
-    @functools.wraps(filter_)
-    def bounded(*args: Any, **kwargs: Any) -> Any:
-        _check_deadline(deadline)
-        result = filter_(*args, **kwargs)
-        if isinstance(result, Iterator):  # on the platform, a list
-            return list(_checked(result, deadline))
-        if isinstance(result, str) and len(result) > MAX_OUTPUT_BYTES:
-            raise ValueError("a text in it is longer than 1 MB")
-        return result
-
-    return bounded
-
-
-def _checked(items: Iterator[Any], deadline: float) -> Iterator[Any]:
-    """Yield what a filter gives, within the bounds of what it may be."""
-    for number, item in enumerate(items):
-        if number >= MAX_OUTPUT_BYTES:
-            raise ValueError("a list in it is longer than 1 MB")
-        _check_deadline(deadline)
-        yield item
-
-
-def _joined(pieces: Iterable[str], deadline: float) -> str:
-    joined, size = [], 0
-    for piece in pieces:
-        size += len(piece if len(piece) > MAX_OUTPUT_BYTES else piece.encode(errors="surrogatepass"))
-        if size > MAX_OUTPUT_BYTES:
-            raise ValueError("its text is longer than 1 MB")
-        _check_deadline(deadline)
-        joined.append(piece)
-    return "".join(joined)
-
-
-def _check_operands(operator: str, left: Any, right: Any) -> None:
-    """Refuse a product, power or sum that would be vast before it is computed."""
-    if isinstance(left, int) and isinstance(right, int):
-        bits = left.bit_length() * right if operator == "**" else left.bit_length() + right.bit_length()
-        if bits > MAX_INTEGER_BITS:
-            raise ValueError("a number in it is too large")
-    size = _size(left) + _size(right) if operator == "+" else _size(left) * _size(right)
-    if operator in "+*" and size > MAX_OUTPUT_BYTES and not (_is_number(left) and _is_number(right)):
-        raise ValueError("a text or list in it is longer than 1 MB")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float))
-
-
-def _size(value: Any) -> int:
-    if isinstance(value, int):
-        return abs(value)
-    return len(value) if hasattr(value, "__len__") else 1
-
-
-def _short_range(*args: int) -> range:
-    numbers = range(*args)
-    if len(numbers) > MAX_RANGE:
-        raise ValueError(f"a range in it is longer than {MAX_RANGE:,}")
-    return numbers

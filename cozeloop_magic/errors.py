@@ -112,7 +112,7 @@ class LoopError(Exception):
     retry_after: float | None = None
     """Seconds the server asks to be left alone before that, where it names any."""
     result: object = None
-    """What came of many calls before it ended them: a comparison."""
+    """What came of many calls before it ended them: a comparison or a table."""
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from typing import Any
 from cozeloop_magic.cell.literal import parse_value
 from cozeloop_magic.cell.parse import CellSpec, Expression, MessageSpec, Value
 from cozeloop_magic.entities import prompt
-from cozeloop_magic.entities.prompt import ContentPart, Message
+from cozeloop_magic.entities.prompt import ContentPart, Message, Role
 from cozeloop_magic.entities.variables import message_of
 from cozeloop_magic.errors import CellError, InvalidRequest
 
@@ -79,12 +79,14 @@ def _message(spec: MessageSpec, namespace: dict[str, Any]) -> Message:
     said = message_of(content)
     if said is not None and said.role == spec.role and isinstance(content, (str, Message)):
         return said  # a message, or an answer of the model, with the tools it asks for
+    line, column = (spec.source.line, spec.source.column) if isinstance(spec.source, Expression) else (1, 1)
     if isinstance(content, str):
+        if not content.strip() and spec.role is not Role.TOOL:  # a tool may have nothing to say
+            raise CellError(f"the @{spec.role} message is empty.", line=line, column=column)
         return Message(spec.role, content, tool_call_id=spec.tool_call_id)
     parts = [content] if isinstance(content, ContentPart) else content
     if isinstance(parts, (list, tuple)) and parts and all(isinstance(part, ContentPart) for part in parts):
         return Message(spec.role, parts=tuple(parts), tool_call_id=spec.tool_call_id)
-    line, column = (spec.source.line, spec.source.column) if isinstance(spec.source, Expression) else (1, 1)
     raise CellError(
         f"a message is text or content parts, not of type {type(content).__name__}.", line=line, column=column,
         hint="Use str(...), or an f-string.",

@@ -218,7 +218,8 @@ def _compose(text: str, at: int) -> yaml.Node | None:
         mark = error.problem_mark
         line, column = (mark.line, mark.column) if mark else (0, 0)
         source = [*text.split("\n"), ""][line]
-        message = f"this is no YAML: {error.problem or 'it cannot be read'}."
+        problem = error.problem or "it cannot be read"
+        message = f"{problem}." if _WOULD_BE_TEXT in problem else f"this is no YAML: {problem}."
         raise CellError(message, line=at + line + 1, column=column + 1, source=source) from None
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         why, *_ = str(error).splitlines()  # what follows names Python's text, not the cell

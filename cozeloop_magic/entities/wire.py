@@ -193,6 +193,8 @@ def _codec(cls: type[Wire]) -> _Codec:
 
 
 def _plain(value: Any) -> Any:
+    if type(value) in (str, int):  # most are
+        return value
     if isinstance(value, Wire):
         return value.to_json()
     if isinstance(value, Enum):

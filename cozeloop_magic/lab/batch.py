@@ -11,7 +11,7 @@ from typing import Any
 
 from cozeloop_magic.client.client import Client
 from cozeloop_magic.entities.prompt import Message
-from cozeloop_magic.errors import InvalidRequest
+from cozeloop_magic.errors import InvalidRequest, LoopError
 from cozeloop_magic.lab.answer_json import AnswerFields
 from cozeloop_magic.lab.checks import Check, check_expected, parse_check
 from cozeloop_magic.lab.columns import RowColumns
@@ -20,7 +20,7 @@ from cozeloop_magic.lab.limiter import Limiter
 from cozeloop_magic.lab.progress import BatchProgress, ProgressBar
 from cozeloop_magic.lab.scheduler import Scheduler
 from cozeloop_magic.lab.table_job import Engine, TableJob
-from cozeloop_magic.lab.tables import writer_for
+from cozeloop_magic.lab.tables import TableWriter, writer_for
 from cozeloop_magic.lab.variants import Variant, resolve_variants
 from cozeloop_magic.run.drive import Stop
 from cozeloop_magic.store.key import place_of
@@ -99,7 +99,8 @@ def batch(
     rpm, tpm : float, optional
         How many calls a minute may begin, and how many tokens a minute they may cost.
     sample : int, optional
-        Run the first rows only, to look at what comes; `progress` is told what all of them would cost.
+        Run the first rows only, to look at what comes: they are returned, and no file is written; `progress` is told
+        what all of them would cost.
     fail_above : float, optional
         The share of failed rows above which the batch ends.
     fresh : bool
@@ -128,9 +129,9 @@ def batch(
     InvalidRequest
         If the table or what is asked cannot be used; nothing was run.
     RequirementNotMet
-        If more rows failed than may; what came is in the store.
+        If more rows failed than may; what came is in the store, and the error's ``result`` is the table so far.
     LoopError
-        If the prompt cannot be had, or answers cannot be kept.
+        If the prompt cannot be had, or answers cannot be kept; then, too, ``result`` is the table so far.
     """
     if sample is not None and sample < 1:
         raise InvalidRequest(f"A sample of {sample} rows shows nothing.", hint="Write sample=5 (--sample 5).")
@@ -143,11 +144,13 @@ def batch(
     fields = AnswerFields.of(schema) if schema is not None else AnswerFields() if json_columns else None
     limiter = Limiter(concurrency, rpm=rpm, tpm=tpm)
     writer = writer_for(data, to)
+    if sample is not None:
+        writer = writer_for(data, None)  # a look writes over nothing
     stop = stop or Stop()
     (prompt,), _ = resolve_variants(client, [Variant(prompt_key, version, label)], timeout=timeout)
     columns = RowColumns(prompt, variables or {}, constants or {}, out, made, expect, fields)
     writer.names = columns.names
-    with ExitStack() as resources:
+    with _with_what_came(writer), ExitStack() as resources:
         told = resources.enter_context(_drawn(progress))
         resources.enter_context(writer)
         kept = resources.enter_context(opened(store))
@@ -166,6 +169,16 @@ def batch(
             job.look(iterate_table(data), _LOOKED_AT_LENGTH)
             job.forecast(concurrency, rpm)
     return writer.result()
+
+
+@contextmanager
+def _with_what_came(writer: TableWriter) -> Iterator[None]:
+    """Have an error that ends a table early hold it as far as it came, if it came anywhere."""
+    try:
+        yield
+    except LoopError as error:
+        error.result = writer.result() if writer.has_rows else None
+        raise
 
 
 def _engine(

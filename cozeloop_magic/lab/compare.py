@@ -235,7 +235,7 @@ class _Experiment:
         self.shown(*events, *(Told(trial, event) for trial, run in kept.items() for event in run.events()))
         todo = [trial for trial in self.plan.trials() if trial not in kept]
         scheduler = Scheduler(
-            self.client, self.plan.request, self.limiter, self.stop,
+            self.client, lambda trial: self.state.trials[trial].run.request, self.limiter, self.stop,
             keep=self._keep, shows=self.view.shows if self.view else None, timeout=timeout,
         )  # fmt: skip
         for batch in scheduler.run(todo, interval):

@@ -60,7 +60,7 @@ class OngoingRun(Generic[Task]):
 
     def arrived(self, piece: ExecuteResult, tell: Callable[[list[Told[Task]]], object] | None) -> None:
         """Take a piece, and tell it at once where it is shown."""
-        self._last = at = self.clock()
+        self._last = at = time.monotonic() - self._begun
         self._pieces += 1
         if not self._spoke:
             self._spoke = speaks(piece)

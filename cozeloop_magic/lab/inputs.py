@@ -10,6 +10,7 @@ import csv
 import difflib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,9 @@ from typing import Any
 from cozeloop_magic.errors import InvalidRequest, to_install
 from cozeloop_magic.printable import printable
 
-__all__ = ["EmptyCell", "Row", "is_missing", "iterate_table", "read_table"]
+__all__ = ["EmptyCell", "Row", "is_missing", "iterate_table", "listed", "read_table"]
 
+_NAMED = 20  # columns that a sentence names
 _SHAPES = "Give a data frame, a list of dicts, or the path of a CSV or JSONL file."
 
 
@@ -58,9 +60,10 @@ class Row:
         if column not in self.values:
             close = difflib.get_close_matches(column, self.values, n=1)
             meant = f" (did you mean {close[0]}?)" if close else ""
-            there = ", ".join(self.values) or "none"
             raise InvalidRequest(
-                printable(f"There is no column {column} in {self.where}{meant}; its columns are {there}.")
+                printable(
+                    f"There is no column {column} in {self.where}{meant}; its columns are {listed(self.values)}."
+                )
             )
         value = self.values[column]
         if is_missing(value):
@@ -69,6 +72,13 @@ class Row:
                 hint='Fill it or leave the row out, for example with .dropna(); "" is text that is empty on purpose.',
             )
         return value
+
+
+def listed(columns: Iterable[str]) -> str:
+    """Name columns, of very many the first ones."""
+    names = list(columns)
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return (", ".join(names[:_NAMED]) or "none") + more
 
 
 def read_table(source: Any) -> tuple[Row, ...]:
@@ -144,7 +154,7 @@ def _from_records(source: Any) -> Iterator[Row]:
 def _columns(names: Iterable[Any], where: str) -> list[str]:
     """Give the columns' names as text, each of which must be another."""
     columns = [name if isinstance(name, str) else str(name) for name in names]
-    twice = sorted({name for name in columns if columns.count(name) > 1})
+    twice = sorted(name for name, count in Counter(columns).items() if count > 1)
     if twice:
         raise InvalidRequest(
             printable(f"{where} has more than one column {twice[0]}."), hint="Give each column a name of its own."

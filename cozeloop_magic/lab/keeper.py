@@ -13,7 +13,7 @@ from cozeloop_magic.run.state import RunState
 
 __all__ = ["Keeper"]
 
-_MOST = 16  # runs that may wait to be kept
+_MOST = 32  # runs that may wait to be kept
 _PAUSE = 0.01  # seconds after some were kept in which others may end
 
 T = TypeVar("T")  # what a run is told apart by

@@ -13,7 +13,7 @@ from cozeloop_magic.client.request import execute_body
 from cozeloop_magic.entities.prompt import ExecuteRequest, Message
 from cozeloop_magic.entities.variables import encode_all
 from cozeloop_magic.errors import InvalidRequest, VariableError
-from cozeloop_magic.lab.inputs import Row, read_table
+from cozeloop_magic.lab.inputs import Row, listed, read_table
 from cozeloop_magic.lab.variants import ResolvedVariant, Variant, resolve_variants
 from cozeloop_magic.store.key import Place, body_key, digest_of, place_of
 from cozeloop_magic.template.check import check_variables
@@ -271,7 +271,7 @@ class _Columns:
         given = {*self._constants, *self._mapped}
         missing = sorted(self._declared - given - set(columns)) if given <= self._declared else []
         if missing:
-            name, others = missing[0], ", ".join(columns)
+            name, others = missing[0], listed(columns)
             raise VariableError(
                 f"No column is named {' or '.join(missing)}, as the variable is; the columns are {others}.",
                 hint=f"Say which one it takes: --map {name}=COLUMN (in a script, map={{'{name}': 'COLUMN'}}).",

@@ -205,15 +205,17 @@ class TableJob:
     def run(self, rows: Iterable[Row], engine: Engine) -> None:
         """Run the rows and write each in its turn."""
         self._began = time.monotonic()
-        with self._stop.on_interrupt():
-            for told in engine(self._todo(rows)):
-                for item in told:
-                    if isinstance(item, Told):
-                        self._take(item)
-                    else:
-                        self._change(concurrency=item.concurrency)
-                self._tell()
-        self._tell()
+        try:
+            with self._stop.on_interrupt():
+                for told in engine(self._todo(rows)):
+                    for item in told:
+                        if isinstance(item, Told):
+                            self._take(item)
+                        else:
+                            self._change(concurrency=item.concurrency)
+                    self._tell()
+        finally:
+            self._tell()
 
     def _todo(self, rows: Iterable[Row]) -> Iterator[str]:
         """Yield the keys of the calls to make, in a worker's thread; what the store has is written at once."""

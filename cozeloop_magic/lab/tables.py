@@ -41,6 +41,11 @@ class TableWriter:
         with self._lock:
             self._added[row.number] = row, added
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether any row has come."""
+        return bool(self._added)
+
     def result(self) -> Any:
         """Return the table: a list of dicts. Each has every column that was added to any."""
         names = self._names()
@@ -167,6 +172,10 @@ class _FileWriter(TableWriter):
             narrow.replace(self._path)
             raise
         narrow.unlink()
+
+    @property
+    def has_rows(self) -> bool:
+        return self._file is not None
 
     def result(self) -> Path:
         return self._path

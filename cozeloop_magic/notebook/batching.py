@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from IPython.display import display
 
 from cozeloop_magic.cell.bind import python_name, unquote
+from cozeloop_magic.errors import LoopError
 from cozeloop_magic.lab.batch import batch
 from cozeloop_magic.lab.inputs import is_missing
 from cozeloop_magic.lab.progress import BatchProgress, ProgressBar
@@ -64,9 +65,14 @@ def run_batch(
     if args.background:
         _run_behind(session, args, run, stop)
         return
-    table = run()
+    try:
+        table = run()
+    except LoopError as error:
+        if error.result is not None:
+            session.bind(error.result, "_loop", args.out)
+        raise
     session.bind(table, "_loop", args.out)
-    if args.sample is not None and not args.quiet and args.to is None:
+    if args.sample is not None and not args.quiet:
         display(_shown(table, args))  # type: ignore[no-untyped-call,unused-ignore]
     if stop.asked:
         raise KeyboardInterrupt("stopped; what came is kept, and the same cell asks only for what is missing.")

@@ -205,7 +205,7 @@ def _steps(
         request = replace(request, custom_model_config=config)
     notes: tuple[str, ...] = (f"variables not checked: {unchecked}",) if unchecked is not None else ()
     if prompt is not None and not endpoint.local:  # the embedded Loop tells this itself
-        notes += remarks_on_tags(prompt)
+        notes += remarks_on_tags(prompt, request.messages)
     if memory is not None and (recalled := memory.recall(request, prompt)) is not None:
         yield from recalled
         return

@@ -83,13 +83,22 @@ def render(prompt: Prompt, variable_vals: Sequence[VariableVal], messages: Seque
     return Rendered(rendered.all, tuple(remarks))
 
 
-def remarks_on_tags(prompt: Prompt) -> tuple[str, ...]:
-    """Return what the platform does not tell of a prompt: the tags of a normal template that stay as they are."""
+def remarks_on_tags(prompt: Prompt, messages: Sequence[Message] = ()) -> tuple[str, ...]:
+    """Return what the platform does not tell of a prompt: the tags of a normal template that stay as they are.
+
+    Parameters
+    ----------
+    prompt : Prompt
+        A version.
+    messages : sequence of Message
+        Those that are appended, which are templates, too.
+    """
     template = prompt.prompt_template
     if template is None or template.template_type != TemplateType.NORMAL:
         return ()
     declared = {each.key for each in prompt.variable_defs}
-    texts = (each.text for each in template.messages or () if each.role not in (Role.TOOL, Role.PLACEHOLDER))
+    own = (each for each in template.messages or () if each.role not in (Role.TOOL, Role.PLACEHOLDER))
+    texts = (each.text for each in (*own, *filter(_is_rendered, messages)))
     return tuple(dict.fromkeys(remark for text in texts for remark in _on_blanks(text, declared)))
 
 

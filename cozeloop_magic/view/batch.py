@@ -106,7 +106,8 @@ def ending(progress: BatchProgress, *, stopped: bool, error: BaseException | Non
     line = " · ".join([counts, duration(progress.seconds), *figures])
     replaced = progress.replaced and f"new in place of the table's own: {progress.replaced}"
     look = " · ".join(filter(None, (_look(progress), replaced, progress.to_come)))
-    failed = f"The last that failed said: {progress.last_error}" if progress.failed else ""
+    again = "The same cell with --retry-errors asks again for those that failed."
+    failed = f"The last that failed said: {progress.last_error} {again}" if progress.failed else ""
     if error is not None:
         failed = f"{type(error).__name__}: {error}"
     return look, line, failed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -11,10 +12,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 
 from cozeloop_magic.tape import Exchange, Header, TapeWriter
 from lite.build import build
+from tests.browser.conftest import ARTEFACTS
 from tests.wire_server import delta, last
 
 pytestmark = pytest.mark.browser
@@ -35,6 +37,9 @@ PROMPT = {
 }
 
 
+LESSONS = Path(__file__).parents[2] / "lessons"
+
+
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
@@ -46,6 +51,8 @@ def page_url(pyodide: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     write_tape(contents / "lesson.loop")
     cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), contents / "lesson.ipynb")
+    for path in LESSONS.glob("is-it-better.*"):
+        shutil.copy(path, contents)
     build(contents, output)
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=output))
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -73,14 +80,19 @@ def write_tape(path: Path) -> None:
     writer.write(answer, header)
 
 
+def open_lesson(page: Page, page_url: str, name: str) -> Locator:
+    page.goto(f"{page_url}/lab/index.html?path={name}.ipynb")
+    cells = page.locator(".jp-Notebook .jp-Cell")
+    cells.nth(1).wait_for(timeout=120_000)
+    page.get_by_text("Python (Pyodide) | Idle").wait_for(timeout=300_000)
+    return cells
+
+
 def test_an_answer_streams_from_its_tape_in_a_browser_alone(page_url: str, chromium: Callable[[], Page]) -> None:
     page = chromium()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(f"{page_url}/lab/index.html?path=lesson.ipynb")
-    cells = page.locator(".jp-Notebook .jp-Cell")
-    cells.nth(1).wait_for(timeout=120_000)
-    page.get_by_text("Python (Pyodide) | Idle").wait_for(timeout=300_000)
+    cells = open_lesson(page, page_url, "lesson")
     cells.first.click()
     for _ in CELLS:
         page.keyboard.press("Shift+Enter")
@@ -91,4 +103,23 @@ def test_an_answer_streams_from_its_tape_in_a_browser_alone(page_url: str, chrom
     kept = cells.nth(1).inner_text()
     assert "word0 word1" in kept and "recorded 2026-11-12" in kept and "api.example.com" in kept
     assert [url for url in asked if not url.startswith((page_url, "data:", "blob:"))] == []
+    page.close()
+
+
+def test_the_lesson_of_45_minutes_begins_in_a_browser_alone(page_url: str, chromium: Callable[[], Page]) -> None:
+    page = chromium()
+    cells = open_lesson(page, page_url, "is-it-better")
+    cells.nth(1).click()
+    for _ in range(3):  # the tape, a text, and the same prompt five times
+        page.keyboard.press("Shift+Enter")
+    cells.nth(3).get_by_text("recorded 2").nth(4).wait_for(timeout=300_000)
+    page.get_by_text("Python (Pyodide) | Idle").wait_for(timeout=60_000)
+    ARTEFACTS.mkdir(exist_ok=True)
+    for theme in ("Light", "Dark"):
+        page.locator(".lm-MenuBar-item", has_text="Settings").click()
+        page.locator(".lm-Menu-item", has_text="Theme").first.hover()
+        page.locator(".lm-Menu-item", has_text=f"JupyterLab {theme}").first.click()
+        page.locator(f"body[data-jp-theme-name='JupyterLab {theme}']").wait_for(state="attached", timeout=60_000)
+        picture = {"x": 0, "y": 0, "width": 1000, "height": 1000}
+        page.screenshot(path=ARTEFACTS / f"lite-{theme.lower()}.png", clip=picture)
     page.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -20,13 +19,11 @@ from tests.conftest import TOKEN
 from tests.wire_server import GOOD, Request, answer, delta, send, stream
 
 
-def ends_when_closed(client: Client, read: Any) -> bool:
-    """Read, close the client meanwhile, and tell whether that ended it soon."""
+def ends_when_closed(client: Client, read: Any) -> None:
+    """Read what never comes, close the client meanwhile, and see that this ends it."""
     threading.Timer(0.2, client.close).start()
-    started = time.monotonic()
     with pytest.raises(errors.ClientClosed):
         read(client)
-    return time.monotonic() - started < 1
 
 
 @pytest.mark.parametrize("read", ALL_WAYS)
@@ -115,7 +112,7 @@ class TestProxy:
             with pytest.raises(errors.ConnectFailed, match=r"within 0\.2 s, the limit to connect"):
                 read(client)
         client = new_client("https://loop.test", "1", TOKEN, connect_timeout=9, max_retries=0)
-        assert ends_when_closed(client, read)
+        ends_when_closed(client, read)
 
     def test_that_hangs_up_is_named(
         self, serve: Serve, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, read: Any, secure: Secure
@@ -194,7 +191,7 @@ class TestCertificate:
 
     def test_is_not_waited_for_when_the_client_is_closed(self, serve: Serve, client_of: ClientOf, read: Any) -> None:
         client = client_of(serve(GOOD, Plain(b"")), connect_timeout=9)
-        assert ends_when_closed(client, read)
+        ends_when_closed(client, read)
 
     def test_bundle_that_is_not_there_is_told(
         self, serve: Serve, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, read: Any, secure: Secure
@@ -234,7 +231,5 @@ def test_closing_wakes_a_thread_that_reads_a_secure_stream(
     reader = client_of(server).execute_prompt("greet", stream=True)
     next(reader)
     threading.Timer(0.1, reader.close).start()
-    started = time.monotonic()
     with pytest.raises(errors.StreamInterrupted, match="its reader was closed"):
-        next(reader)
-    assert time.monotonic() - started < 1
+        next(reader)  # else it would wait for the call's ten minutes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any, ClassVar
 
 import pytest
@@ -55,9 +54,7 @@ class TestCompleteStream:
     ) -> None:
         parts = framed([delta("Hello"), last(), b": more\n\n"], framing)
         server = serve(send(parts[:3], lambda connection: connection.recv(1)))
-        started = time.monotonic()
-        assert read(client_of(server)) == "Hello"
-        assert time.monotonic() - started < 1
+        assert read(client_of(server)) == "Hello"  # else it would wait for the call's ten minutes
 
     @pytest.mark.parametrize("ends", [True, False])
     def test_usage_may_follow_the_finish_reason(self, serve: Serve, client_of: ClientOf, ends: bool) -> None:

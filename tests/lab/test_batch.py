@@ -137,8 +137,11 @@ class TestFailures:
 
     def test_too_many_failures_end_it(self, client: Client) -> None:
         rows = [{"text": f"bomb {n}"} for n in range(200)]
-        with pytest.raises(RequirementNotMet, match=r"rows failed, more than 20%"):
-            batch(client, rows, "greet", version="1.0.0", fail_above=0.2)
+        told: list[BatchProgress] = []
+        with pytest.raises(RequirementNotMet, match=r"rows failed, more than 20%") as caught:
+            batch(client, rows, "greet", version="1.0.0", fail_above=0.2, progress=told.append)
+        so_far = caught.value.result
+        assert isinstance(so_far, list) and 20 <= len(so_far) < 200 and told[-1].failed == len(so_far)
 
     def test_a_storm_of_429_loses_no_row(self, client: Client, loop: FakeLoop) -> None:
         lock, left = threading.Lock(), [5]
@@ -227,7 +230,7 @@ class TestKept:
         first.send_signal(signal.SIGKILL)
         first.communicate()
         again = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
-        assert again.stdout.strip() == "400" and loop.executions <= 400 + 16 + 16
+        assert again.stdout.strip() == "400" and loop.executions <= 400 + 16 + 32
 
     def test_a_full_disk_stops_it_and_what_was_committed_is_not_asked_for_again(
         self, client: Client, loop: FakeLoop, tmp_path: Path

@@ -110,6 +110,11 @@ class TestFiles:
         assert (tmp_path / "out.csv").read_text() == "precious"
         assert self.run(client, tmp_path, [], "out.csv") == []
 
+    def test_a_first_look_writes_over_nothing(self, client: Client, tmp_path: Path) -> None:
+        (tmp_path / "out.csv").write_text("precious")
+        looked = batch(client, rows("a", "b"), "greet", version="1.0.0", to=tmp_path / "out.csv", sample=1)
+        assert [row["answer"] for row in looked] == ["A"] and (tmp_path / "out.csv").read_text() == "precious"
+
     def test_a_place_that_cannot_be_written_is_told_before_any_call(
         self, client: Client, loop: FakeLoop, tmp_path: Path
     ) -> None:

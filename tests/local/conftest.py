@@ -127,7 +127,7 @@ class Server:
 
 def eventually(is_so: Callable[[], bool]) -> bool:
     """Wait for what a server brings about; on a busy machine, that may take long."""
-    ends = time.monotonic() + 20
+    ends = time.monotonic() + 60
     while not is_so():
         if time.monotonic() > ends:
             return False

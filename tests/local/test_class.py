@@ -13,6 +13,7 @@ import requests
 from cozeloop_magic.entities.prompt import ExecuteResult
 from cozeloop_magic.local.app import ROUTES
 from cozeloop_magic.local.classroom import CLASS_ROUTES
+from cozeloop_magic.local.queue import TOO_MANY, FairQueue
 from cozeloop_magic.local.roster import Member
 from cozeloop_magic.local.student_store import FIRST_ID, NO_PERMISSION
 from tests.local.conftest import Parrot, asked, eventually
@@ -342,13 +343,13 @@ class TestTheTeachersPage:
         body = {"prompt_identifier": {"prompt_key": "chat"}, "variable_vals": TOPIC}
         running = threading.Thread(target=lambda: got.append(anna.post(path, body).text))
         running.start()
-        assert model.asked.wait(20)
+        assert model.asked.wait(60)
         (turn,) = self.state(teacher)["members"][1]["running"]
         assert teacher.call("POST", "/class/stop", {"turn": turn["turn"]}).json()["data"] == {"stopped": 1}
         running.join(20)
         assert got and "The teacher has stopped this answer" in got[0]
         assert eventually(lambda: self.state(teacher)["members"][1]["running"] == [])
-        assert model.stopped_early.wait(20)
+        assert model.stopped_early.wait(60)
 
     @pytest.mark.parametrize(("method", "path"), [("GET", "/class/state"), ("POST", "/class/stop")])
     def test_it_is_for_the_teachers_token_alone(self, lesson, method, path):
@@ -368,6 +369,42 @@ class TestTheTeachersPage:
 
     def test_a_server_for_one_has_no_such_page(self, server):
         assert requests.get(f"{server.url}/class").status_code == 404
+
+
+class TestACrowd:
+    def test_two_hundred_calls_at_once_are_all_answered_and_who_asks_for_too_much_is_told(self, start, people):
+        names = [f"student{number}" for number in range(20)]
+        members = [Member(name, f"token-of-{name}-{'x' * 20}") for name in ("teacher", *names)]
+        model = Gated()
+        server = start(model, members=members, queue=FairQueue(4))
+        codes = []
+
+        def ask(caller):
+            codes.append(caller.run("chat").json()["code"])
+
+        callers = people(server, *(name for name in names for _ in range(10)))
+        threads = [threading.Thread(target=ask, args=(caller,)) for caller in callers]
+        for thread in threads:
+            thread.start()
+        assert eventually(lambda: len(server.queue.turns) == 200)
+        running = [turn.owner for turn in server.queue.turns if turn.granted]
+        assert len(running) == 4
+        (teacher,) = people(server, "teacher")
+        waiting = [len(member["waiting"]) for member in self.state(teacher)["members"]]
+        assert sum(waiting) == 196 and max(waiting) == 10
+        greedy = people(server, *(["student0"] * 20))
+        more = [threading.Thread(target=ask, args=(caller,)) for caller in greedy]
+        for thread in more:
+            thread.start()
+        assert eventually(lambda: TOO_MANY in codes)
+        model.gate.release(1000)
+        for thread in (*threads, *more):
+            thread.join(120)
+        assert sorted(set(codes)) == [0, TOO_MANY] and codes.count(0) >= 200 and len(codes) == 220
+        assert eventually(lambda: not server.queue.turns) and set(server.queue.answers) == set(names)
+
+    def state(self, caller):
+        return caller.call("GET", "/class/state").json()["data"]
 
 
 class TestTheRest:

@@ -58,12 +58,12 @@ class TestExecute:
         assert "user: Hi assistant: Hello user: Please" in heard and heard.endswith("user: tea! ")
 
     def test_a_connection_that_is_used_again_waits_for_no_ack(self, server):
-        times = []
-        for _ in range(11):
+        def is_quick():
             began = time.perf_counter()
             server.post("/execute", asked())
-            times.append(time.perf_counter() - began)
-        assert sorted(times)[2] < 0.03  # an ACK would be waited for each time; a busy machine is slow now and then
+            return time.perf_counter() - began < 0.04
+
+        assert any(is_quick() for _ in range(200))  # the least that an ACK is delayed by, and each time
 
     def test_an_unknown_field_is_nothing_to_worry_about(self, server):
         assert executed(server, asked(release_label="x", extra={"a": 1}))["finish_reason"] == "stop"
@@ -103,7 +103,7 @@ class TestStreaming:
         body = {"workspace_id": server.workspace_id, **asked()}
         with pytest.raises(requests.ReadTimeout):
             server.session.post(f"{server.url}/v1/loop/prompts{path}", json=body, timeout=0.3)
-        assert parrot.stopped_early.wait(5)
+        assert parrot.stopped_early.wait(60)
 
     def test_so_does_one_who_leaves_in_the_middle(self, start):
         parrot = Parrot(seconds_a_word=0.02)
@@ -111,7 +111,7 @@ class TestStreaming:
         response = start(parrot).post("/execute_streaming", long, stream=True)
         next(response.iter_lines())
         response.close()
-        assert parrot.stopped_early.wait(5)
+        assert parrot.stopped_early.wait(60)
 
 
 class TestRefusals:

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager, suppress
 
 import psutil
@@ -49,7 +48,7 @@ def end(loop):
     with suppress(psutil.NoSuchProcess):
         server = psutil.Process(loop.pid)
         server.kill()
-        psutil.wait_procs([server], timeout=10)
+        psutil.wait_procs([server], timeout=60)
 
 
 def servers(file):
@@ -60,10 +59,8 @@ def servers(file):
 
 
 def refusal():
-    began = time.monotonic()
     with pytest.raises(LocalLoopError) as caught:
         ensure_running()
-    assert time.monotonic() - began < 10
     assert "Traceback" not in str(caught.value)
     return str(caught.value)
 

@@ -27,6 +27,7 @@ from cozeloop_magic.local.models import MODEL_FAILED
 from cozeloop_magic.local.process import LocalLoop, RuntimeFile, ensure_running, still_there
 from cozeloop_magic.local.seeds import read_seeds
 from cozeloop_magic.local.server import serve
+from tests.growth import lines_run
 from tests.local.conftest import asked
 
 
@@ -59,10 +60,10 @@ def stop(loop, with_signal=signal.SIGKILL):
     except requests.RequestException:
         return
     running.send_signal(with_signal)
-    assert psutil.wait_procs([running], timeout=10)[0]
+    assert psutil.wait_procs([running], timeout=60)[0]
 
 
-def wait_until(condition, seconds=10):
+def wait_until(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -83,14 +84,9 @@ class TestStarting:
         response = requests.post(f"{loop.base_url}/v1/loop/prompts/list", json=body, headers=headers, timeout=5)
         assert response.json()["data"]["total"] == len(read_seeds())
 
-    def test_finding_it_takes_milliseconds(self):
+    def test_finding_it_takes_a_look_at_a_file_and_a_short_question(self):
         ensure_running()
-        times = []
-        for _ in range(20):
-            began = time.perf_counter()
-            ensure_running()
-            times.append(time.perf_counter() - began)
-        assert sorted(times)[10] < 0.05
+        assert lines_run(ensure_running) < 5_000
 
     def test_two_notebooks_at_once_start_one(self):
         with ThreadPoolExecutor(2) as pool:
@@ -170,14 +166,9 @@ class TestEnding:
         stop(loop)
         assert not still_there(loop)
 
-    def test_that_takes_a_millisecond_or_so(self):
+    def test_that_takes_one_short_question(self):
         loop = ensure_running()
-        times = []
-        for _ in range(50):
-            began = time.perf_counter()
-            assert still_there(loop)
-            times.append(time.perf_counter() - began)
-        assert sorted(times)[10] < 0.01
+        assert still_there(loop) and lines_run(lambda: still_there(loop)) < 2_000
 
     @pytest.mark.parametrize(
         "text",
@@ -203,7 +194,7 @@ class TestEnding:
     def test_an_idle_one_ends_by_itself(self, monkeypatch):
         monkeypatch.setenv("COZELOOP_MAGIC_IDLE_SECONDS", "0.5")
         running = psutil.Process(pid_of(ensure_running()))
-        assert psutil.wait_procs([running], timeout=10)[0]
+        assert psutil.wait_procs([running], timeout=60)[0]
         assert not list(paths.runtime_dir().glob("*.json"))
 
 
@@ -256,7 +247,7 @@ class TestServingInTheForeground:
             == 0
         )
         served.send_signal(signal.SIGINT)
-        assert served.wait(10) == 0
+        assert served.wait(60) == 0
 
     @pytest.mark.model
     def test_ctrl_c_in_the_middle_of_an_answer_is_quiet_too(self, monkeypatch, weights, request):
@@ -269,7 +260,7 @@ class TestServingInTheForeground:
         with requests.post(url, json=body, headers=headers, stream=True, timeout=30) as response:
             next(response.iter_lines())
             served.send_signal(signal.SIGINT)
-            assert served.wait(10) == 0
+            assert served.wait(60) == 0
         assert served.stderr.read() == ""
 
     def test_a_port_that_is_taken_is_told(self):

@@ -155,7 +155,7 @@ def test_a_class_is_served_and_no_student_s_token_is_said(served):
         assert "cannot load" in answer.json()["msg"]
         requests.get(f"{base_url}/class/state", headers=headers, timeout=30)
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     written = process.stdout.read() + process.stderr.read() + "".join(told)
     logs = b"".join(log.read_bytes() for log in paths.runtime_dir().glob("*"))
     for token in rows.values():

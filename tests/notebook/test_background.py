@@ -71,11 +71,11 @@ class TestBackground:
 
         configured(by_path(mget=MGET, execute_streaming=script))
         assert run(shell, "greet --background -o hello").success
-        assert began.wait(10)
+        assert began.wait(60)
         shell.user_ns["hello"].stop()
         answer = shell.user_ns["hello"].result(timeout=10)
         assert not answer.complete and answer.error is None
-        assert gone.wait(10)
+        assert gone.wait(60)
 
     def test_a_stop_does_not_wait_for_a_server_that_says_nothing(
         self, shell: InteractiveShell, configured: Configured

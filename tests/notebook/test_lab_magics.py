@@ -216,7 +216,10 @@ def test_what_failed_is_said(notebook: Any, loop: FakeLoop, capsys: Any) -> None
     assert run(notebook, "%loop_batch reviews -p greet -v 2.0.0 --map text=review").success
     shown = capsys.readouterr().err
     assert shown.startswith("12 of 12 rows · ") and " · 12 failed\n" in shown
-    assert "The last that failed said: " in shown and "too risky" in shown
+    assert "The last that failed said: " in shown and "too risky" in shown and "--retry-errors asks again" in shown
+    capped = "%loop_batch table -p greet -v 2.0.0 --fail-above 0.2 -o so_far"
+    notebook.user_ns["table"] = [{"text": f"text {n}"} for n in range(60)]
+    assert not run(notebook, capped).success and len(notebook.user_ns["so_far"]) >= 20
 
 
 def test_a_terminal_asks_line_by_line(notebook: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:

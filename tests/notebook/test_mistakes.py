@@ -112,6 +112,7 @@ class TestErrors:
             ("greet", "tell me a joke", "Line 1, column 1"),
             ("greet", "name = nobody", "raised NameError: name 'nobody' is not defined"),
             ("greet", "---\n@user = 5", "a message is text or content parts, not of type int"),
+            ("greet", "name: x\n---\n@user = ' '", "the @user message is empty"),
             ("greet --var name=Bob", CELL, "given here and with --var"),
             ("greet --var name", CELL, "Write --var name=value"),
             ("$nothing", CELL, "nothing, which is not defined"),

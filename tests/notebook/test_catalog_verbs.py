@@ -86,9 +86,8 @@ class TestShow:
     def test_every_kind_of_prompt_shows(self, notebook: Any, loop: Server, key: str) -> None:
         for version in read_seeds()[key]["versions"]:
             page = value_of(notebook, f"%loop show {key} -v {version}")._repr_mimebundle_()["text/html"]
-            assert page.count("<span class=") >= 1 and not re.search(
-                r"\n\s*\n", page
-            )  # a blank line would end it in Markdown
+            assert page.count("<span class=") >= 1
+            assert not re.search(r"\n\s*\n", page)  # a blank line would end it in Markdown
 
     def test_what_is_not_declared_is_marked_and_nothing_becomes_markup(self, notebook: Any) -> None:
         notebook.run_cell(

@@ -247,7 +247,7 @@ def format_definition(definition: Definition) -> str:
         "description": definition.description,
         "template": "" if template_type == TemplateType.NORMAL else template_type,
         "model": detail.pop("model_config", None),
-        "variables": _written(template.pop("variable_defs", []), infer_variables(messages, template_type)),
+        "variables": _written(template.pop("variable_defs", []), _inferred(messages, template_type)),
         "tools": detail.pop("tools", None),
         "tool_call_config": detail.pop("tool_call_config", None),
         "more": detail | ({"prompt_template": template} if template else {}),
@@ -255,6 +255,14 @@ def format_definition(definition: Definition) -> str:
     head = dump_settings({name: value for name, value in settings.items() if value})
     body = "\n".join(map(_format_message, messages))
     return f"{head}{SEPARATOR}\n{body}" if head else body
+
+
+def _inferred(messages: Sequence[Json], template_type: str) -> dict[str, str]:
+    """Return what the messages tell of the variables: nothing of a template that a platform keeps and cannot parse."""
+    try:
+        return infer_variables(messages, template_type)
+    except CellError:
+        return {}
 
 
 def _written(definitions: Sequence[Json], inferred: Mapping[str, str]) -> Json:

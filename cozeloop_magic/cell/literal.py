@@ -27,9 +27,9 @@ BLOCK = re.compile(r"[|>][-+]?")
 
 _WINDOWS_PATH = re.compile(r'"(?:[A-Za-z]:|\.{1,2}|\\)?\\[^\\"]')
 _TEXT = "tag:yaml.org,2002:str"
-_ESCAPES_ALONE = re.compile(r'"(?:\\[nrt])+"')
+_ESCAPES_ALONE = re.compile(r'"\.{0,2}(?:\\[nrt])+"')  # ".\n" is a full stop and a line break
 _PATH_WITHIN = re.compile(r'"(?:[A-Za-z]:|\.{1,2})(?:\\[^\\/:*?"<>|\r\n]+)+\\?"')
-"""A whole text that no Windows path is not: its backslashes are single ones, and nothing in it stands in no path."""
+"""A quoted text that is a Windows path from its beginning to its end, its backslashes single ones."""
 
 _MEANT = {"None": "null", "NULL": "null", "Null": "null", "TRUE": "true", "FALSE": "false"} | dict.fromkeys(
     "NaN nan inf -inf Infinity -Infinity .nan .NaN .inf -.inf .Inf -.Inf".split(), "a finite number"
@@ -86,7 +86,8 @@ def refuse_path(text: str, line: int = 1, column: int = 1, source: str = "") -> 
     CellError
         With its place.
     """
-    if found := _PATH_WITHIN.search(text):
+    paths = (found for found in _PATH_WITHIN.finditer(text) if not _ESCAPES_ALONE.fullmatch(found[0]))
+    if found := next(paths, None):
         *above, before = text[: found.start()].split("\n")
         doubled = found[0].replace("\\", "\\\\")
         raise CellError(

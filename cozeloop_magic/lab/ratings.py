@@ -73,7 +73,10 @@ class BlindRating:
         """
         with opened(store) as kept:
             if kept is None:
-                raise InvalidRequest("Ratings are kept in the store, and this comparison has none.")
+                raise InvalidRequest(
+                    "Ratings are kept in the store, and this comparison has none.",
+                    hint="Run it again without --off, and with LoopMagics.keep on.",
+                )
         rated = read_ratings(state, store)
         chance = random.Random(seed)
         pairs = [pair for pair in _pairs(state, chance) if again or (pair.input, pair.variant) not in rated]

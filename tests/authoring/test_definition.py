@@ -205,3 +205,13 @@ class TestRoundTrip:
         text = format_definition(definition)
         assert parse_definition(text) == definition
         assert format_definition(parse_definition(text)) == text
+
+
+def test_a_template_that_a_platform_keeps_and_nobody_can_parse_is_shown_as_it_is() -> None:
+    template = {
+        "template_type": "jinja2",
+        "messages": [{"role": "user", "content": "{% if x %} {{ a | }}"}],
+        "variable_defs": [{"key": "a", "type": "string"}],
+    }
+    text = format_definition(Definition({"prompt_template": template}))
+    assert text.endswith("@user\n{% if x %} {{ a | }}\n") and "a: string" in text

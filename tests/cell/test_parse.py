@@ -151,7 +151,7 @@ class TestVariables:
         try:
             refuse_path(text)
         except CellError:
-            assume(False)  # ".\n" could be a path of Windows, and is refused as one
+            assume(False)  # ".\b" could be a path of Windows, and is refused as one
         assert literals(f"x: {text}") == {"x": text}
 
 
@@ -310,6 +310,8 @@ class TestErrors:
         ("t: |\n\ta\n\t\tb", {"t": "a\n\tb\n"}),
         ('s: "a\\nb"', {"s": "a\nb"}),
         ("s: 'C:\\new\\table.txt'", {"s": "C:\\new\\table.txt"}),
+        ('s: ".\\n"', {"s": ".\n"}),
+        ('o: {"stop": ".\\n", "tab": "..\\t"}', {"o": '{"stop": ".\\n", "tab": "..\\t"}'}),
         ("s: C:\\new\\table.txt", {"s": "C:\\new\\table.txt"}),
     ],
 )

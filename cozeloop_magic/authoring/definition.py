@@ -258,7 +258,7 @@ def format_definition(definition: Definition) -> str:
 
 
 def _inferred(messages: Sequence[Json], template_type: str) -> dict[str, str]:
-    """Return what the messages tell of the variables: nothing of a template that a platform keeps and cannot parse."""
+    """Return what the messages tell of the variables: nothing where no one can parse them."""
     try:
         return infer_variables(messages, template_type)
     except CellError:

@@ -172,7 +172,7 @@ def test_the_teacher_sees_who_runs_what(
     assert page.evaluate(f"({CONTRAST})(undefined, undefined, 'body')") == {}
     for name in ("李雷", HOSTILE, "Zoë", "Emre"):
         school.asks(name)
-    school.model.may.release(9)
+    school.model.may.release(len(ANSWER) - 1)  # fewer words than one answer has, whoever says them
     school.asks("Anna Bell", "summarize")
     for _ in range(12):
         school.asks("Bob", "classify_review", table=True)

@@ -30,6 +30,7 @@ bench: $(VENV)/.test chromium  ## each prints a ratio against its alternative
 	$(BIN)/python benchmarks/classroom.py
 	$(BIN)/python benchmarks/view.py
 	$(BIN)/python benchmarks/compare.py
+	$(BIN)/python benchmarks/authoring.py
 
 lite: $(VENV)/.lite  ## a page that plays the lessons in a browser alone: serve dist/lite as plain files
 	$(BIN)/python -m lite.build lessons dist/lite

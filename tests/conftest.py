@@ -59,6 +59,7 @@ def client_of(serve: Callable[..., WireServer]) -> Iterator[Callable[..., Client
     """Make clients of a server, which try once unless told otherwise; see that they leave nothing behind."""
     clients: list[Client] = []
     ports: set[int] = set()
+    before = sockets()
 
     def make(server: WireServer, **options: Any) -> Client:
         ports.add(server.port)
@@ -66,12 +67,12 @@ def client_of(serve: Callable[..., WireServer]) -> Iterator[Callable[..., Client
         return clients[-1]
 
     yield make
-    assert soon(lambda: open_connections(ports) == sum(map(idle_connections, clients))), (
+    assert soon(lambda: open_connections(ports, before) == sum(map(idle_connections, clients))), (
         "a connection is still in use"
     )
     for client in clients:
         client.close()
-    assert soon(lambda: open_connections(ports) == 0), "a connection is open after close()"
+    assert soon(lambda: open_connections(ports, before) == 0), "a connection is open after close()"
     assert soon(lambda: not [each for each in threading.enumerate() if each.name.startswith("cozeloop")])
 
 
@@ -106,9 +107,22 @@ def soon(is_so: Callable[[], bool]) -> bool:
     return True
 
 
-def open_connections(ports: set[int]) -> int:
-    """Count this process's connections to servers at these ports."""
-    return sum(peer_port(int(name)) in ports for name in os.listdir("/dev/fd"))
+def sockets() -> frozenset[int]:
+    """Give the inodes of our sockets: a server may come to listen where one that is left of a test went."""
+    return frozenset(map(inode, map(int, os.listdir("/dev/fd"))))
+
+
+def open_connections(ports: set[int], before: frozenset[int] = frozenset()) -> int:
+    """Count this process's connections to servers at these ports, but for sockets that were there before."""
+    there = map(int, os.listdir("/dev/fd"))
+    return sum(peer_port(each) in ports and inode(each) not in before for each in there)
+
+
+def inode(fd: int) -> int:
+    try:
+        return os.fstat(fd).st_ino
+    except OSError:
+        return 0  # it is closed meanwhile
 
 
 def peer_port(fd: int) -> int | None:

@@ -15,7 +15,7 @@ import pytest
 from cozeloop_magic import Client, errors, new_client
 from tests.client.network import ELSEWHERE, Secure, takes_no_connection
 from tests.client.ways import read_stream, read_whole
-from tests.conftest import TOKEN, open_connections, soon
+from tests.conftest import TOKEN, open_connections, sockets, soon
 from tests.transport.wire import PATIENCE, Socks, Stall, Talk, head_of, listening, shakes_hands
 from tests.wire_server import HEAD, chunk, delta
 
@@ -30,6 +30,7 @@ class Way:
         self.stall = Stall()
         self.over = threading.Event()
         self.ports: set[int] = set()
+        self.before = sockets()
         self._stack, self._environ, self._folder = stack, environ, folder
 
     def to(self, talk: Talk, scheme: str = "http") -> str:
@@ -155,7 +156,7 @@ class TestStall:
                 read(client, variable_vals=variables, timeout=0.5)
             way.over.set()
             assert way.stall.was_left()
-        assert soon(lambda: open_connections(way.ports) == 0)
+        assert soon(lambda: open_connections(way.ports, way.before) == 0)
 
     def test_ends_when_the_client_is_closed(self, way: Way, case: str, read: Any) -> None:
         variables = needed_for(case)
@@ -168,7 +169,7 @@ class TestStall:
             assert re.search("the client was closed|call was ended before", str(caller.error))
             way.over.set()
             assert way.stall.left.wait(2 * PATIENCE)
-        assert soon(lambda: open_connections(way.ports) == 0)
+        assert soon(lambda: open_connections(way.ports, way.before) == 0)
 
 
 BEFORE_A_REQUEST = [case for case in STALLS if "SOCKS" in case or "proxy" in case or case == "TLS"]

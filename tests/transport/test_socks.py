@@ -13,7 +13,7 @@ import pytest
 from cozeloop_magic import Client, errors, new_client
 from tests.client.network import ELSEWHERE, Secure, elsewhere
 from tests.client.ways import ALL_WAYS, Serve, read_whole
-from tests.conftest import TOKEN, open_connections, soon
+from tests.conftest import TOKEN, open_connections, sockets, soon
 from tests.transport.wire import Socks, drip, lead_on, listening
 from tests.wire_server import GOOD
 
@@ -26,6 +26,7 @@ Proxied = Callable[..., Client]
 def proxied(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxied]:
     """Make clients that go by way of a proxy."""
     ports: set[int] = set()
+    before = sockets()
     with ExitStack() as stack:
 
         def client(proxy: Socks, url: str, scheme: str = "socks5h", user: str = "", **options: Any) -> Client:
@@ -35,7 +36,7 @@ def proxied(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxied]:
             return stack.enter_context(new_client(url, "1", TOKEN, max_retries=0, **options))
 
         yield client
-    assert soon(lambda: open_connections(ports) == 0)
+    assert soon(lambda: open_connections(ports, before) == 0)
 
 
 @pytest.mark.parametrize("read", ALL_WAYS)

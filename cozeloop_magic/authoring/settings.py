@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from cozeloop_magic.cell.literal import parse_yaml
+from cozeloop_magic.cell.literal import NUMBER, parse_yaml
 from cozeloop_magic.cell.slips import is_like_separator
 from cozeloop_magic.entities.prompt import TemplateType, VariableType
 from cozeloop_magic.errors import CellError
@@ -211,8 +211,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 for _tag, _pattern, _first in (
-    ("float", r"[-+]?([0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)([eE][-+]?[0-9]+)?", "-+.0123456789"),
-    ("int", r"[-+]?0[xXoObB][0-9A-Fa-f_]+", "-+0"),
+    ("float", NUMBER.pattern, "-+.0123456789"),
     ("null", r"None|NaN|nan|-?inf|-?Infinity", "Nni-I"),
 ):
     _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from cozeloop_magic.authoring.definition import Definition
-from cozeloop_magic.authoring.variables import blank_tags, infer_variables, jinja_tags, texts_of
+from cozeloop_magic.authoring.variables import blank_tags, infer_variables, jinja_tags, normal_tags, texts_of
 from cozeloop_magic.client.model_config import SETTINGS
 from cozeloop_magic.entities.prompt import TemplateType
 
 __all__ = ["find_slips"]
 
-_TAG = re.compile(r"\{\{([^{}]*)\}\}")
 _KNOWN = ("model_id", "model_name", "thinking", "extra", "param_config_values")
 _FIELDS = {"key", "type", "desc", "type_tags"}
 _STRANGE = re.compile(r"\{\{\s*[^\W\d]\w*[^\w\s{}\"':][^{}\"']*\}\}")  # a name with more, and no JSON
@@ -37,7 +36,7 @@ def find_slips(definition: Definition) -> list[str]:
         slips += _unused(template, used)
         refused = dict.fromkeys(found[1] for text in texts for found in _REFUSED.finditer(text))
         return slips + [f"no Loop server renders a template with {{% {word} %}}" for word in refused]
-    tags = {tag for text in texts for tag in _TAG.findall(text)}
+    tags = {text[start + 2 : end - 2] for text in texts for start, end in normal_tags(text)}
     declared = {each["key"] for each in template.get("variable_defs") or []}
     slips += _unused(template, [*used, *(tags & declared)])
     for tag in blank_tags(messages):

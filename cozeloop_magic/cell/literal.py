@@ -17,7 +17,17 @@ import yaml
 
 from cozeloop_magic.errors import CellError
 
-__all__ = ["BLANKS", "BLOCK", "common_indent", "opens", "parse_block", "parse_value", "parse_yaml", "refuse_path"]
+__all__ = [
+    "BLANKS",
+    "BLOCK",
+    "NUMBER",
+    "common_indent",
+    "opens",
+    "parse_block",
+    "parse_value",
+    "parse_yaml",
+    "refuse_path",
+]
 
 BLANKS = " \t"
 """What around a value is no part of it; other blanks, such as U+3000, are text."""
@@ -34,9 +44,8 @@ _PATH_WITHIN = re.compile(r'"(?:[A-Za-z]:|\.{1,2})(?:\\[^\\/:*?"<>|\r\n]+)+\\?"'
 _MEANT = {"None": "null", "NULL": "null", "Null": "null", "TRUE": "true", "FALSE": "false"} | dict.fromkeys(
     "NaN nan inf -inf Infinity -Infinity .nan .NaN .inf -.inf .Inf -.Inf".split(), "a finite number"
 )
-_NUMBER = re.compile(
-    r"[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?|[-+]?0[xXoObB][0-9A-Fa-f_]+"
-)
+_JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+NUMBER = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?|[-+]?0[xXoObB][0-9A-Fa-f_]+")
 _WOULD_BE_TEXT = "would be text"
 
 
@@ -145,9 +154,6 @@ def _is_nothing(node: yaml.Node) -> bool:
     return isinstance(node, yaml.ScalarNode) and node.style is None and node.value == ""
 
 
-_JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
-
-
 class _Loader(yaml.SafeLoader):
     """YAML with JSON's idea of a scalar: no dates, no ``yes``, no ``12:30`` in base 60, no octal ``0123``.
 
@@ -175,7 +181,7 @@ class _Loader(yaml.SafeLoader):
         """Refuse None, NaN and 1_000, which would be sent as the text that they are; True and False are as meant."""
         if node.style is not None:
             return
-        write = _MEANT.get(node.value) or (_NUMBER.fullmatch(node.value) and _as_json(node.value))
+        write = _MEANT.get(node.value) or (NUMBER.fullmatch(node.value) and _as_json(node.value))
         if write and write != node.value:
             problem = f"{node.value} {_WOULD_BE_TEXT}; write {write}, or put it in quotes"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)

@@ -11,7 +11,7 @@ from typing import Any
 
 from cozeloop_magic.errors import InvalidRequest, to_install
 
-__all__ = ["AnswerFields"]
+__all__ = ["AnswerFields", "refuse_constant"]
 
 _FENCED = re.compile(r"\s*```[\w-]*\n(.*)\n```\s*", re.DOTALL)
 _SHAPES = "Give a dict, a file or text of JSON, or a class with model_json_schema(), as those of pydantic are."
@@ -69,7 +69,7 @@ class AnswerFields:
         none = dict.fromkeys(self.names)
         try:
             fenced = _FENCED.fullmatch(text)
-            value = json.loads(fenced[1] if fenced else text, parse_constant=_refuse)
+            value = json.loads(fenced[1] if fenced else text, parse_constant=refuse_constant)
         except (ValueError, RecursionError) as error:
             return none, f"the answer is no JSON: {error}"
         if self._validator is not None and (problem := self._problem(value)):
@@ -100,5 +100,6 @@ def _read(schema: Any) -> Mapping[str, Any]:
     return schema
 
 
-def _refuse(constant: str) -> Any:
+def refuse_constant(constant: str) -> Any:
+    """Raise an error of NaN and Infinity, which Python's `json` takes and JSON has not."""
     raise ValueError(f"{constant} is no JSON")

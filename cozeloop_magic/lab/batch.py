@@ -11,16 +11,17 @@ from typing import Any
 
 from cozeloop_magic.client.client import Client
 from cozeloop_magic.entities.prompt import Message
-from cozeloop_magic.errors import InvalidRequest, LoopError
+from cozeloop_magic.errors import InvalidRequest
 from cozeloop_magic.lab.answer_json import AnswerFields
 from cozeloop_magic.lab.checks import Check, check_expected, parse_check
 from cozeloop_magic.lab.columns import RowColumns
+from cozeloop_magic.lab.events import with_result
 from cozeloop_magic.lab.inputs import iterate_table
 from cozeloop_magic.lab.limiter import Limiter
 from cozeloop_magic.lab.progress import BatchProgress, ProgressBar
 from cozeloop_magic.lab.scheduler import Scheduler
 from cozeloop_magic.lab.table_job import Engine, TableJob
-from cozeloop_magic.lab.tables import TableWriter, writer_for
+from cozeloop_magic.lab.tables import writer_for
 from cozeloop_magic.lab.variants import Variant, resolve_variants
 from cozeloop_magic.run.drive import Stop
 from cozeloop_magic.store.key import place_of
@@ -150,7 +151,7 @@ def batch(
     (prompt,), _ = resolve_variants(client, [Variant(prompt_key, version, label)], timeout=timeout)
     columns = RowColumns(prompt, variables or {}, constants or {}, out, made, expect, fields)
     writer.names = columns.names
-    with _with_what_came(writer), ExitStack() as resources:
+    with with_result(lambda: writer.result() if writer.has_rows else None), ExitStack() as resources:
         told = resources.enter_context(_drawn(progress))
         resources.enter_context(writer)
         kept = resources.enter_context(opened(store))
@@ -169,16 +170,6 @@ def batch(
             job.look(iterate_table(data), _LOOKED_AT_LENGTH)
             job.forecast(concurrency, rpm)
     return writer.result()
-
-
-@contextmanager
-def _with_what_came(writer: TableWriter) -> Iterator[None]:
-    """Have an error that ends a table early hold it as far as it came, if it came anywhere."""
-    try:
-        yield
-    except LoopError as error:
-        error.result = writer.result() if writer.has_rows else None
-        raise
 
 
 def _engine(

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cozeloop_magic.errors import InvalidRequest, to_install
+from cozeloop_magic.lab.answer_json import refuse_constant
 from cozeloop_magic.run.answer import Answer
 
 __all__ = ["Check", "Score", "check_expected", "parse_check", "says_yes_or_no"]
@@ -237,14 +238,10 @@ def _folded(text: str) -> str:
 
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text, parse_constant=_refuse)
+        json.loads(text, parse_constant=refuse_constant)
     except (ValueError, RecursionError):
         return False
     return True
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no JSON")
 
 
 def _validator(schema: str) -> Callable[[Any], bool]:

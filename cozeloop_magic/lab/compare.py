@@ -11,10 +11,10 @@ from typing import Any
 from cozeloop_magic.client.client import Client
 from cozeloop_magic.client.request import execute_body
 from cozeloop_magic.entities.prompt import Message
-from cozeloop_magic.errors import InvalidRequest, LoopError, RequirementNotMet
+from cozeloop_magic.errors import InvalidRequest
 from cozeloop_magic.lab.checks import Check, check_expected, parse_check
 from cozeloop_magic.lab.comparison import Comparison
-from cozeloop_magic.lab.events import Told
+from cozeloop_magic.lab.events import Told, with_result
 from cozeloop_magic.lab.judging import Judge, judge_pairs
 from cozeloop_magic.lab.limiter import Limiter
 from cozeloop_magic.lab.measures import check_by, check_measure
@@ -160,7 +160,8 @@ def compare(
         raise InvalidRequest("No judge is named to decide by.", hint="Name one: --judge KEY@VERSION.")
     with opened(store) as kept:
         experiment = _Experiment(client, plan, made, measure, by, kept, view, stop or Stop(), concurrency)
-        with _with_what_came(experiment, prices, store), experiment.stop.on_interrupt(), experiment.finished():
+        came = with_result(lambda: experiment.comparison(prices, store))
+        with came, experiment.stop.on_interrupt(), experiment.finished():
             experiment.run(fresh, retry_errors, cache, timeout, interval)
             if jury is not None and not experiment.stop.asked:
                 experiment.judge(jury, fresh, timeout)
@@ -169,28 +170,9 @@ def compare(
             experiment.shown(*said, Decided(tuple(comparison.decide_all())))
             comparison = comparison.with_state(experiment.state)
     if require:
-        _require(comparison, require)
+        with with_result(lambda: comparison):
+            comparison.require(require)
     return comparison
-
-
-@contextmanager
-def _with_what_came(
-    experiment: _Experiment, prices: Mapping[str, float] | None, store: RunStore | bool
-) -> Iterator[None]:
-    """Have an error that ends a comparison early, a full disk say, hold it as far as it came."""
-    try:
-        yield
-    except LoopError as error:
-        error.result = experiment.comparison(prices, store)
-        raise
-
-
-def _require(comparison: Comparison, verdict: str) -> None:
-    try:
-        comparison.require(verdict)
-    except RequirementNotMet as error:
-        error.result = comparison
-        raise
 
 
 def _check_requirement(require: str | None, *, nothing: bool) -> None:

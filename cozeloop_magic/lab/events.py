@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from cozeloop_magic.entities.prompt import ExecuteRequest, ExecuteResult
+from cozeloop_magic.errors import LoopError
 from cozeloop_magic.run.state import Arrived, Event, Prepared, RunState, fold, join_arrived, speaks
 
-__all__ = ["OngoingRun", "Paced", "Task", "Told", "join_told"]
+__all__ = ["OngoingRun", "Paced", "Task", "Told", "join_told", "with_result"]
 
 Task = TypeVar("Task", bound=Hashable)
 
@@ -101,3 +103,13 @@ def join_told(batch: Iterable[Told[Task] | Paced]) -> list[Told[Task] | Paced]:
             if isinstance(item, Told):
                 pieces.pop(item.task, None)
     return [Told(part[0], join_arrived(part[1])) if isinstance(part, tuple) else part for part in parts]
+
+
+@contextmanager
+def with_result(result_of: Callable[[], object]) -> Iterator[None]:
+    """Have an error that ends many calls early, a full disk say, hold what came of them."""
+    try:
+        yield
+    except LoopError as error:
+        error.result = result_of()
+        raise

@@ -22,7 +22,7 @@ from cozeloop_magic.lab.events import OngoingRun, Paced, Task, Told, join_told
 from cozeloop_magic.lab.keeper import Keeper
 from cozeloop_magic.lab.limiter import Limiter
 from cozeloop_magic.run.drive import Stop
-from cozeloop_magic.run.state import Event, Failed, Finished, Interrupted, Phase, Preparing, Ran, RunState
+from cozeloop_magic.run.state import ENDS, Event, Failed, Finished, Interrupted, Phase, Preparing, Ran, RunState
 from cozeloop_magic.run.work import HAS_THREADS, PATIENCE
 from cozeloop_magic.transport.call import Calls
 from cozeloop_magic.transport.retry import asks_for_patience
@@ -32,7 +32,6 @@ __all__ = ["Scheduler"]
 _QUIET = 0.2  # seconds beyond a batch's time after which an empty one is given
 _PARTING = 1.0  # seconds for threads to notice that their call was ended
 _UNTOLD = 1024  # runs that may have ended without the caller having taken notice
-_ENDS = (Ran, Finished, Failed, Interrupted)
 _BACKOFF, _LONGEST_BACKOFF = 0.25, 2.0  # seconds a task waits that was refused twice in a row, and at most
 
 
@@ -186,7 +185,7 @@ class Scheduler(Generic[Task]):
                 self._error = self._error or item
             elif isinstance(item, list):
                 batch += item
-                runs += sum(isinstance(told.event, _ENDS) for told in item)
+                runs += sum(isinstance(told.event, ENDS) for told in item)
             elif item is not None:
                 batch.append(item)
             over = over or item is None

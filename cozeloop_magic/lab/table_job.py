@@ -19,7 +19,7 @@ from cozeloop_magic.lab.inputs import EmptyCell, Row
 from cozeloop_magic.lab.progress import BatchProgress, FirstLook, duration
 from cozeloop_magic.lab.tables import TableWriter
 from cozeloop_magic.run.drive import Stop
-from cozeloop_magic.run.state import Failed, Finished, Interrupted, Phase, Ran, RunState
+from cozeloop_magic.run.state import ENDS, Phase, RunState
 from cozeloop_magic.store.jobs import Job, JobState
 from cozeloop_magic.store.key import Place, body_key, digest_of
 from cozeloop_magic.store.record import RunRecord
@@ -292,7 +292,7 @@ class TableJob:
 
     def _take(self, told: Told[str]) -> None:
         """Take the end of a run, which was kept as a whole before it was told; nothing else is of interest."""
-        if not isinstance(told.event, (Ran, Finished, Failed, Interrupted)):
+        if not isinstance(told.event, ENDS):
             return
         with self._lock:
             equal = self._waiting.pop(told.task)

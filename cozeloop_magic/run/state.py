@@ -16,6 +16,7 @@ from cozeloop_magic.errors import LoopError
 
 __all__ = [
     "ASKS_FOR_TOOLS",
+    "ENDS",
     "SAID_ALL",
     "Arrived",
     "Event",
@@ -194,6 +195,9 @@ class Ran:
 
 
 Event = Preparing | Prepared | Arrived | Finished | Interrupted | Failed | Ran
+
+ENDS = (Finished, Interrupted, Failed, Ran)
+"""The events after which nothing more comes."""
 
 
 def fold(state: RunState, event: Event) -> RunState:

@@ -13,7 +13,7 @@ from cozeloop_magic.run.drive import Stop
 from cozeloop_magic.run.state import Phase
 from cozeloop_magic.view import control
 from cozeloop_magic.view.front import is_watched
-from cozeloop_magic.view.left_behind import Place, left_in
+from cozeloop_magic.view.left_behind import NOTHING, Place, left_in
 from cozeloop_magic.view.render import ROOT, style
 from cozeloop_magic.view.safe_markdown import safe
 from cozeloop_magic.view.widget import Rows, RowsWidget, script, sheet
@@ -63,7 +63,7 @@ class BatchView:
         lines = ending(self._last, stopped=self._stop.asked, error=error if self._behind else None)
         phase = Phase.FAILED if error is not None else Phase.INTERRUPTED if self._stop.asked else Phase.DONE
         says_more = self._behind or error is None or self._last.has_begun  # than the cell's own error
-        kept, about = bundle(phase, *lines) if says_more else {"text/html": ""}, self._metadata(phase)
+        kept, about = bundle(phase, *lines) if says_more else NOTHING, self._metadata(phase)
         if self._place is not None:
             self._place.keep(kept, about)
         elif says_more:

@@ -154,7 +154,7 @@ def _cell_text(answers: Answers, number: int, variant: int) -> str:
     lines = []
     for (text, ok), group in groups.items():
         count = f" ×{len(group)}" if len(group) > 1 else ""
-        remarked = f" ({'; '.join(remarks(group))})" if remarks(group) else ""
+        remarked = f" ({'; '.join(told)})" if (told := remarks(group)) else ""
         lines.append(f"{MARKS[ok] + ' ' if ok is not None else ''}{shortened(text, 120)}{count}{remarked}")
     return "\n".join(filter(None, (*lines, answers.judged(number, variant))))
 

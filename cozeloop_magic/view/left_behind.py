@@ -12,7 +12,10 @@ from typing import Any
 
 from IPython.display import DisplayHandle, display
 
-__all__ = ["Place", "left_behind", "left_in"]
+__all__ = ["NOTHING", "Place", "left_behind", "left_in"]
+
+NOTHING = {"text/html": ""}
+"""An empty output: one of no kind at all could not be exported."""
 
 _PLACE = ".jp-OutputArea-child"
 _WORDS = f"{_PLACE}:has(>.jp-OutputArea-output>.cozeloop-left)"
@@ -76,8 +79,5 @@ class Place:
 
     def keep(self, data: Mapping[str, str], metadata: Mapping[str, Any] | None = None) -> None:
         """Put what is kept in the place of both."""
-        self._words.update(_NOTHING, raw=True)  # type: ignore[no-untyped-call]
+        self._words.update(NOTHING, raw=True)  # type: ignore[no-untyped-call]
         self._handle.update(data, raw=True, metadata=metadata or {})  # type: ignore[no-untyped-call]
-
-
-_NOTHING = {"text/html": ""}  # an output of no kind at all could not be exported

@@ -18,7 +18,7 @@ from cozeloop_magic.printable import printable
 from cozeloop_magic.run.state import Phase, RunState
 from cozeloop_magic.view import control, render, request
 from cozeloop_magic.view.front import is_all_ours, is_watched, runs_no_python
-from cozeloop_magic.view.left_behind import left_behind
+from cozeloop_magic.view.left_behind import NOTHING, left_behind
 from cozeloop_magic.view.markdown import Blocks
 from cozeloop_magic.view.widget import Rows, RowsWidget, script, sheet
 
@@ -117,9 +117,9 @@ class LiveView:
 
     @staticmethod
     def _empty(output: DisplayHandle | None) -> None:
-        """Empty an output of ours alone; an empty record stays. One of no kind at all could not be exported."""
+        """Empty an output of ours alone; an empty record stays."""
         if output is not None:
-            output.update({"text/html": ""}, raw=True)  # type: ignore[no-untyped-call]
+            output.update(NOTHING, raw=True)  # type: ignore[no-untyped-call]
 
     def _leave_nothing(self) -> None:
         """Clear a cell that is all ours; elsewhere empty our outputs alone."""

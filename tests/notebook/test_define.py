@@ -6,33 +6,17 @@ from typing import Any
 
 import pytest
 
-from cozeloop_magic.authoring.define import Defined
 from cozeloop_magic.entities.prompt import Message
 from cozeloop_magic.run.answer import Answer
 from tests.conftest import TOKEN as SECRET
 from tests.local.conftest import Server
+from tests.notebook.definitions import FIRST, SECOND, define, refusal
 from tests.wire_server import answer, by_path
-
-FIRST = "model: {temperature: 0.2}\n---\n@system\nYou greet.\n@user\nGreet {{name}}.\n"
-SECOND = FIRST.replace("You greet.", "You greet warmly.")
 
 
 @pytest.fixture
 def notebook(shell: Any, embedded: Server) -> Any:
     return shell
-
-
-def define(shell: Any, options: str, text: str = FIRST) -> Defined:
-    result = shell.run_cell(f"%%loop_define greeting {options}\n{text}")
-    assert result.success, result.error_in_exec
-    value: Defined = shell.user_ns["_loop"]
-    return value
-
-
-def refusal(shell: Any, capsys: Any, options: str, text: str = SECOND) -> str:
-    capsys.readouterr()
-    assert not shell.run_cell(f"%%loop_define greeting {options}\n{text}").success
-    return " ".join(capsys.readouterr().out.split())
 
 
 def versions(shell: Any) -> list[str]:

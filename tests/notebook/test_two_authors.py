@@ -7,33 +7,19 @@ from typing import Any
 
 import pytest
 
-from cozeloop_magic.authoring.define import Defined, Drafts, commit
+from cozeloop_magic.authoring.define import Drafts, commit
 from cozeloop_magic.authoring.plan import plan
 from cozeloop_magic.client.connect import new_client
 from cozeloop_magic.errors import DraftConflict
 from tests.local.conftest import TOKEN, Server
+from tests.notebook.definitions import FIRST, SECOND, define, refusal
 
-FIRST = "@system\nYou greet.\n@user\nGreet {{name}}.\n"
-MINE = FIRST.replace("You greet.", "You greet warmly.")
 THEIRS = FIRST.replace("You greet.", "You greet briefly.")
 
 
 @pytest.fixture
 def notebook(shell: Any, embedded: Server) -> Any:
     return shell
-
-
-def define(shell: Any, options: str, text: str = FIRST) -> Defined:
-    result = shell.run_cell(f"%%loop_define greeting {options}\n{text}")
-    assert result.success, result.error_in_exec
-    value: Defined = shell.user_ns["_loop"]
-    return value
-
-
-def refusal(shell: Any, capsys: Any, options: str, text: str = MINE) -> str:
-    capsys.readouterr()
-    assert not shell.run_cell(f"%%loop_define greeting {options}\n{text}").success
-    return " ".join(capsys.readouterr().out.split())
 
 
 def somebody_commits(embedded: Server, version: str, text: str = THEIRS) -> None:
@@ -65,7 +51,7 @@ class TestAVersionThatCameInBetween:
         define(notebook, "")
         somebody_commits(embedded, "0.2.0")
         assert "--base 0.2.0 saves this text all the same" in refusal(notebook, capsys, "--bump minor")
-        done = define(notebook, "--bump minor --base 0.2.0", MINE)
+        done = define(notebook, "--bump minor --base 0.2.0", SECOND)
         assert (done.version, done.plan.base_version) == ("0.3.0", "0.2.0")
         assert define(notebook, "--bump minor", FIRST).version == "0.4.0"  # one's own is known
 
@@ -80,18 +66,18 @@ class TestAVersionThatCameInBetween:
 
     def test_a_cell_can_be_changed_and_run_again(self, notebook: Any) -> None:
         define(notebook, "")
-        assert define(notebook, "--bump minor --base 0.1.0", MINE).version == "0.2.0"
+        assert define(notebook, "--bump minor --base 0.1.0", SECOND).version == "0.2.0"
         assert define(notebook, "--bump minor --base 0.1.0", THEIRS).version == "0.3.0"
 
     def test_what_says_the_same_already_changes_nothing(self, notebook: Any, embedded: Server) -> None:
         define(notebook, "")
-        somebody_commits(embedded, "0.2.0", MINE)
-        assert define(notebook, "--bump minor --base 0.1.0", MINE).version == ""
+        somebody_commits(embedded, "0.2.0", SECOND)
+        assert define(notebook, "--bump minor --base 0.1.0", SECOND).version == ""
 
     def test_one_that_comes_between_looking_and_writing(self, embedded: Server) -> None:
         with new_client(embedded.url, embedded.workspace_id, TOKEN) as client:
             commit(client, plan(client, "greeting", FIRST), Drafts())
-            mine = plan(client, "greeting", MINE)
+            mine = plan(client, "greeting", SECOND)
             somebody_commits(embedded, "0.2.0")
             with pytest.raises(DraftConflict, match=r"begun from 0\.1\.0"):
                 commit(client, mine, Drafts(), version="0.3.0")
@@ -103,21 +89,21 @@ class TestAVersionThatCameInBetween:
         embedded.store.delete_prompt(embedded.store.prompt_by_key("greeting").id)
         told = refusal(notebook, capsys, "--version 0.2.0 --base 0.1.0")
         assert "greeting has no version, and this text was begun from 0.1.0" in told
-        assert define(notebook, "--version 0.2.0", MINE).version == "0.2.0"
+        assert define(notebook, "--version 0.2.0", SECOND).version == "0.2.0"
 
 
 class TestWhatIsLeftBehind:
     def test_a_new_prompt_that_cannot_be_saved_leaves_its_key_free(
         self, notebook: Any, embedded: Server, capsys: Any
     ) -> None:
-        told = refusal(notebook, capsys, "", f"model: {{temperature: warm}}\n---\n{FIRST}")
+        told = refusal(notebook, capsys, "", FIRST.replace("0.2", "warm"))
         assert "temperature must be a number" in told and "Mend the text; nothing was saved." in told
         assert define(notebook, "").version == "0.1.0"
 
     def test_a_draft_of_a_prompt_that_was_deleted_is_written_anew(self, notebook: Any, embedded: Server) -> None:
         define(notebook, "--draft")
         embedded.store.delete_prompt(embedded.store.prompt_by_key("greeting").id)
-        assert define(notebook, "", MINE).version == "0.1.0"
+        assert define(notebook, "", SECOND).version == "0.1.0"
 
     def test_a_draft_of_one_loop_is_none_of_another(
         self, shell: Any, embedded: Server, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
@@ -132,7 +118,7 @@ class TestWhatIsLeftBehind:
             monkeypatch.setenv("COZELOOP_API_BASE_URL", endpoint.base_url)
             monkeypatch.setenv("COZELOOP_WORKSPACE_ID", endpoint.workspace_id)
             monkeypatch.setenv("COZELOOP_API_TOKEN", TOKEN)
-            assert define(shell, "--draft", MINE).draft
+            assert define(shell, "--draft", SECOND).draft
             assert store.draft(taken) is None and store.draft(store.prompt_by_key("greeting").id) is not None
         assert embedded.store.draft(embedded.store.prompt_by_key("greeting").id) == kept
 
